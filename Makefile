@@ -1,0 +1,52 @@
+# µFork. `make run` shows the main job, `make test` passes the tests; `make help` lists the rest.
+# Every folder with something to build has a fragment FOLDER/NAME.mk that is included here.
+
+BUILD ?= build
+O := $(abspath $(BUILD))
+S := $(CURDIR)
+export O S
+
+CC := gcc
+CLANG := clang-14
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+CFLAGS_COMMON := -std=gnu11 -O2 -g -I$(S)/include -MMD -MP $(WARN)
+
+# Programs and libraries of the host (tools): $(O)/obj/host/DIR/FILE.o
+CFLAGS_HOST := $(CFLAGS_COMMON)
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all run test bench ports clean deps help check-format
+
+all: deps tools
+
+deps:
+	@$(S)/scripts/deps.sh
+
+# Fragments add to `tools` (what users call, in $(O)/bin) and to `unit-tests`.
+.PHONY: tools unit-tests
+tools:
+unit-tests:
+
+include $(wildcard lib/*.mk toolchain/*.mk verifier/*.mk kernel/*.mk plat/*/*.mk user/*.mk \
+	ports/*.mk test/*.mk bench/*.mk)
+
+$(O)/obj/host/%.o: $(S)/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_HOST) $(CFLAGS_$(subst /,_,$(dir $*))) -c $< -o $@
+
+-include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
+
+clean:
+	rm -rf $(O)
+
+check-format:
+	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
+
+help:
+	@echo 'make          build the tools into $(BUILD)/bin'
+	@echo 'make run      the main job: Redis snapshots by fork, on uFork and on Linux'
+	@echo 'make test     all tests'
+	@echo 'make ports    programs from unmodified sources into $(BUILD)/rootfs'
+	@echo 'make bench    all experiments (QUICK=1: under 5 minutes)'
+	@echo 'make bench-sfi  cost of the sandboxing on CPU-bound code'
