@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* Circular doubly linked list, intrusive. The caller holds whatever lock protects the list. */
+#ifndef UFORK_LIB_LIST_H
+#define UFORK_LIB_LIST_H
+
+#include "lib/types.h"
+
+struct list {
+  struct list *next, *prev;
+};
+
+#define LIST_INIT(name)                                                                            \
+  { &(name), &(name) }
+
+static inline void list_init(struct list *l) { l->next = l->prev = l; }
+static inline bool list_empty(const struct list *l) { return l->next == l; }
+
+static inline void list_insert_between(struct list *n, struct list *prev, struct list *next) {
+  next->prev = n;
+  n->next = next;
+  n->prev = prev;
+  prev->next = n;
+}
+
+static inline void list_push_front(struct list *head, struct list *n) {
+  list_insert_between(n, head, head->next);
+}
+
+static inline void list_push_back(struct list *head, struct list *n) {
+  list_insert_between(n, head->prev, head);
+}
+
+/* Unlinks n and leaves it empty, so that removing it again is harmless. */
+static inline void list_remove(struct list *n) {
+  n->prev->next = n->next;
+  n->next->prev = n->prev;
+  list_init(n);
+}
+
+/* Unlinks and returns the first node, or NULL. */
+static inline struct list *list_pop_front(struct list *head) {
+  struct list *n = head->next;
+  if (n == head)
+    return NULL;
+  list_remove(n);
+  return n;
+}
+
+#define list_entry(ptr, type, member) container_of(ptr, type, member)
+#define list_first(head, type, member) list_entry((head)->next, type, member)
+#define list_for_each(pos, head, member)                                                           \
+  for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head);           \
+       pos = list_entry(pos->member.next, __typeof__(*pos), member))
+/* The body may remove pos. */
+#define list_for_each_safe(pos, tmp, head, member)                                                 \
+  for (pos = list_entry((head)->next, __typeof__(*pos), member),                                   \
+      tmp = list_entry(pos->member.next, __typeof__(*pos), member);                                \
+       &pos->member != (head);                                                                     \
+       pos = tmp, tmp = list_entry(tmp->member.next, __typeof__(*tmp), member))
+
+#endif

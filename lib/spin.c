@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/spin.h"
+
+#define SPINS_BEFORE_RELAX 200
+
+void spin_lock_slow(struct spin *s) {
+  unsigned spins = 0;
+  while (!spin_trylock(s)) {
+    __builtin_ia32_pause();
+    if (++spins % SPINS_BEFORE_RELAX == 0)
+      plat_relax();
+  }
+}
