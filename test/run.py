@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs the system tests: every C program of test/sys, on Linux and under `ufork run`.
+
+    run.py --build DIR --system native|ufork [--jobs N] [--keep] [NAME...]
+
+A test is compiled by the system's compiler and run in a directory of its own. It passes when it
+ends in time, with the expected exit status (0), and prints exactly the expected text: that of
+NAME.out if the file exists, else "ok". Both systems are held to the same expectation.
+
+A comment `/* test: KEY=VALUE... */` in the program may set:
+    timeout=SECONDS   limit of the run (20)
+    exit=STATUS       expected exit status; a shell's 128+N for death by signal N
+    only=SYSTEM       the test asks something that one system alone has
+    options=OPT,...   options of `ufork run`
+    args=ARG,...      arguments of the program
+    cflags=FLAG,...   further flags of the compiler
+"""
+import argparse
+import concurrent.futures
+import difflib
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"]
+DEFAULTS = {"timeout": "20", "exit": "0", "only": "", "options": "", "args": "", "cflags": ""}
+
+
+def settings(source):
+    """The test's settings, from the comment in its source."""
+    found = dict(DEFAULTS)
+    for line in re.findall(r"/\* test: (.*?) \*/", source.read_text()):
+        for item in line.split():
+            key, _, value = item.partition("=")
+            if key not in DEFAULTS:
+                raise SystemExit(f"{source}: unknown setting {key}")
+            found[key] = value
+    return found
+
+
+def compiler(system, build):
+    """The compiler's command line; natively the one with our musl if it is built."""
+    cc = build / "bin" / ("ufork-cc" if system == "ufork" else "native-cc")
+    if system == "native" and not cc.exists():
+        return ["gcc", "-static"]
+    return [str(cc)]
+
+
+def run(command, timeout, cwd=None, env=None):
+    """Runs a command in its own session; returns (status as a shell says it, stdout, stderr)."""
+    process = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               start_new_session=True)
+    try:
+        out, err = process.communicate(timeout=timeout)
+        status = process.returncode if process.returncode >= 0 else 128 - process.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        status = f"time-out after {timeout} s"
+    finally:
+        try:  # what the test left behind
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    return status, out.decode(errors="replace"), err.decode(errors="replace")
+
+
+class Test:
+    def __init__(self, name, system, build):
+        self.name, self.system, self.build = name, system, build
+        self.source = HERE / "sys" / f"{name}.c"
+        self.set = settings(self.source)
+        self.program = build / "test" / system / name
+
+    def title(self):
+        return f"sys/{self.name} ({self.system})"
+
+    def compile(self):
+        """Compiles if anything it depends on is newer; returns the compiler's complaints."""
+        cc = compiler(self.system, self.build)
+        inputs = [self.source, HERE / "sys" / "check.h", HERE / "run.py"]
+        inputs += [Path(cc[0])] if os.path.isabs(cc[0]) else []
+        inputs += [p for p in [self.build / "sysroot/lib/libc.a"] if self.system == "ufork"]
+        newest = max(p.stat().st_mtime for p in inputs if p.exists())
+        if self.program.exists() and self.program.stat().st_mtime > newest:
+            return ""
+        self.program.parent.mkdir(parents=True, exist_ok=True)
+        flags = CFLAGS + [f for f in self.set["cflags"].split(",") if f]
+        try:
+            status, out, err = run(cc + flags + ["-o", str(self.program), str(self.source)], 120)
+        except OSError as problem:
+            return str(problem)
+        return "" if status == 0 else f"compiler: {status}\n{out}{err}"
+
+    def command(self):
+        arguments = [a for a in self.set["args"].split(",") if a]
+        if self.system == "native":
+            return [str(self.program)] + arguments
+        options = [o for o in self.set["options"].split(",") if o]
+        ufork = shlex.split(os.environ.get("UFORK_RUN", f"{self.build}/bin/ufork run"))
+        return ufork + options + [str(self.program)] + arguments
+
+    def check(self):
+        """Runs the test; returns what is wrong, or nothing."""
+        complaint = self.compile()
+        if complaint:
+            return complaint
+        directory = tempfile.mkdtemp(prefix="ufork-test-")
+        env = {"PATH": "/usr/bin:/bin", "HOME": "/", "LC_ALL": "C", "TMPDIR": directory}
+        if self.system == "ufork":
+            del env["TMPDIR"]
+        try:
+            status, out, err = run(self.command(), float(self.set["timeout"]), directory, env)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+        wrong = []
+        if str(status) != self.set["exit"]:
+            wrong.append(f"exit status {status}, expected {self.set['exit']}")
+        expected_file = self.source.with_suffix(".out")
+        expected = expected_file.read_text() if expected_file.exists() else "ok\n"
+        if out != expected:
+            wrong += difflib.unified_diff(expected.splitlines(), out.splitlines()[:200], "expected",
+                                          "printed", lineterm="", n=2)
+        if wrong and err:
+            wrong += ["standard error:"] + err.splitlines()[-20:]
+        return "\n".join(wrong)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=Path, default=HERE.parent / "build")
+    parser.add_argument("--system", choices=["native", "ufork"], required=True)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="tests to run (default: all)")
+    args = parser.parse_args()
+
+    names = args.names or sorted(p.stem for p in (HERE / "sys").glob("*.c"))
+    tests = [Test(name, args.system, args.build.resolve()) for name in names]
+    tests = [t for t in tests if t.set["only"] in ("", args.system)]
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        for test, wrong in zip(tests, pool.map(Test.check, tests)):
+            failed += bool(wrong)
+            print(f"{'FAIL' if wrong else 'ok'} {test.title()}", flush=True)
+            if wrong:
+                print("    " + wrong.replace("\n", "\n    "), flush=True)
+    print(f"system tests ({args.system}): {len(tests) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
