@@ -45,8 +45,8 @@
  * %r15 points to the kernel-owned TCB of the running thread; these are the only byte offsets
  * that user code may read through it (64-bit loads; the gate by `jmp *` as well).
  */
-#define UF_TCB_BASE 0 /* address of the region's byte 0 */
-#define UF_TCB_TP 8   /* thread pointer: the offset that %fs: accesses are relative to */
+#define UF_TCB_BASE 0  /* address of the region's byte 0 */
+#define UF_TCB_TP 8    /* thread pointer: the offset that %fs: accesses are relative to */
 #define UF_TCB_GATE 16 /* address of the system-call gate */
 
 /*
