@@ -14,7 +14,7 @@ A comment `/* test: KEY=VALUE... */` in the program may set:
     only=SYSTEM       the test asks something that one system alone has
     options=OPT,...   options of `ufork run`
     args=ARG,...      arguments of the program
-    cflags=FLAG,...   further flags of the compiler
+    cflags=FLAG,...   further flags of the compiler, libraries too
 """
 import argparse
 import concurrent.futures
@@ -96,7 +96,7 @@ class Test:
         self.program.parent.mkdir(parents=True, exist_ok=True)
         flags = CFLAGS + [f for f in self.set["cflags"].split(",") if f]
         try:
-            status, out, err = run(cc + flags + ["-o", str(self.program), str(self.source)], 120)
+            status, out, err = run(cc + [str(self.source), "-o", str(self.program)] + flags, 120)
         except OSError as problem:
             return str(problem)
         return "" if status == 0 else f"compiler: {status}\n{out}{err}"
