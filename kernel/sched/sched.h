@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Scheduling: a runqueue per CPU, round robin within it, idle CPUs steal. The kernel itself is
+ * not preemptible; user code is, at ticks and kicks.
+ *
+ * Wake-ups: a synchronous wake-up (WAKE_SYNC: the waker is likely to sleep soon, as in a pipe) only
+ * queues the thread behind the waker on its CPU, which is the direct hand-over; any other wake-up
+ * also kicks an idle CPU. When a CPU switches and leaves more threads queued, it kicks an idle one.
+ *
+ * Lock order: object locks -> waitq lock -> thread->wake_lock -> runqueue lock. None is held across
+ * schedule().
+ */
+#ifndef UFORK_KERNEL_SCHED_H
+#define UFORK_KERNEL_SCHED_H
+
+#include "kernel/thread.h"
+
+#define WAKE_SYNC 1u
+
+/* Internal results of an interrupted system call (never reach user code; see signal.h). */
+#define ERESTARTSYS 512    /* restart if SA_RESTART or no handler runs, otherwise EINTR */
+#define ERESTARTNOHAND 514 /* restart only if no handler runs */
+#define ERESTARTBLOCK 516  /* restart with thread-specific state (nanosleep), EINTR if handler */
+
+void sched_init(void);
+
+/* Makes t runnable if it sleeps (in `state` INTERRUPTIBLE or not). True if it did. Any context. */
+bool sched_wake(struct thread *t, unsigned flags);
+/* Puts a new thread on the caller's runqueue. */
+void sched_start(struct thread *t, unsigned flags);
+
+/* Gives up the CPU. The caller has set its state and enqueued itself where it wants to be woken;
+   with state RUNNABLE this is a yield. No locks held. */
+void schedule(void);
+void sched_yield_cpu(void);
+
+/* The running thread ends: never returns; its reference is dropped on the next thread's time. */
+_Noreturn void sched_exit(void);
+
+/* True if a signal that is not blocked waits for the running thread (implemented by signal/). */
+bool signal_pending(void);
+
+/* ---- wait queues --------------------------------------------------------------------- */
+
+struct waitq {
+  struct spin lock;
+  struct list waiters;
+};
+
+#define WAITQ_INIT(name)                                                                           \
+  { SPIN_INIT, LIST_INIT((name).waiters) }
+
+/* An entry on the sleeper's kernel stack. `func` (NULL: wake the thread) runs with the queue's lock
+   held, gets the events of the wake-up, returns true if it consumed an exclusive wake-up. */
+struct waiter {
+  struct list node;
+  struct thread *thread;
+  bool (*func)(struct waiter *w, u32 events);
+  bool exclusive;
+  struct waitq *q;
+};
+
+void waitq_init(struct waitq *q);
+/* Adds w and sets the running thread's state (THREAD_SLEEPING or _UNINTERRUPTIBLE), so that a
+   wake-up between here and schedule() is not lost. May be repeated in a loop. */
+void waitq_prepare(struct waitq *q, struct waiter *w, enum thread_state state);
+/* Removes w, state RUNNABLE. */
+void waitq_finish(struct waiter *w);
+/* Adds or removes a waiter with a func without touching the thread's state (poll, epoll). */
+void waitq_add(struct waitq *q, struct waiter *w);
+void waitq_remove(struct waiter *w);
+
+/* Wakes all non-exclusive and up to n exclusive waiters (n <= 0: all). events: POLL* bits or 0. */
+void waitq_wake(struct waitq *q, int n, u32 events, unsigned flags);
+bool waitq_has_waiters(struct waitq *q);
+
+/* Sleeps in `state` set by waitq_prepare until woken or `deadline` (absolute; UINT64_MAX: never).
+   Returns 0 or -ETIMEDOUT. Signals wake a THREAD_SLEEPING thread: check signal_pending(). */
+int schedule_until(u64 deadline);
+
+/*
+ * Sleeps until cond is true. Value: 0, -ERESTARTSYS (a signal came) or -ETIMEDOUT.
+ * cond is evaluated without locks; re-check under your lock afterwards.
+ */
+#define waitq_wait_until(q, cond, deadline)                                                        \
+  ({                                                                                               \
+    int wait_ret_ = 0;                                                                             \
+    struct waiter waiter_ = {.thread = NULL};                                                      \
+    for (;;) {                                                                                     \
+      waitq_prepare((q), &waiter_, THREAD_SLEEPING);                                               \
+      if (cond) {                                                                                  \
+        wait_ret_ = 0;                                                                             \
+        break;                                                                                     \
+      }                                                                                            \
+      if (wait_ret_ != 0)                                                                          \
+        break;                                                                                     \
+      if (signal_pending()) {                                                                      \
+        wait_ret_ = -ERESTARTSYS;                                                                  \
+        break;                                                                                     \
+      }                                                                                            \
+      wait_ret_ = schedule_until(deadline);                                                        \
+    }                                                                                              \
+    waitq_finish(&waiter_);                                                                        \
+    wait_ret_;                                                                                     \
+  })
+#define waitq_wait(q, cond) waitq_wait_until((q), (cond), UINT64_MAX)
+
+/* ---- sleeping mutex ------------------------------------------------------------------ */
+
+/* For sections that may sleep or touch user memory. Not recursive; not interruptible. */
+struct mutex {
+  u32 state; /* 0 free, 1 held, 2 held with waiters */
+  struct thread *owner;
+  struct waitq q;
+};
+void mutex_init(struct mutex *m);
+void mutex_lock(struct mutex *m);
+bool mutex_trylock(struct mutex *m);
+void mutex_unlock(struct mutex *m);
+
+#endif

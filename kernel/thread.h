@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads: the schedulable entity, with a kernel stack of its own. struct thread lies at the low
+ * end of the KSTACK_SIZE-aligned block that also holds the stack, so the running thread is found
+ * from the stack pointer (plat_current.h) on every platform.
+ *
+ * Ownership: a thread is reference-counted (thread_get/put); the run queue and the running
+ * CPU hold none: a thread leaves them before it dies. Its stack is freed by the next thread that
+ * runs on that CPU (sched.c) or by the last put.
+ */
+#ifndef UFORK_KERNEL_THREAD_H
+#define UFORK_KERNEL_THREAD_H
+
+#include "include/ufork/abi.h"
+#include "kernel/plat.h"
+#include "kernel/regs.h"
+#include "lib/list.h"
+#include "lib/spin.h"
+
+#define KSTACK_SIZE 16384
+#define MAX_CPUS 64
+
+/* Reasons to leave the fast path on the way back to user code (thread->work). */
+#define WORK_RESCHED 1u /* another thread should run */
+#define WORK_SIGNAL 2u  /* a signal may be deliverable */
+#define WORK_PARK 4u    /* stop at the kernel's edge until unparked (fork, exec, stop) */
+#define WORK_TRACE 8u   /* --trace */
+
+enum thread_state {
+  THREAD_RUNNABLE,        /* on a runqueue or running */
+  THREAD_SLEEPING,        /* interruptible by signals */
+  THREAD_UNINTERRUPTIBLE, /* woken only by what it waits for */
+  THREAD_STOPPED,         /* job control */
+  THREAD_DEAD,
+};
+
+/* Offsets that assembly uses; checked below. */
+#define THREAD_KSP 24
+#define THREAD_WORK 32
+#define THREAD_USER_RSP 40
+
+struct thread {
+  /* The TCB: user code reads these three through %r15 (doc/abi.md). */
+  u64 tcb_base; /* region base */
+  u64 tcb_tp;   /* thread pointer, an offset */
+  u64 tcb_gate; /* system-call gate */
+
+  u64 ksp;               /* saved kernel stack pointer while not running */
+  u32 work;              /* WORK_*; atomic */
+  u32 cpu;               /* CPU it runs on, or last ran on */
+  u64 user_rsp;          /* scratch of the gate */
+  struct uregs *uregs;   /* user registers: at the top of the kernel stack */
+  struct region *region; /* what %gs shows; NULL for kernel threads */
+  void *fpu;             /* platform's save area for vector state (in this block or its own) */
+
+  /* sched.h */
+  enum thread_state state; /* under the lock of the queue it waits on, or its runqueue */
+  struct list run_node;
+  struct spin wake_lock; /* orders a wake-up against going to sleep */
+  bool on_rq, on_cpu;
+  bool is_user;
+  u64 slice_end; /* when its time slice ends */
+  u64 run_since, utime, stime;
+  u64 timeout_at; /* deadline of a timed sleep */
+  struct ktimer *sleep_timer;
+
+  /* proc.h */
+  int tid;
+  u32 refs;
+  struct proc *proc;
+  struct list proc_node;  /* in proc->threads, under proc->lock */
+  struct thread_sig *sig; /* signal.h: mask, pending, altstack */
+  u64 clear_tid;          /* user address (CLONE_CHILD_CLEARTID) */
+  u64 robust_list;        /* user address */
+  char name[16];
+};
+
+_Static_assert(offsetof(struct thread, tcb_base) == UF_TCB_BASE, "ABI");
+_Static_assert(offsetof(struct thread, tcb_tp) == UF_TCB_TP, "ABI");
+_Static_assert(offsetof(struct thread, tcb_gate) == UF_TCB_GATE, "ABI");
+_Static_assert(offsetof(struct thread, ksp) == THREAD_KSP, "assembly offset");
+_Static_assert(offsetof(struct thread, work) == THREAD_WORK, "assembly offset");
+_Static_assert(offsetof(struct thread, user_rsp) == THREAD_USER_RSP, "assembly offset");
+
+#include "plat_current.h" /* static inline struct thread *thread_current(void) */
+
+/* A thread with an empty kernel stack, state UNINTERRUPTIBLE, one reference; NULL: no memory. */
+struct thread *thread_alloc(void);
+void thread_get(struct thread *t);
+void thread_put(struct thread *t);
+
+/* Sets WORK_* bits of t and, if it runs in user mode on another CPU, interrupts it. Any context. */
+void thread_set_work(struct thread *t, u32 bits);
+static inline void thread_clear_work(struct thread *t, u32 bits) {
+  __atomic_and_fetch(&t->work, ~bits, __ATOMIC_SEQ_CST);
+}
+
+#endif
