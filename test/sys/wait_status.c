@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Every way to end has its status: exit codes modulo 256, each deadly signal, core or not. */
+#include "check.h"
+
+int main(void) {
+  for (int code = 0; code < 600; code += 37) {
+    pid_t pid = OK(fork());
+    if (pid == 0)
+      exit(code);
+    EXPECT(wait_for(pid), (code & 255) << 8);
+  }
+  static const int deadly[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGILL,    SIGTRAP, SIGABRT, SIGBUS,
+                               SIGFPE,  SIGKILL, SIGUSR1, SIGSEGV,   SIGUSR2, SIGPIPE, SIGALRM,
+                               SIGTERM, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGIO,   SIGSYS};
+  for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) {
+    pid_t pid = OK(fork());
+    if (pid == 0) {
+      OK(kill(getpid(), deadly[i]));
+      _exit(1);
+    }
+    EXPECT(wait_for(pid) & 0x7f, deadly[i]);
+  }
+  static const int harmless[] = {SIGCHLD, SIGURG, SIGWINCH, SIGCONT};
+  for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+    OK(raise(harmless[i]));
+  return done();
+}
