@@ -1,0 +1,22 @@
+# The kernel core, freestanding, for one platform: $(O)/obj/kern/PLAT/kernel-core.o
+# Nothing of the host's headers or libraries is reachable from it.
+
+KERN_SRC := $(sort $(filter-out kernel/test/%,$(patsubst $(S)/%,%,$(wildcard $(S)/kernel/*.c \
+	$(S)/kernel/*/*.c $(S)/lib/*.c))))
+# The verifier's library is part of the trusted base and of the kernel.
+KERN_SRC += $(VERIFIER_LIB_SRC)
+
+CFLAGS_KERN := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include) \
+	-fno-stack-protector -fno-strict-aliasing -fcf-protection=none -mgeneral-regs-only -mno-red-zone -fno-omit-frame-pointer \
+	-fno-tree-loop-distribute-patterns -fno-common -MMD -MP $(WARN) -I$(S) -I$(S)/include
+
+# $(1): platform
+define kern_rules
+$(O)/obj/kern/$(1)/%.o: $(S)/%.c
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS_KERN) -I$(S)/plat/$(1) $$(CFLAGS_KERN_$$(subst /,_,$$(dir $$*))) -c $$< -o $$@
+
+$(O)/obj/kern/$(1)/kernel-core.o: $(KERN_SRC:%.c=$(O)/obj/kern/$(1)/%.o)
+	$$(CC) -nostdlib -r -o $$@ $$^
+endef
+$(eval $(call kern_rules,hosted))
