@@ -1,0 +1,138 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# build.sh NAME {ufork|native}: builds the port NAME with $O/bin/{ufork,native}-cc.
+#
+# The sources are unpacked into $O/ports/NAME-VARIANT/src and built there; the recipe puts what it
+# installs into .../stage, from where the ufork variant goes to the root file system tree $O/rootfs
+# and the native programs go to $O/native/bin. Nothing is done when the key is still the same; a
+# stage built before with the same key is taken from the cache, unless UFORK_NO_CACHE=1.
+#
+# A recipe (ports/NAME/recipe, shell) sets
+#   source     name of the Debian source package in sources.lock, or nothing
+#   programs   files of the stage that the native variant installs, relative to it
+# and defines
+#   build      runs in the source tree with CC, HOSTCC, CFLAGS, AR, RANLIB, STRIP, BUILD, HOST and make
+#   stage      runs in the source tree, puts files into $DEST; `put DIR FILE...` helps
+set -eu
+
+die() {
+  echo "port $name: $*" >&2
+  exit 1
+}
+
+
+# What decides the outcome: the recipe and this file, the sources, the compiler and all that
+# belongs to it. Absolute paths do not count, so a cache serves all build directories.
+port_key() {
+  {
+    echo "$variant"
+    awk -v n="$source" '$1 == n' "$here/sources.lock"
+    (cd "$here" && find build.sh "$name" -type f ! -name 'smoke*' | LC_ALL=C sort |
+      xargs sha256sum)
+    [ -z "$source" ] || "$here/toolchain-id.sh" "$variant"
+  } | sha256sum | cut -c1-40
+}
+
+# Runs the recipe's functions in a clean environment: nothing of our own make leaks into theirs.
+run_recipe() {
+  env -i PATH="$PATH" HOME="$work" LC_ALL=C TZ=UTC SOURCE_DATE_EPOCH=1700000000 \
+    CC="$O/bin/$variant-cc" HOSTCC=gcc CFLAGS=-O2 AR=ar RANLIB=ranlib STRIP=strip \
+    BUILD=x86_64-linux-gnu HOST=x86_64-linux-musl DEST="$work/stage" PORT="$here/$name" \
+    sh -euc '
+      put() { d=$DEST/$1; shift; mkdir -p "$d"; cp "$@" "$d"; }
+      make() { command make -j2 "$@"; }
+      . "$PORT/recipe"
+      build
+      stage' </dev/null
+}
+
+compile() {
+  rm -rf "$work/src" "$work/stage"
+  mkdir -p "$work/src" "$work/stage"
+  [ -z "$source" ] || "$here/fetch.sh" "$source" "$work/src"
+  echo "port $name: building ($variant)"
+  (cd "$work/src" && run_recipe) >"$work/log" 2>&1 || {
+    tail -n 25 "$work/log" >&2
+    die "build failed, see $work/log"
+  }
+}
+
+# Unpacks the cached stage for $key, or compiles and caches.
+obtain() {
+  cached=$cache/$key.tar.gz
+  if [ -z "${UFORK_NO_CACHE:-}" ] && [ -f "$cached" ]; then
+    rm -rf "$work/stage"
+    mkdir -p "$work/stage"
+    ! tar -xzf "$cached" -C "$work/stage" 2>/dev/null || {
+      echo "port $name: from the cache ($variant)"
+      return
+    }
+    echo "port $name: the cached $cached is damaged, building" >&2
+  fi
+  compile
+  programs_staged | xargs -r strip --strip-debug
+  [ "$variant" = native ] || verify_images
+  [ -z "${UFORK_NO_CACHE:-}" ] || return 0
+  mkdir -p "$cache"
+  tar -czf "$cached.$$" -C "$work/stage" . && mv "$cached.$$" "$cached"
+}
+
+# The ELF files of the stage.
+programs_staged() {
+  find "$work/stage" -type f -perm -u+x | while read -r file; do
+    [ "$(head -c4 "$file" | tail -c3)" != ELF ] || echo "$file"
+  done
+}
+
+# Every program of the stage must be an image that the kernel would accept.
+verify_images() {
+  programs_staged | while read -r file; do
+    "$O/bin/ufork-verify" "$file" >"$work/verify.log" 2>&1 || {
+      head -n 20 "$work/verify.log" >&2
+      die "${file#"$work/stage/"} is refused by ufork-verify"
+    }
+  done
+}
+
+# Replaces what the last install of this port put into the tree.
+install_rootfs() {
+  root=$O/rootfs
+  mkdir -p "$root"
+  (cd "$work/stage" && find . ! -type d | LC_ALL=C sort) >"$work/files.new"
+  [ ! -f "$work/files" ] ||
+    LC_ALL=C comm -23 "$work/files" "$work/files.new" | (cd "$root" && xargs -r -d '\n' rm -f)
+  cp -a --remove-destination "$work/stage/." "$root/"
+  mv "$work/files.new" "$work/files"
+}
+
+install_native() {
+  mkdir -p "$O/native/bin"
+  for program in $programs; do
+    cp --remove-destination "$work/stage/$program" "$O/native/bin/"
+  done
+}
+
+[ $# = 2 ] || {
+  echo "usage: build.sh NAME {ufork|native}" >&2
+  exit 2
+}
+name=$1 variant=$2
+here=$(cd "$(dirname "$0")" && pwd)
+: "${O:?the build directory}"
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/ufork/ports
+work=$O/ports/$name-$variant
+
+[ -f "$here/$name/recipe" ] || die "no recipe"
+# shellcheck source=/dev/null
+. "$here/$name/recipe"
+mkdir -p "$work"
+# One port at a time: each build already uses two processors.
+exec 9>"$O/ports/lock"
+flock 9
+key=$(port_key)
+if [ "$(cat "$work/key" 2>/dev/null)" != "$key" ]; then
+  rm -f "$work/key"
+  obtain
+  if [ "$variant" = native ]; then install_native; else install_rootfs; fi
+  echo "$key" >"$work/key"
+fi

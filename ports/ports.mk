@@ -1,0 +1,23 @@
+# Third-party programs from unmodified sources: ports/NAME/recipe, built by ports/build.sh.
+# `make ports`: all of them for uFork, into the tree $(O)/rootfs.
+# `make ports-native`: the same programs for Linux, into $(O)/native/bin.
+# `make port-NAME`, `make port-NAME-native`: one of them.
+# build.sh itself finds out by content whether there is something to do.
+PORTS := $(sort $(patsubst $(S)/ports/%/recipe,%,$(wildcard $(S)/ports/*/recipe)))
+PORTS_NATIVE := $(filter-out base,$(PORTS))
+
+.PHONY: ports ports-native test-ports test-ports-native $(PORTS:%=port-%) \
+	$(PORTS_NATIVE:%=port-%-native)
+ports: $(PORTS:%=port-%)
+ports-native: $(PORTS_NATIVE:%=port-%-native)
+
+$(PORTS:%=port-%): port-%: deps tools
+	@$(S)/ports/build.sh $* ufork
+$(PORTS_NATIVE:%=port-%-native): port-%-native: deps tools
+	@$(S)/ports/build.sh $* native
+
+# Smoke tests, `make test-ports NAMES="lua redis"` runs some of them.
+test-ports: ports ports-native
+	@$(S)/ports/test.sh ufork $(NAMES)
+test-ports-native: ports-native
+	@$(S)/ports/test.sh native $(NAMES)
