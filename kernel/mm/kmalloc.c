@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Three layers. Objects of one size class are cut from slabs, SLAB_SIZE-aligned blocks that start
+ * with a header, so that kfree finds the class by masking the pointer. A class (central, one lock)
+ * keeps the slabs that have free objects. In front of it stands a stack of free objects per CPU,
+ * refilled and flushed in batches. A request above the largest class is a block of its own with
+ * the same header.
+ *
+ * A CPU's stack has a lock all the same: a hosted CPU may be preempted by another thread that is
+ * bound to the same index early in boot. It is uncontended, so it costs one exchange.
+ * Lock order: cpu_cache.lock -> size_class.lock.
+ */
+#include "kernel/mm/kmalloc.h"
+#include "kernel/kassert.h"
+#include "kernel/thread.h"
+#include "lib/list.h"
+#include "lib/spin.h"
+#include "lib/string.h"
+
+#define SLAB_SIZE KIB(32)
+#define SLAB_PAGES (SLAB_SIZE / PAGE_SIZE)
+#define SLAB_MAGIC 0x534c4142u
+#define LARGE_MAGIC 0x4c524745u
+#define POISON_BYTE 0xa5
+#define POISON_MAX 128 /* bytes per object: enough to catch stale pointers, cheap enough */
+
+/* The unit tests build with it: writes after free are found when the object is handed out again. */
+#ifdef KMALLOC_DEBUG
+enum { poisoning = 1 };
+#else
+enum { poisoning = 0 };
+#endif
+
+static const u16 class_size[] = {16,  32,  48,  64,   96,   128,  192, 256,
+                                 384, 512, 768, 1024, 1536, 2048, 4096};
+#define NCLASSES ARRAY_LEN(class_size)
+#define CLASS_MAX 4096u
+
+struct object {
+  struct object *next;
+};
+
+struct slab {
+  u32 magic;
+  u16 class, used; /* used: objects out, in CPU caches included */
+  u64 size;        /* usable bytes: of an object, or of the large block */
+  u32 npages;
+  u32 uncut;           /* offset of the part that was never handed out */
+  struct object *free; /* under the class's lock */
+  struct list node;    /* in class->partial while something is free */
+} __attribute__((aligned(64)));
+
+struct size_class {
+  struct spin lock;
+  struct list partial;
+  u32 nfree_slabs; /* entirely free ones among partial */
+} __attribute__((aligned(64)));
+
+struct magazine {
+  struct object *head;
+  u32 count;
+};
+
+struct cpu_cache {
+  struct spin lock;
+  i64 used; /* bytes handed out minus bytes taken back through this cache; may be negative */
+  struct magazine mags[NCLASSES];
+} __attribute__((aligned(64)));
+
+static struct size_class classes[NCLASSES];
+static struct cpu_cache caches[MAX_CPUS];
+static u64 large_used;
+
+/* Objects moved between a CPU and its class at a time: about 8 KiB worth, 2 to 32. */
+static u32 batch_of(unsigned class) {
+  u32 n = 8192u / class_size[class];
+  return n > 32 ? 32 : n;
+}
+
+static unsigned class_of(size_t n) {
+  /* (n + 15) / 16 for small sizes, a short scan above. */
+  static const u8 small[17] = {0, 0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7};
+  if (n <= 256)
+    return small[(n + 15) / 16];
+  unsigned c = 8;
+  while (class_size[c] < n)
+    c++;
+  return c;
+}
+
+static struct cpu_cache *my_cache(void) { return &caches[thread_current()->cpu % MAX_CPUS]; }
+
+static struct slab *slab_of(const void *p) {
+  return (struct slab *)((uintptr_t)p & ~(SLAB_SIZE - 1));
+}
+
+/* ---- poison -------------------------------------------------------------------------- */
+
+static size_t poison_len(unsigned class) {
+  return min_u64(class_size[class], POISON_MAX) - sizeof(struct object);
+}
+
+static void poison(struct object *o, unsigned class) {
+  if (poisoning)
+    memset(o + 1, POISON_BYTE, poison_len(class));
+}
+
+static void check_poison(const struct object *o, unsigned class) {
+  if (!poisoning)
+    return;
+  const u8 *b = (const u8 *)(o + 1);
+  for (size_t i = 0; i < poison_len(class); i++)
+    kassert(b[i] == POISON_BYTE); /* else: written after kfree */
+}
+
+/* ---- slabs: the class's lock is held --------------------------------------------------- */
+
+static struct slab *slab_new(unsigned class) {
+  struct slab *s = plat_pages_alloc(SLAB_PAGES, SLAB_SIZE);
+  if (s == NULL)
+    return NULL;
+  s->magic = SLAB_MAGIC;
+  s->class = class;
+  s->used = 0;
+  s->size = class_size[class];
+  s->npages = SLAB_PAGES;
+  s->uncut = sizeof *s;
+  s->free = NULL;
+  list_push_front(&classes[class].partial, &s->node);
+  classes[class].nfree_slabs++;
+  return s;
+}
+
+static bool slab_exhausted(const struct slab *s) {
+  return s->free == NULL && s->uncut + s->size > SLAB_SIZE;
+}
+
+static struct object *slab_take(struct size_class *sc, struct slab *s) {
+  struct object *o = s->free;
+  if (o != NULL) {
+    s->free = o->next;
+  } else {
+    o = (struct object *)((char *)s + s->uncut);
+    s->uncut += s->size;
+    poison(o, s->class);
+  }
+  if (s->used++ == 0)
+    sc->nfree_slabs--;
+  if (slab_exhausted(s))
+    list_remove(&s->node);
+  return o;
+}
+
+/* Gives o back; a slab that became free beyond the reserve of one is unlinked and returned. */
+static struct slab *slab_put(struct size_class *sc, struct object *o) {
+  struct slab *s = slab_of(o);
+  if (slab_exhausted(s))
+    list_push_front(&sc->partial, &s->node);
+  o->next = s->free;
+  s->free = o;
+  if (--s->used != 0)
+    return NULL;
+  list_remove(&s->node);
+  if (sc->nfree_slabs >= 1) {
+    s->magic = 0;
+    return s;
+  }
+  sc->nfree_slabs++;
+  list_push_back(&sc->partial, &s->node);
+  return NULL;
+}
+
+/* ---- between a CPU and the class: the CPU's lock is held --------------------------------- */
+
+static void refill(struct magazine *m, unsigned class) {
+  struct size_class *sc = &classes[class];
+  u32 want = batch_of(class);
+
+  spin_lock(&sc->lock);
+  if (sc->partial.next == NULL)
+    list_init(&sc->partial);
+  while (m->count < want) {
+    struct slab *s =
+        list_empty(&sc->partial) ? slab_new(class) : list_first(&sc->partial, struct slab, node);
+    if (s == NULL)
+      break;
+    struct object *o = slab_take(sc, s);
+    o->next = m->head;
+    m->head = o;
+    m->count++;
+  }
+  spin_unlock(&sc->lock);
+}
+
+static void flush(struct magazine *m, unsigned class) {
+  struct size_class *sc = &classes[class];
+  u32 keep = batch_of(class);
+
+  spin_lock(&sc->lock);
+  while (m->count > keep) {
+    struct object *o = m->head;
+    m->head = o->next;
+    m->count--;
+    struct slab *empty = slab_put(sc, o);
+    if (empty != NULL)
+      plat_pages_free(empty, SLAB_PAGES);
+  }
+  spin_unlock(&sc->lock);
+}
+
+static void *small_alloc(size_t n) {
+  unsigned class = class_of(n);
+  struct cpu_cache *c = my_cache();
+  struct magazine *m = &c->mags[class];
+
+  spin_lock(&c->lock);
+  if (m->head == NULL)
+    refill(m, class);
+  struct object *o = m->head;
+  if (likely(o != NULL)) {
+    m->head = o->next;
+    m->count--;
+    c->used += class_size[class];
+  }
+  spin_unlock(&c->lock);
+  if (o != NULL)
+    check_poison(o, class);
+  return o;
+}
+
+static void small_free(struct slab *s, struct object *o) {
+  unsigned class = s->class;
+  struct cpu_cache *c = my_cache();
+  struct magazine *m = &c->mags[class];
+
+  kassert(((char *)o - (char *)s - sizeof *s) % s->size == 0);
+  poison(o, class);
+  spin_lock(&c->lock);
+  kassert(o != m->head); /* freed twice */
+  o->next = m->head;
+  m->head = o;
+  m->count++;
+  c->used -= class_size[class];
+  if (unlikely(m->count > 2 * batch_of(class)))
+    flush(m, class);
+  spin_unlock(&c->lock);
+}
+
+/* ---- large blocks ---------------------------------------------------------------------- */
+
+static void *large_alloc(size_t n) {
+  if (n > SIZE_MAX / 2)
+    return NULL;
+  size_t npages = round_up(n + sizeof(struct slab), PAGE_SIZE) / PAGE_SIZE;
+  if (npages > UINT32_MAX)
+    return NULL;
+  struct slab *s = plat_pages_alloc(npages, SLAB_SIZE);
+  if (s == NULL)
+    return NULL;
+  s->magic = LARGE_MAGIC;
+  s->npages = npages;
+  s->size = npages * PAGE_SIZE - sizeof *s;
+  __atomic_add_fetch(&large_used, s->size, __ATOMIC_RELAXED);
+  return s + 1;
+}
+
+static void large_free(struct slab *s) {
+  __atomic_sub_fetch(&large_used, s->size, __ATOMIC_RELAXED);
+  s->magic = 0;
+  plat_pages_free(s, s->npages);
+}
+
+/* ---- public ---------------------------------------------------------------------------- */
+
+void *kmalloc(size_t n) { return likely(n <= CLASS_MAX) ? small_alloc(n) : large_alloc(n); }
+
+void *kzalloc(size_t n) {
+  if (n > CLASS_MAX)
+    return large_alloc(n); /* fresh pages are zero */
+  void *p = small_alloc(n);
+  if (p != NULL)
+    memset(p, 0, n);
+  return p;
+}
+
+void kfree(void *p) {
+  if (p == NULL)
+    return;
+  struct slab *s = slab_of(p);
+  if (likely(s->magic == SLAB_MAGIC)) {
+    small_free(s, p);
+    return;
+  }
+  kassert(s->magic == LARGE_MAGIC && p == s + 1);
+  large_free(s);
+}
+
+void *krealloc(void *p, size_t n) {
+  if (p == NULL)
+    return kmalloc(n);
+  size_t had = slab_of(p)->size;
+  if (n <= had && n > had / 4)
+    return p;
+  void *q = kmalloc(n);
+  if (q == NULL)
+    return n <= had ? p : NULL;
+  memcpy(q, p, min_u64(had, n));
+  kfree(p);
+  return q;
+}
+
+char *kstrndup(const char *s, size_t n) {
+  size_t len = strnlen(s, n);
+  char *d = kmalloc(len + 1);
+  if (d != NULL) {
+    memcpy(d, s, len);
+    d[len] = '\0';
+  }
+  return d;
+}
+
+char *kstrdup(const char *s) { return kstrndup(s, strlen(s)); }
+
+u64 kmalloc_used(void) {
+  i64 sum = (i64)__atomic_load_n(&large_used, __ATOMIC_RELAXED);
+  for (unsigned i = 0; i < MAX_CPUS; i++)
+    sum += __atomic_load_n(&caches[i].used, __ATOMIC_RELAXED);
+  return (u64)sum;
+}
