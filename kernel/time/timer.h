@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Kernel timers: one ordered set per instance (a heap), run from the tick, the idle loop and
- * schedule(). Callbacks run in any context with no timer lock held, must not sleep.
+ * Kernel timers: one ordered set per instance, run from the tick, the idle loop and schedule().
+ * Callbacks run in any context with no timer lock held and must not sleep.
+ *
+ * The set is a pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986), intrusive, so that arming
+ * a timer never allocates and never fails.
  */
 #ifndef UFORK_KERNEL_TIMER_H
 #define UFORK_KERNEL_TIMER_H
@@ -12,18 +15,24 @@
 struct ktimer {
   u64 deadline; /* absolute, plat_now */
   void (*fire)(struct ktimer *t);
-  u32 heap_index; /* 0: not armed */
-  bool firing;
+  struct ktimer *child, *next, *prev; /* prev: left sibling, or parent of a first child */
+  bool armed;                         /* in the heap; under the timers' lock */
+  bool firing;                        /* callback under way; under the timers' lock */
 };
 
+/* Makes t unarmed. The owner keeps the memory until ktimer_cancel has returned. */
 void ktimer_init(struct ktimer *t, void (*fire)(struct ktimer *t));
-void ktimer_arm(struct ktimer *t,
-                u64 deadline); /* re-arms if armed. May fail only by -ENOMEM at creation: never */
-/* Disarms; true if it had not fired. After it returns the callback is not running. Not from the
- * callback. */
+/* Arms or re-arms for an absolute time. Any context, also from the callback. */
+void ktimer_arm(struct ktimer *t, u64 deadline);
+/* Disarms; true if it had been armed. After it returns the callback is not running (do not call it
+   from the callback, nor with a lock held that the callback takes). */
 bool ktimer_cancel(struct ktimer *t);
-/* Runs what is due; returns the next deadline or UINT64_MAX. */
+/* As ktimer_cancel, without waiting for a callback that is under way. */
+bool ktimer_disarm(struct ktimer *t);
+bool ktimer_is_armed(const struct ktimer *t);
+/* Runs what is due at `now`; returns the next deadline or UINT64_MAX. No locks held. */
 u64 ktimer_run(u64 now);
+/* Next deadline or UINT64_MAX: a snapshot, for the idle loop. */
 u64 ktimer_next(void);
 
 #endif
