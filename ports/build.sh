@@ -35,6 +35,7 @@ port_key() {
 
 # Runs the recipe's functions in a clean environment: nothing of our own make leaks into theirs.
 run_recipe() {
+  # shellcheck disable=SC2016 # for the inner shell
   env -i PATH="$PATH" HOME="$work" LC_ALL=C TZ=UTC SOURCE_DATE_EPOCH=1700000000 \
     CC="$O/bin/$variant-cc" HOSTCC=gcc CFLAGS=-O2 AR=ar RANLIB=ranlib STRIP=strip \
     BUILD=x86_64-linux-gnu HOST=x86_64-linux-musl DEST="$work/stage" PORT="$here/$name" \
@@ -112,6 +113,18 @@ install_native() {
   done
 }
 
+# Whether what the last run installed is still there.
+installed() {
+  if [ "$variant" = native ]; then
+    for program in $programs; do [ -f "$O/native/bin/${program##*/}" ] || return 1; done
+  else
+    [ -f "$work/files" ] || return 1
+    while read -r file; do
+      [ -e "$O/rootfs/$file" ] || return 1
+    done <"$work/files"
+  fi
+}
+
 [ $# = 2 ] || {
   echo "usage: build.sh NAME {ufork|native}" >&2
   exit 2
@@ -121,6 +134,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 : "${O:?the build directory}"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/ufork/ports
 work=$O/ports/$name-$variant
+source='' programs='' # set by the recipe
 
 [ -f "$here/$name/recipe" ] || die "no recipe"
 # shellcheck source=/dev/null
@@ -130,7 +144,7 @@ mkdir -p "$work"
 exec 9>"$O/ports/lock"
 flock 9
 key=$(port_key)
-if [ "$(cat "$work/key" 2>/dev/null)" != "$key" ]; then
+if [ "$(cat "$work/key" 2>/dev/null)" != "$key" ] || ! installed; then
   rm -f "$work/key"
   obtain
   if [ "$variant" = native ]; then install_native; else install_rootfs; fi

@@ -1,0 +1,86 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# test.sh {ufork|native} [NAME...]: the smoke tests of the ports, ports/NAME/smoke.sh, against the
+# programs that build.sh installed. One line each, then the counts; status 1 if one failed.
+#
+# A smoke test is a shell script that runs on the host with -eu, in an empty directory $T which
+# the programs see under the same path, and with these functions:
+#   run PROGRAM ARGS...       runs an installed program
+#   start PROGRAM ARGS...     the same in the background, killed when the test ends; pid in $started
+#   native PROGRAM ARGS...    runs the native variant of a program
+#   same WHAT GOT WANTED      fails unless the two are equal
+#   fail WHAT                 fails
+#   eventually WHAT CMD...    waits up to 20 s until CMD succeeds
+#   free_port                 prints a TCP port that nothing listens on
+# Files beside smoke.sh are in $PORT.
+set -u
+
+# What smoke.sh sees; runs in a shell of its own.
+# shellcheck disable=SC2016 # for the inner shell
+prelude='
+started=
+trap "stop" EXIT
+stop() { [ -z "$started" ] || { kill "$started" 2>/dev/null; wait "$started" 2>/dev/null; } || :; }
+fail() { echo "failed: $*"; exit 1; }
+same() { [ "$2" = "$3" ] || fail "$1
+  got:    $2
+  wanted: $3"; }
+native() { p=$1; shift; "$O/native/bin/$p" "$@"; }
+start() { launch exec "$@" & started=$!; }
+run() { launch "" "$@"; }
+eventually() {
+  what=$1; shift
+  tries=0
+  until "$@"; do
+    tries=$((tries + 1))
+    [ $tries -lt 200 ] || fail "$what: still not so after 20 s"
+    sleep 0.1
+  done
+}
+free_port() {
+  python3 -c "import socket; s = socket.socket(); s.bind((\"127.0.0.1\", 0)); print(s.getsockname()[1])"
+}
+if [ "$VARIANT" = ufork ]; then
+  launch() { e=$1; shift; $e "$O/bin/ufork" run --root="$O/rootfs" --dir="$T:$T" --workdir="$T" "$@"; }
+else
+  mkdir "$T/bin"
+  "$O/native/bin/busybox" --install -s "$T/bin"
+  PATH=$O/native/bin:$T/bin:$PATH
+  launch() { e=$1; shift; $e "$@"; }
+fi
+'
+
+one() {
+  T=$(mktemp -d "${TMPDIR:-/tmp}/ufork-smoke.XXXXXX")
+  log=$O/ports/$1-$variant.smoke.log
+  mkdir -p "$O/ports"
+  (cd "$T" && O=$O T=$T VARIANT=$variant PORT=$here/$1 \
+    timeout -k 5 240 sh -euc "$prelude . \"\$PORT/smoke.sh\"") </dev/null >"$log" 2>&1
+  status=$?
+  rm -rf "$T"
+  return $status
+}
+
+variant=${1:?ufork or native}
+shift
+: "${O:?the build directory}"
+here=$(cd "$(dirname "$0")" && pwd)
+if [ $# = 0 ]; then
+  for file in "$here"/*/smoke.sh; do
+    file=${file%/smoke.sh}
+    set -- "$@" "${file##*/}"
+  done
+fi
+passed=0 failed=0
+for name in "$@"; do
+  if one "$name"; then
+    echo "ok $name"
+    passed=$((passed + 1))
+  else
+    echo "FAIL $name"
+    sed 's/^/  | /' "$log" | tail -n 30
+    failed=$((failed + 1))
+  fi
+done
+echo "ports: $passed passed, $failed failed"
+[ $failed = 0 ]
