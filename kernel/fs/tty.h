@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Terminals. The device (line editing, echo, settings) is the platform's; the core adds what
+ * concerns processes: controlling terminal, foreground process group, SIGTTIN and SIGTTOU, the
+ * ioctls. A platform makes one struct tty per terminal with tty_create and returns tty_file(...)
+ * from plat_stdio for each standard stream that is that terminal.
+ */
+#ifndef UFORK_KERNEL_TTY_H
+#define UFORK_KERNEL_TTY_H
+
+#include "kernel/fs/file.h"
+
+/* The kernel's struct termios (TCGETS), Linux x86-64. */
+struct ktermios {
+  u32 iflag, oflag, cflag, lflag;
+  u8 line, cc[19];
+};
+struct kwinsize {
+  u16 row, col, xpixel, ypixel;
+};
+
+struct tty;
+struct tty_ops {
+  i64 (*read)(struct tty *t, struct uio *u, bool nonblock);
+  i64 (*write)(struct tty *t, struct uio *u, bool nonblock);
+  u32 (*poll)(struct tty *t, struct poller *p);
+  int (*get_termios)(struct tty *t, struct ktermios *k);
+  /* when: 0 now, 1 after output has drained, 2 and input is discarded (TCSETS + when). */
+  int (*set_termios)(struct tty *t, const struct ktermios *k, int when);
+  int (*get_winsize)(struct tty *t, struct kwinsize *w);
+  int (*set_winsize)(struct tty *t, const struct kwinsize *w); /* NULL: -EPERM */
+  int (*flush)(struct tty *t, int queue);                      /* TCFLSH argument; NULL: nothing */
+  i64 (*input_bytes)(struct tty *t);                           /* FIONREAD; NULL: -ENOTTY */
+  void (*release)(struct tty *t);                              /* frees priv */
+};
+
+struct tty {
+  u32 refs;
+  const struct tty_ops *ops;
+  void *priv;
+  u64 rdev;         /* st_rdev */
+  struct spin lock; /* session and foreground group */
+  int sid;          /* session it controls; 0: none */
+  int fg_pgid;
+};
+
+/* One reference. NULL: no memory. */
+struct tty *tty_create(const struct tty_ops *ops, void *priv);
+void tty_get(struct tty *t);
+void tty_put(struct tty *t);
+/* An open file on t (takes its own reference). */
+int tty_file(struct tty *t, u32 flags, struct file **out);
+
+/* The first terminal created is the console. */
+struct tty *tty_console(void);
+/* µprocess 1 gets the console as its controlling terminal (called once by proc_boot). */
+void tty_boot_session(int sid, int pgid);
+/* Foreground process group of the console, 0 if there is none: for signals from outside. */
+int tty_console_pgrp(void);
+/* The session leader exits: SIGHUP and SIGCONT to the foreground group, nobody is controlled. */
+void tty_session_exit(int sid);
+
+#endif
