@@ -60,6 +60,10 @@ int space_fork(struct space *s, u64 sp, struct space **out);
    SEGV_MAPERR or SEGV_ACCERR. */
 bool space_fault(struct space *s, u64 off, bool write, int *code);
 
+/* If offset `off` lies in shared memory (VMA_SHARED): *obj and *at name it independently of the space (no
+   reference is taken); otherwise they are left alone. */
+void space_shared_key(struct space *s, u32 off, const void **obj, u64 *at);
+
 /* Writes /proc/PID/maps lines through emit. */
 void space_each_vma(struct space *s, void (*emit)(void *arg, const struct vma *v), void *arg);
 
