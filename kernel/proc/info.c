@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* What a process may ask about itself, its resources and the system. */
+#include "kernel/mm/usercopy.h"
+#include "kernel/proc/proc.h"
+#include "kernel/syscall/syscall.h"
+#include "kernel/time/clock.h"
+#include "kernel/version.h"
+#include "lib/fmt.h"
+#include "lib/string.h"
+
+#define CLK_TCK 100
+#define UTS_LEN 65
+
+/* ---- names ------------------------------------------------------------------------------- */
+
+static struct spin uts_lock;
+static char hostname[UTS_LEN] = "ufork";
+static char domainname[UTS_LEN] = "(none)";
+
+i64 sys_uname(struct uregs *r) {
+  char uts[6][UTS_LEN];
+  memset(uts, 0, sizeof uts);
+  str_copy(uts[0], "Linux", UTS_LEN); /* the system-call ABI, which is what programs ask for */
+  str_copy(uts[2], UFORK_UTS_RELEASE, UTS_LEN);
+  str_copy(uts[3], "uFork " UFORK_VERSION, UTS_LEN);
+  str_copy(uts[4], "x86_64", UTS_LEN);
+  spin_lock(&uts_lock);
+  memcpy(uts[1], hostname, UTS_LEN);
+  memcpy(uts[5], domainname, UTS_LEN);
+  spin_unlock(&uts_lock);
+  return copy_to_user(r->rdi, uts, sizeof uts);
+}
+
+static i64 set_name(struct uregs *r, char *name) {
+  char new_name[UTS_LEN];
+  u64 n = r->rsi;
+  if (!cred_is_root())
+    return -EPERM;
+  if (n >= UTS_LEN)
+    return -EINVAL;
+  if (copy_from_user(new_name, r->rdi, n))
+    return -EFAULT;
+  memset(new_name + n, 0, UTS_LEN - n);
+  spin_lock(&uts_lock);
+  memcpy(name, new_name, UTS_LEN);
+  spin_unlock(&uts_lock);
+  return 0;
+}
+
+i64 sys_sethostname(struct uregs *r) { return set_name(r, hostname); }
+i64 sys_setdomainname(struct uregs *r) { return set_name(r, domainname); }
+
+void info_hostname(char *buf, size_t size) {
+  spin_lock(&uts_lock);
+  str_copy(buf, hostname, size);
+  spin_unlock(&uts_lock);
+}
+
+/* ---- the system -------------------------------------------------------------------------- */
+
+struct ksysinfo {
+  i64 uptime;
+  u64 loads[3];
+  u64 totalram, freeram, sharedram, bufferram, totalswap, freeswap;
+  u16 procs, pad;
+  u32 pad2;
+  u64 totalhigh, freehigh;
+  u32 mem_unit;
+};
+
+i64 sys_sysinfo(struct uregs *r) {
+  struct ksysinfo s;
+  memset(&s, 0, sizeof s);
+  u64 limit = plat_mem_limit(), used = plat_mem_used();
+  s.uptime = (i64)(plat_now() / NSEC_PER_SEC);
+  s.totalram = limit;
+  s.freeram = used < limit ? limit - used : 0;
+  s.procs = (u16)min_u64(proc_count(), UINT16_MAX);
+  s.mem_unit = 1;
+  return copy_to_user(r->rdi, &s, sizeof s);
+}
+
+i64 sys_getcpu(struct uregs *r) {
+  u32 cpu = thread_current()->cpu, node = 0;
+  if ((r->rdi && copy_to_user(r->rdi, &cpu, sizeof cpu)) ||
+      (r->rsi && copy_to_user(r->rsi, &node, sizeof node)))
+    return -EFAULT;
+  return 0;
+}
+
+/* ---- resource use ------------------------------------------------------------------------ */
+
+static u64 ticks_of(u64 ns) { return ns / (NSEC_PER_SEC / CLK_TCK); }
+
+i64 sys_times(struct uregs *r) {
+  struct proc *p = proc_current();
+  u64 t[4] = {ticks_of(proc_cpu_time(p)), 0, ticks_of(p->child_utime), ticks_of(p->child_stime)};
+  if (r->rdi && copy_to_user(r->rdi, t, sizeof t))
+    return -EFAULT;
+  return (i64)ticks_of(plat_now());
+}
+
+struct krusage {
+  struct ktimeval utime, stime;
+  i64 maxrss, rest[13];
+};
+
+static struct ktimeval timeval_of(u64 ns) {
+  return (struct ktimeval){(i64)(ns / NSEC_PER_SEC), (i64)(ns % NSEC_PER_SEC / 1000)};
+}
+
+#define RUSAGE_SELF 0
+#define RUSAGE_CHILDREN (-1)
+#define RUSAGE_THREAD 1
+
+/* System time is not told apart from user time: a trapless system call has no edge to measure at.
+ */
+i64 sys_getrusage(struct uregs *r) {
+  struct proc *p = proc_current();
+  struct krusage u;
+  memset(&u, 0, sizeof u);
+  switch ((int)r->rdi) {
+  case RUSAGE_SELF:
+    u.utime = timeval_of(proc_cpu_time(p));
+    break;
+  case RUSAGE_CHILDREN:
+    u.utime = timeval_of(p->child_utime);
+    u.stime = timeval_of(p->child_stime);
+    break;
+  case RUSAGE_THREAD:
+    u.utime = timeval_of(sched_thread_time(thread_current()));
+    break;
+  default:
+    return -EINVAL;
+  }
+  return copy_to_user(r->rsi, &u, sizeof u);
+}
