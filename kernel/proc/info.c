@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What a process may ask about itself, its resources and the system. */
+/* What a process may ask about the system it runs on. */
 #include "kernel/mm/usercopy.h"
 #include "kernel/proc/proc.h"
 #include "kernel/syscall/syscall.h"
 #include "kernel/time/clock.h"
 #include "kernel/version.h"
-#include "lib/fmt.h"
 #include "lib/string.h"
 
-#define CLK_TCK 100
 #define UTS_LEN 65
 
 /* ---- names ------------------------------------------------------------------------------- */
@@ -86,52 +84,4 @@ i64 sys_getcpu(struct uregs *r) {
       (r->rsi && copy_to_user(r->rsi, &node, sizeof node)))
     return -EFAULT;
   return 0;
-}
-
-/* ---- resource use ------------------------------------------------------------------------ */
-
-static u64 ticks_of(u64 ns) { return ns / (NSEC_PER_SEC / CLK_TCK); }
-
-i64 sys_times(struct uregs *r) {
-  struct proc *p = proc_current();
-  u64 t[4] = {ticks_of(proc_cpu_time(p)), 0, ticks_of(p->child_utime), ticks_of(p->child_stime)};
-  if (r->rdi && copy_to_user(r->rdi, t, sizeof t))
-    return -EFAULT;
-  return (i64)ticks_of(plat_now());
-}
-
-struct krusage {
-  struct ktimeval utime, stime;
-  i64 maxrss, rest[13];
-};
-
-static struct ktimeval timeval_of(u64 ns) {
-  return (struct ktimeval){(i64)(ns / NSEC_PER_SEC), (i64)(ns % NSEC_PER_SEC / 1000)};
-}
-
-#define RUSAGE_SELF 0
-#define RUSAGE_CHILDREN (-1)
-#define RUSAGE_THREAD 1
-
-/* System time is not told apart from user time: a trapless system call has no edge to measure at.
- */
-i64 sys_getrusage(struct uregs *r) {
-  struct proc *p = proc_current();
-  struct krusage u;
-  memset(&u, 0, sizeof u);
-  switch ((int)r->rdi) {
-  case RUSAGE_SELF:
-    u.utime = timeval_of(proc_cpu_time(p));
-    break;
-  case RUSAGE_CHILDREN:
-    u.utime = timeval_of(p->child_utime);
-    u.stime = timeval_of(p->child_stime);
-    break;
-  case RUSAGE_THREAD:
-    u.utime = timeval_of(sched_thread_time(thread_current()));
-    break;
-  default:
-    return -EINVAL;
-  }
-  return copy_to_user(r->rsi, &u, sizeof u);
 }
