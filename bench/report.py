@@ -85,7 +85,8 @@ def plot(path, figure, groups):
         if figure.lines:
             curves.append(f"{source} with yerrorlines lw 2 title '{system}'")
         else:
-            curves.append(f"{source} with boxerrorbars title '{system}'")
+            width = 0.8 / (len(systems) + 1)
+            curves.append(f"{source}:({width}) with boxerrorbars title '{system}'")
     script = ["set terminal svg size 760,420 font 'sans,12' background 'white'",
               f"set output '{path}'", f"set title '{figure.title}'", f"set ylabel '{figure.y}'",
               "set grid ytics", "set key left top"]
@@ -94,7 +95,7 @@ def plot(path, figure, groups):
     else:
         ticks = ", ".join(f"'{' '.join(filter(None, (k[2], k[1]))).replace('_', ' ')}' {i + 0.4}"
                           for i, k in enumerate(groups))
-        script += [f"set boxwidth {0.8 / (len(systems) + 1)}", "set style fill solid 0.7",
+        script += ["set style fill solid 0.7",
                    f"set xtics ({ticks})", f"set xrange [-0.2:{len(groups)}]",
                    "set logscale y", f"set xlabel '{figure.x}'"]
     script += [*blocks, "plot " + ", ".join(curves)]
