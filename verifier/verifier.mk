@@ -1,10 +1,17 @@
 # The verifier: a library for host tools and the kernel, `ufork-verify`, and their tests.
 
-verifier-objs := $(addprefix $(O)/obj/host/verifier/,elf.o)
+# Freestanding; the kernel compiles the same sources.
+verifier-srcs := check.c decode.c elf.c resume.c sequence.c
+verifier-objs := $(verifier-srcs:%.c=$(O)/obj/host/verifier/%.o)
+verifier-data := $(addprefix $(S)/verifier/,allow.def rules.def)
 
 $(O)/lib/libufverify.a: $(verifier-objs)
 	@mkdir -p $(@D)
 	rm -f $@
 	$(AR) rcs $@ $^
 
-tools: $(O)/lib/libufverify.a
+$(O)/bin/ufork-verify: $(O)/obj/host/verifier/main.o $(O)/lib/libufverify.a
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ -lZydis -lZycore
+
+tools: $(O)/lib/libufverify.a $(O)/bin/ufork-verify
