@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The pass over a text: doc/abi.md sections 3, 4, 5 and 8, with sequences from sequence.c. */
+#include "mem.h"
 #include "sequence.h"
-#include <string.h>
 #include <ufork/abi.h>
 
 /* ---- bitmaps ---------------------------------------------------------------------------- */

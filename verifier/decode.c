@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "decode.h"
-#include <string.h>
+#include "mem.h"
 
 /* ---- tables, built from allow.def ----------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "elf.h"
 #include "elf_format.h"
-#include <string.h>
+#include "mem.h"
 #include <ufork/abi.h>
 
 /* The untrusted bytes. Headers are copied out: they may be misaligned. */

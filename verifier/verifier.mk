@@ -1,8 +1,8 @@
 # The verifier: a library for host tools and the kernel, `ufork-verify`, and their tests.
 
 # Freestanding; the kernel compiles the same sources.
-verifier-srcs := check.c decode.c elf.c resume.c sequence.c
-verifier-objs := $(verifier-srcs:%.c=$(O)/obj/host/verifier/%.o)
+VERIFIER_LIB_SRC := $(addprefix verifier/,check.c decode.c elf.c resume.c sequence.c)
+verifier-objs := $(VERIFIER_LIB_SRC:%.c=$(O)/obj/host/%.o)
 verifier-data := $(addprefix $(S)/verifier/,allow.def rules.def)
 
 $(O)/lib/libufverify.a: $(verifier-objs)
