@@ -143,6 +143,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("names", nargs="*", metavar="NAME", help="tests to run (default: all)")
     args = parser.parse_args()
+    os.umask(0o022)
 
     names = args.names or sorted(p.stem for p in (HERE / "sys").glob("*.c"))
     tests = [Test(name, args.system, args.build.resolve()) for name in names]
