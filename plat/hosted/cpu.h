@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vCPUs: host threads that run the core's scheduler. Files: cpu.c (life, switch, kick, idle),
+ * fpu.c (vector state), tick.c (the ticker), trap.c (host signals), entry.S.
+ */
+#ifndef UFORK_HOSTED_CPU_H
+#define UFORK_HOSTED_CPU_H
+
+#include "kernel/thread.h"
+#include "plat/hosted/linux.h"
+
+struct vcpu {
+  struct thread *current;   /* what runs here */
+  struct thread *fpu_owner; /* whose vector state the registers hold, if its fpu_cpu agrees */
+  u64 gs_base;              /* what %gs shows */
+  u32 id;
+  int tid;         /* host thread */
+  u32 kicked;      /* a kick is on its way; atomic */
+  u32 pending;     /* a kick found the kernel: the running thread must look. This vCPU only */
+  u32 idle;        /* sleeps in the host or is about to; atomic */
+  u32 tick_needed; /* atomic */
+  u32 relaxed;     /* plat_relax calls, to yield now and then */
+} __attribute__((aligned(128)));
+
+extern struct vcpu vcpus[MAX_CPUS];
+extern unsigned vcpu_count;
+extern int host_pid;
+
+/* The vCPU of this host thread, NULL on others. Read anew each time: a kernel thread of control
+   changes host threads in plat_switch. */
+static inline struct vcpu *vcpu_self(void) {
+  struct vcpu *v;
+  __asm__ volatile("mov %%fs:uf_vcpu_self@tpoff, %0" : "=r"(v));
+  return v;
+}
+
+/* ---- entry.S ------------------------------------------------------------------------- */
+
+extern char uf_gate[], uf_exit_fast[], uf_exit_fast_end[], uf_exit_full[], uf_exit_full_end[];
+extern char uf_trap_tick[], uf_trap_fault[], uf_idle_check[], uf_idle_end[], uf_idle_out[];
+extern char uf_copy_start[], uf_copy_end[], uf_copy_fault[], uf_thread_start[];
+
+struct copy_result {
+  i64 err;
+  u64 addr;
+};
+struct copy_result uf_copy(void *dst, const void *src, size_t n);
+struct copy_result uf_load32(const void *p, u32 *v);
+struct copy_result uf_cmpxchg32(void *p, u32 old, u32 new_, u32 *seen);
+
+void uf_switch_stacks(u64 *save, u64 load);
+_Noreturn void uf_user_enter(struct thread *t);
+_Noreturn void uf_run_on(void *stack_top, void (*f)(void *), void *arg);
+i64 uf_idle_wait(int epfd, struct lx_epoll_event *ev, int n, u64 timeout, u32 nr,
+                 const u32 *kicked);
+
+/* Called by entry.S. */
+void hosted_switch_finish(struct thread *t);
+void hosted_user_work(struct uregs *r);
+void hosted_user_fault(struct uregs *r);
+
+/* ---- start-up (main.c runs these on libc's side) ---------------------------------------- */
+
+struct boot_args;
+/* Prepares n vCPUs. 0 or -errno. */
+int cpu_init(unsigned n);
+/* The calling host thread becomes vCPU `cpu` and runs the kernel; b for CPU 0, else NULL. */
+_Noreturn void cpu_run(unsigned cpu, const struct boot_args *b);
+
+/* ---- fpu.c --------------------------------------------------------------------------- */
+
+void fpu_init(void);
+void fpu_init_thread(struct thread *t);
+void fpu_switch_out(struct thread *from);
+void fpu_switch_in(struct vcpu *v, struct thread *to);
+
+/* ---- tick.c -------------------------------------------------------------------------- */
+
+/* Body of the ticker's host thread. */
+_Noreturn void ticker_run(void);
+/* A vCPU goes idle or comes back. */
+
+/* ---- trap.c -------------------------------------------------------------------------- */
+
+/* The host signal that kicks a vCPU. */
+#define HOST_SIG_KICK 23 /* SIGURG */
+/* Handler of faults and kicks, for sigaction(SA_SIGINFO | SA_ONSTACK). */
+void hosted_signal(int sig, struct lx_siginfo *info, struct lx_ucontext *uc);
+/* A signal of the outside world arrived: vCPU 0 will hand it to the core. Any host thread. */
+void hosted_external_signal(int sig);
+/* Hands over what has arrived. Context: idle or trap. */
+void deliver_external_signals(void);
+
+#endif

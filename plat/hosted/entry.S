@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ways into the kernel and out of it: gate, trap trampolines, stack switch, the idle system
+ * call, copies that may fault. Signal handlers (trap.c) know the labels:
+ *  - interrupted in [uf_exit_fast, uf_exit_fast_end) or [uf_exit_full, uf_exit_full_end), a thread
+ *    starts that sequence anew, so that work that arrived meanwhile is seen;
+ *  - interrupted in [uf_idle_check, uf_idle_end), a vCPU does not go to sleep;
+ *  - a fault in [uf_copy_start, uf_copy_end) makes the copy return -EFAULT and the address.
+ */
+#include "include/ufork/abi.h"
+#include "kernel/regs.h"
+#include "plat/hosted/asm_offsets.h"
+
+	.text
+
+/*
+ * The gate: %r15 thread, %r11 return address, %rsp the user's. Vector registers stay live.
+ */
+	.balign 64
+	.globl	uf_gate
+	.type	uf_gate, @function
+uf_gate:
+	mov	%rsp, HOSTED_UREGS+REGS_RSP(%r15)
+	lea	HOSTED_UREGS(%r15), %rsp
+	and	$UF_CODE_MASK, %r11d
+	mov	%rax, REGS_RAX(%rsp)
+	mov	%rax, HOSTED_ORIG_RAX(%rsp)
+	mov	%rbx, REGS_RBX(%rsp)
+	mov	%rcx, REGS_RCX(%rsp)
+	mov	%rdx, REGS_RDX(%rsp)
+	mov	%rsi, REGS_RSI(%rsp)
+	mov	%rdi, REGS_RDI(%rsp)
+	mov	%rbp, REGS_RBP(%rsp)
+	mov	%r8, REGS_R8(%rsp)
+	mov	%r9, REGS_R9(%rsp)
+	mov	%r10, REGS_R10(%rsp)
+	mov	%r11, REGS_R11(%rsp)
+	mov	%r12, REGS_R12(%rsp)
+	mov	%r13, REGS_R13(%rsp)
+	mov	%r14, REGS_R14(%rsp)
+	mov	%r11, REGS_RIP(%rsp)
+	movq	$RFLAGS_FIXED, REGS_RFLAGS(%rsp)
+	mov	%rsp, %rdi
+	xor	%ebp, %ebp
+	call	syscall_enter
+	test	%al, %al
+	mov	HOSTED_UREGS+REGS_RBP(%r15), %rbp
+	jnz	uf_exit_full
+
+/* Back to the instruction after the call: callee-saved registers are the user's already. */
+	.globl	uf_exit_fast
+uf_exit_fast:
+	lea	HOSTED_UREGS(%r15), %rsp
+	testl	$HOSTED_WORK_MASK, HOSTED_WORK(%r15)
+	jnz	uf_exit_work
+	mov	REGS_RIP(%rsp), %r11
+	mov	REGS_RAX(%rsp), %rax
+	mov	REGS_RDX(%rsp), %rdx
+	mov	REGS_RSI(%rsp), %rsi
+	mov	REGS_RDI(%rsp), %rdi
+	mov	REGS_R8(%rsp), %r8
+	mov	REGS_R9(%rsp), %r9
+	mov	REGS_R10(%rsp), %r10
+	xor	%ecx, %ecx
+	mov	REGS_RSP(%rsp), %rsp
+	jmp	*%r11
+	.globl	uf_exit_fast_end
+uf_exit_fast_end:
+
+/* Work came after syscall_enter or a trap had looked. */
+uf_exit_work:
+	movq	$-1, HOSTED_ORIG_RAX(%rsp)
+	mov	%rsp, %rdi
+	call	hosted_user_work
+	jmp	uf_exit_full
+
+/* Trap trampolines: trap.c resumes the thread here, %rsp below its uregs, %rdi = uregs. */
+	.globl	uf_trap_tick
+uf_trap_tick:
+	call	hosted_user_work
+	jmp	uf_exit_full
+
+	.globl	uf_trap_fault
+uf_trap_fault:
+	call	hosted_user_fault
+
+/* Restores everything. The last jump goes through kernel memory, never through a user register. */
+	.globl	uf_exit_full
+uf_exit_full:
+	lea	HOSTED_UREGS(%r15), %rsp
+	testl	$HOSTED_WORK_MASK, HOSTED_WORK(%r15)
+	jnz	uf_exit_work
+	mov	REGS_RIP(%rsp), %rax
+	mov	%rax, HOSTED_USER_RIP(%r15)
+	pushq	REGS_RFLAGS(%rsp)
+	popfq
+	mov	REGS_RAX(%rsp), %rax
+	mov	REGS_RBX(%rsp), %rbx
+	mov	REGS_RCX(%rsp), %rcx
+	mov	REGS_RDX(%rsp), %rdx
+	mov	REGS_RSI(%rsp), %rsi
+	mov	REGS_RDI(%rsp), %rdi
+	mov	REGS_RBP(%rsp), %rbp
+	mov	REGS_R8(%rsp), %r8
+	mov	REGS_R9(%rsp), %r9
+	mov	REGS_R10(%rsp), %r10
+	mov	REGS_R11(%rsp), %r11
+	mov	REGS_R12(%rsp), %r12
+	mov	REGS_R13(%rsp), %r13
+	mov	REGS_R14(%rsp), %r14
+	mov	REGS_RSP(%rsp), %rsp
+	jmp	*HOSTED_USER_RIP(%r15)
+	.globl	uf_exit_full_end
+uf_exit_full_end:
+	.size	uf_gate, . - uf_gate
+
+/* _Noreturn void uf_user_enter(struct thread *t): resumes with t's uregs. */
+	.globl	uf_user_enter
+	.type	uf_user_enter, @function
+uf_user_enter:
+	mov	%rdi, %r15
+	jmp	uf_exit_full
+	.size	uf_user_enter, . - uf_user_enter
+
+/* void uf_switch_stacks(u64 *save, u64 load) */
+	.balign 32
+	.globl	uf_switch_stacks
+	.type	uf_switch_stacks, @function
+uf_switch_stacks:
+	push	%rbp
+	push	%rbx
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	mov	%rsp, (%rdi)
+	mov	%rsi, %rsp
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbx
+	pop	%rbp
+	ret
+	.size	uf_switch_stacks, . - uf_switch_stacks
+
+/* First switch to a thread (plat_thread_init): %r15 thread, %rbx its entry function. */
+	.globl	uf_thread_start
+	.type	uf_thread_start, @function
+uf_thread_start:
+	mov	%r15, %rdi
+	xor	%ebp, %ebp
+	call	hosted_switch_finish
+	mov	%r15, %rdi
+	call	*%rbx
+	ud2
+	.size	uf_thread_start, . - uf_thread_start
+
+/* _Noreturn void uf_run_on(void *stack_top, void (*f)(void *), void *arg) */
+	.globl	uf_run_on
+	.type	uf_run_on, @function
+uf_run_on:
+	mov	%rdi, %rsp
+	mov	%rdx, %rdi
+	xor	%ebp, %ebp
+	call	*%rsi
+	ud2
+	.size	uf_run_on, . - uf_run_on
+
+/*
+ * i64 uf_idle_wait(int epfd, events, int n, u64 timeout, u32 nr, const u32 *kicked): epoll_pwait or
+ * epoll_pwait2 (nr) unless *kicked; -EINTR if kicked.
+ */
+	.globl	uf_idle_wait
+	.type	uf_idle_wait, @function
+uf_idle_wait:
+	mov	%rcx, %r10
+	mov	%r8d, %eax
+	xor	%r8d, %r8d		/* no signal mask; its size, %r9, is then ignored */
+	.globl	uf_idle_check
+uf_idle_check:
+	cmpl	$0, (%r9)
+	jne	uf_idle_out
+	syscall
+	.globl	uf_idle_end
+uf_idle_end:
+	ret
+	.globl	uf_idle_out
+uf_idle_out:
+	mov	$-4, %rax
+	ret
+	.size	uf_idle_wait, . - uf_idle_wait
+
+/*
+ * Access to user memory. A fault resumes at uf_copy_fault with its address in %rdx. They keep no
+ * state on the stack. Result: %rax 0 or -EFAULT, %rdx the address (struct copy_result).
+ */
+	.globl	uf_copy_start
+uf_copy_start:
+
+/* struct copy_result uf_copy(void *dst, const void *src, size_t n) */
+	.balign 32
+	.globl	uf_copy
+	.type	uf_copy, @function
+uf_copy:
+	mov	%rdx, %rcx
+	cmp	$64, %rdx
+	ja	3f
+	shr	$3, %rcx
+	jz	2f
+1:	mov	(%rsi), %rax
+	mov	%rax, (%rdi)
+	add	$8, %rsi
+	add	$8, %rdi
+	dec	%ecx
+	jnz	1b
+2:	mov	%edx, %ecx
+	and	$7, %ecx
+	jz	4f
+5:	movzbl	(%rsi), %eax
+	mov	%al, (%rdi)
+	inc	%rsi
+	inc	%rdi
+	dec	%ecx
+	jnz	5b
+4:	xor	%eax, %eax
+	ret
+3:	rep movsb
+	xor	%eax, %eax
+	ret
+	.size	uf_copy, . - uf_copy
+
+/* struct copy_result uf_load32(const void *p, u32 *v) */
+	.globl	uf_load32
+	.type	uf_load32, @function
+uf_load32:
+	mov	(%rdi), %eax
+	mov	%eax, (%rsi)
+	xor	%eax, %eax
+	ret
+	.size	uf_load32, . - uf_load32
+
+/* struct copy_result uf_cmpxchg32(void *p, u32 old, u32 new, u32 *seen) */
+	.globl	uf_cmpxchg32
+	.type	uf_cmpxchg32, @function
+uf_cmpxchg32:
+	mov	%esi, %eax
+	mov	%edx, %r8d
+	lock cmpxchg %r8d, (%rdi)
+	mov	%eax, (%rcx)
+	xor	%eax, %eax
+	ret
+	.size	uf_cmpxchg32, . - uf_cmpxchg32
+
+	.globl	uf_copy_end
+uf_copy_end:
+	.globl	uf_copy_fault
+	.type	uf_copy_fault, @function
+uf_copy_fault:
+	mov	$-14, %rax
+	ret
+	.size	uf_copy_fault, . - uf_copy_fault
+
+	.section .note.GNU-stack, "", @progbits

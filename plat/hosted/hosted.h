@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this platform share besides vCPUs (cpu.h), regions (region.h), I/O (hostio.h).
+ */
+#ifndef UFORK_HOSTED_HOSTED_H
+#define UFORK_HOSTED_HOSTED_H
+
+#include "kernel/plat.h"
+
+/* pages.c */
+int pages_init(void);
+u64 pages_bytes_used(void);
+
+/* text.c: reserves the window; -EEXIST when something of the host lies in it. */
+int text_init(void);
+
+/* hostio.c */
+int hostio_init(void);
+
+/* life.c */
+void mem_set_limit(u64 bytes);
+
+/* stdio.c: remembers the terminal's settings, to restore them at the end. */
+void stdio_init(void);
+void stdio_restore(void);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* Time, entropy, memory limits, the log, and the ways an instance ends. */
+#include "kernel/errno.h"
+#include "lib/fmt.h"
+#include "lib/string.h"
+#include "plat/hosted/cpu.h"
+#include "plat/hosted/hosted.h"
+#include "plat/hosted/region.h"
+
+/* libc's clock_gettime goes through the vDSO, which is built without vector code. */
+int clock_gettime(int clock, struct lx_timespec *ts);
+enum { HOST_CLOCK_REALTIME = 0, HOST_CLOCK_MONOTONIC = 1 };
+
+static u64 clock_ns(int clock) {
+  struct lx_timespec ts;
+  clock_gettime(clock, &ts);
+  return (u64)ts.sec * 1000000000u + (u64)ts.nsec;
+}
+
+u64 plat_now(void) { return clock_ns(HOST_CLOCK_MONOTONIC); }
+u64 plat_walltime(void) { return clock_ns(HOST_CLOCK_REALTIME); }
+
+void plat_random(void *buf, size_t n) {
+  for (size_t done = 0; done < n;) {
+    i64 got = lx3(getrandom, (char *)buf + done, n - done, 0);
+    if (got == -EINTR)
+      continue;
+    if (got <= 0)
+      plat_panic("the host has no entropy");
+    done += (size_t)got;
+  }
+}
+
+/* ---- memory accounting ----------------------------------------------------------------- */
+
+static u64 mem_limit = UINT64_MAX;
+
+void mem_set_limit(u64 bytes) { mem_limit = bytes; }
+u64 plat_mem_limit(void) { return mem_limit; }
+u64 plat_mem_used(void) { return pages_bytes_used() + regions_bytes_used(); }
+
+/* ---- log and end ----------------------------------------------------------------------- */
+
+void plat_log(const char *text, size_t n) {
+  while (n > 0) {
+    i64 done = lx3(write, 2, text, n);
+    if (done == -EINTR || done == -EAGAIN)
+      continue;
+    if (done <= 0)
+      return;
+    text += done;
+    n -= (size_t)done;
+  }
+}
+
+static void log_string(const char *s) { plat_log(s, strlen(s)); }
+
+extern char __executable_start[];
+
+/* Frames of the kernel stack the caller runs on; addresses as addr2line takes them for ufork. */
+static void backtrace(void) {
+  u64 *frame = __builtin_frame_address(0);
+  u64 block = (u64)frame & ~(u64)(KSTACK_SIZE - 1);
+  log_string("ufork: addr2line -fe ufork");
+  for (int i = 0; i < 32 && ((u64)frame & ~(u64)(KSTACK_SIZE - 1)) == block; i++) {
+    char buf[32];
+    if (frame[1] == 0)
+      break;
+    fmt(buf, sizeof(buf), " %lx", (unsigned long)(frame[1] - (u64)__executable_start));
+    log_string(buf);
+    if (frame[0] <= (u64)frame)
+      break;
+    frame = (u64 *)frame[0];
+  }
+  log_string("\n");
+}
+
+enum { HOST_SIGABRT = 6, HOST_SIGKILL = 9, HOST_SIG_SETMASK = 2 };
+int raise(int sig);
+void (*signal(int sig, void (*handler)(int)))(int);
+int sigfillset(void *set);
+
+/* The host process dies by `sig`, without a core file of the host's. */
+static _Noreturn void die_by(int sig) {
+  u64 no_core[2] = {0, 0};
+  u64 none = 0;
+  lx_call6(160 /* setrlimit */, 4 /* RLIMIT_CORE */, (u64)no_core, 0, 0, 0, 0);
+  signal(sig, NULL);
+  lx_call6(14 /* rt_sigprocmask */, HOST_SIG_SETMASK, (u64)&none, 0, 8, 0, 0);
+  lx3(tgkill, lx0(getpid), lx0(gettid), sig);
+  for (;;)
+    lx1(exit_group, 128 + sig);
+}
+
+_Noreturn void plat_panic(const char *why) {
+  static u32 panicking;
+  if (__atomic_exchange_n(&panicking, 1, __ATOMIC_SEQ_CST) == 0) {
+    stdio_restore();
+    log_string("ufork: kernel bug: ");
+    log_string(why);
+    log_string("\n");
+    backtrace();
+  }
+  die_by(HOST_SIGABRT);
+}
+
+_Noreturn void plat_poweroff(int wait_status) {
+  stdio_restore();
+  int sig = wait_status & 0x7f;
+  if (sig != 0)
+    die_by(sig);
+  for (;;)
+    lx1(exit_group, wait_status >> 8 & 0xff);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `ufork`: sets the host process up, then becomes the machine. The main thread stays behind to wait
+ * for signals from outside; vCPUs and the ticker are threads of their own. libc is used in this
+ * file and in options.c only, before the kernel runs.
+ */
+#include "plat/hosted/cpu.h"
+#include "plat/hosted/hosted.h"
+#include "plat/hosted/options.h"
+#include "plat/hosted/region.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define SIGNAL_STACK (64 << 10)
+#define THREAD_STACK (256 << 10)
+
+static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
+/* Handed to the instance's foreground processes. */
+static const int forwarded[] = {SIGINT,  SIGTERM, SIGHUP,   SIGQUIT, SIGTSTP,
+                                SIGCONT, SIGUSR1, SIGWINCH, SIGUSR2, SIGALRM};
+
+static struct options options;
+
+static void die(const char *what, int err) {
+  fprintf(stderr, "ufork: %s: %s\n", what, strerror(err < 0 ? -err : err));
+  exit(1);
+}
+
+static void check(const char *what, int err) {
+  if (err)
+    die(what, err);
+}
+
+/* ---- signals ------------------------------------------------------------------------------- */
+
+static void install_handlers(void) {
+  struct sigaction sa = {.sa_flags = SA_SIGINFO | SA_ONSTACK};
+  sa.sa_sigaction = (void (*)(int, siginfo_t *, void *))hosted_signal;
+  sigfillset(&sa.sa_mask);
+  for (unsigned i = 0; i < sizeof(faults) / sizeof(*faults); i++)
+    sigaction(faults[i], &sa, NULL);
+  sigaction(HOST_SIG_KICK, &sa, NULL);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+static void forwarded_set(sigset_t *set) {
+  sigemptyset(set);
+  for (unsigned i = 0; i < sizeof(forwarded) / sizeof(*forwarded); i++) {
+    struct sigaction sa;
+    /* What our parent told us to ignore (nohup) stays ignored. */
+    if (sigaction(forwarded[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
+      sigaddset(set, forwarded[i]);
+  }
+}
+
+static void use_signal_stack(void) {
+  stack_t ss = {.ss_size = SIGNAL_STACK};
+  ss.ss_sp = mmap(NULL, SIGNAL_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (ss.ss_sp == MAP_FAILED || sigaltstack(&ss, NULL) != 0)
+    die("signal stack", errno);
+}
+
+/* ---- threads -------------------------------------------------------------------------------- */
+
+static void *vcpu_thread(void *arg) {
+  unsigned cpu = (unsigned)(uintptr_t)arg;
+  use_signal_stack();
+  cpu_run(cpu, cpu == 0 ? &options.boot : NULL);
+}
+
+static void *ticker_thread(void *arg) {
+  (void)arg;
+  ticker_run();
+}
+
+static void start_thread(void *(*f)(void *), void *arg, bool takes_kicks) {
+  pthread_t t;
+  pthread_attr_t attr;
+  sigset_t mask, old;
+  sigfillset(&mask);
+  if (takes_kicks) {
+    for (unsigned i = 0; i < sizeof(faults) / sizeof(*faults); i++)
+      sigdelset(&mask, faults[i]);
+    sigdelset(&mask, HOST_SIG_KICK);
+  }
+  pthread_attr_init(&attr);
+  pthread_attr_setstacksize(&attr, THREAD_STACK);
+  pthread_sigmask(SIG_SETMASK, &mask, &old);
+  int err = pthread_create(&t, &attr, f, arg);
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  pthread_attr_destroy(&attr);
+  check("cannot start a thread", err);
+}
+
+/* ---- limits --------------------------------------------------------------------------------- */
+
+static uint64_t host_memory(void) {
+  long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+  uint64_t bytes = pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : (uint64_t)1 << 32;
+  FILE *f = fopen("/sys/fs/cgroup/memory.max", "r");
+  unsigned long long limit;
+  if (f && fscanf(f, "%llu", &limit) == 1 && limit < bytes)
+    bytes = limit;
+  if (f)
+    fclose(f);
+  return bytes;
+}
+
+static void raise_descriptor_limit(void) {
+  struct rlimit r;
+  if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+    r.rlim_cur = r.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &r);
+  }
+}
+
+static void reserve_window(void) {
+  int err = text_init();
+  if (err == -EEXIST || err == -EPERM)
+    fprintf(stderr, "ufork: addresses 64 KiB to 512 MiB must be free in this process; "
+                    "vm.mmap_min_addr above 65536 or a preloaded library takes them\n");
+  if (err)
+    die("text window", err);
+}
+
+int main(int argc, char **argv) {
+  options_parse(&options, argc, argv);
+  if (options.boot.memory_limit == 0)
+    options.boot.memory_limit = host_memory();
+  raise_descriptor_limit();
+  reserve_window();
+  mem_set_limit(options.boot.memory_limit);
+  fork_mode = options.fork;
+  check("kernel memory", pages_init());
+  check("address space", slots_init());
+  check("epoll", hostio_init());
+  stdio_init();
+  long online = sysconf(_SC_NPROCESSORS_ONLN);
+  unsigned cpus = options.cpus  ? options.cpus
+                  : online > 64 ? 64
+                  : online > 0  ? (unsigned)online
+                                : 1;
+  check("virtual CPUs", cpu_init(cpus));
+  install_handlers();
+
+  sigset_t outside;
+  forwarded_set(&outside);
+  pthread_sigmask(SIG_BLOCK, &outside, NULL);
+  start_thread(ticker_thread, NULL, false);
+  for (unsigned i = cpus; i-- > 0;)
+    start_thread(vcpu_thread, (void *)(uintptr_t)i, true);
+  for (;;) {
+    int sig;
+    if (sigwait(&outside, &sig) == 0)
+      hosted_external_signal(sig);
+  }
+}

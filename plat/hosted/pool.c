@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Warm regions: address space and frames of dead µprocesses, kept for the next one of the same
+ * program. Last in, first out, so that the frames are in the CPU's caches; the oldest leave first.
+ */
+#include "plat/hosted/region.h"
+
+#define BUCKETS 64
+#define POOL_MAX 256
+#define POOL_PAGES_MAX (64u << 20 >> PAGE_SHIFT)
+
+static struct spin lock;
+static struct list buckets[BUCKETS];
+static struct list lru = LIST_INIT(lru); /* oldest first */
+static u32 count, pages;
+
+static struct list *bucket_of(u64 group) {
+  struct list *b = &buckets[group % BUCKETS];
+  if (!b->next)
+    list_init(b);
+  return b;
+}
+
+static void unlink_region(struct region *r) {
+  list_remove(&r->node);
+  list_remove(&r->lru_node);
+  count--;
+  pages -= r->anon_pages;
+}
+
+struct region *pool_take(u64 group) {
+  struct region *found = NULL, *r;
+  spin_lock(&lock);
+  list_for_each(r, bucket_of(group), node) {
+    if (r->group != group)
+      continue;
+    found = r;
+    unlink_region(r);
+    break;
+  }
+  spin_unlock(&lock);
+  return found;
+}
+
+static struct region *pop_oldest(bool force) {
+  struct region *r = NULL;
+  spin_lock(&lock);
+  if (!list_empty(&lru) && (force || count > POOL_MAX || pages > POOL_PAGES_MAX)) {
+    r = list_first(&lru, struct region, lru_node);
+    unlink_region(r);
+  }
+  spin_unlock(&lock);
+  return r;
+}
+
+void pool_put(struct region *r) {
+  spin_lock(&lock);
+  list_push_front(bucket_of(r->group), &r->node);
+  list_push_back(&lru, &r->lru_node);
+  count++;
+  pages += r->anon_pages;
+  spin_unlock(&lock);
+  while ((r = pop_oldest(false)) != NULL)
+    region_free(r);
+}
+
+void pool_drain(void) {
+  struct region *r;
+  while ((r = pop_oldest(true)) != NULL)
+    region_free(r);
+}

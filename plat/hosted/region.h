@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Regions on a host. Files:
+ *   slots.c        where in the host's address space regions and aliases lie
+ *   extent.c       what is mapped in a region (bookkeeping)
+ *   region.c       create, map, unmap, protect, discard, destroy
+ *   region_fork.c  fork: the eager tier
+ *   pool.c         warm regions of dead µprocesses
+ *   seg.c          fork: the lazy tier
+ */
+#ifndef UFORK_HOSTED_REGION_H
+#define UFORK_HOSTED_REGION_H
+
+#include "include/ufork/abi.h"
+#include "kernel/plat.h"
+#include "lib/list.h"
+#include "lib/spin.h"
+#include "plat/hosted/extent.h"
+#include "plat/hosted/memobj.h"
+#include "plat/hosted/region_mode.h"
+
+/* Anonymous memory that fork copies: more than this in one region becomes lazy. */
+#define HOT_PAGES_MAX 256u
+/* A COLD mapping up to this size counts as hot while there is room: copying it is cheaper than the
+   host calls of a segment. */
+#define SMALL_COLD_PAGES 64u
+
+struct region {
+  u64 base, group;
+  u32 slot;
+  u32 anon_pages;       /* mapped, in ANON extents */
+  struct extents map;   /* in the pool: what the host still maps */
+  struct list node;     /* pool: bucket */
+  struct list lru_node; /* pool: age */
+};
+
+/* ---- start-up --------------------------------------------------------------------------- */
+
+/* Finds out where regions can lie. 0, -ENOMEM. */
+int slots_init(void);
+
+/* ---- slots.c ---------------------------------------------------------------------------- */
+
+/* A random free region base; -EAGAIN when all are taken. */
+int slot_take(u32 *slot, u64 *base);
+void slot_give(u32 slot);
+
+/* ---- region.c --------------------------------------------------------------------------- */
+
+/* Is offset off (of a fault) inside a shared memory object? */
+bool region_is_object(struct region *r, u64 off);
+/* A region without mappings. */
+int region_new(u64 group, struct region **out);
+/* Frees the address space and the structure. */
+void region_free(struct region *r);
+/* Host mapping of e as its kind and protection say. */
+int host_map(struct region *r, const struct extent *e);
+int host_unmap(struct region *r, u32 off, u32 end);
+int host_protect(struct region *r, u32 off, u32 end, int prot);
+
+static inline u8 *region_ptr(const struct region *r, u32 off) { return (u8 *)(r->base + off); }
+static inline u32 pages_of(u32 off, u32 end) { return (end - off) / (u32)PAGE_SIZE; }
+
+void anon_account(struct region *r, i64 pages);
+u64 regions_bytes_used(void);
+
+/* ---- pool.c ----------------------------------------------------------------------------- */
+
+/* A warm region of `group`, or NULL. Its map tells what is mapped; contents are arbitrary. */
+struct region *pool_take(u64 group);
+/* Keeps r, whose map holds only what may stay mapped; may free older ones. */
+void pool_put(struct region *r);
+/* Frees all regions of the pool. */
+void pool_drain(void);
+
+#endif

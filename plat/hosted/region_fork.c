@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fork, the eager tier: the child's region takes the shape of the parent's, then anonymous pages
+ * are copied. A warm region of the same program has that shape already, so that this is memcpy
+ * alone. Pages of a warm region that are not copied are zeroed: nothing of a dead µprocess stays.
+ */
+#include "kernel/errno.h"
+#include "lib/string.h"
+#include "plat/hosted/linux.h"
+#include "plat/hosted/region.h"
+
+#define RED_ZONE 128u
+
+/* Bytes of the main stack that need no copy. */
+struct dead_stack {
+  u32 lo, hi;
+};
+
+static struct dead_stack dead_stack_of(const struct region_fork_args *a) {
+  struct dead_stack d = {0, 0};
+  u32 floor = a->sp > RED_ZONE ? (a->sp - RED_ZONE) & (u32)PAGE_MASK : 0;
+  if (a->stack_hi && floor > a->stack_lo && floor <= a->stack_hi)
+    d = (struct dead_stack){a->stack_lo, floor};
+  return d;
+}
+
+static bool page_is_zero(const u8 *p) {
+  const u64 *w = (const u64 *)p;
+  for (unsigned i = 0; i < PAGE_SIZE / 8; i += 8)
+    if (w[i] | w[i + 1] | w[i + 2] | w[i + 3] | w[i + 4] | w[i + 5] | w[i + 6] | w[i + 7])
+      return false;
+  return true;
+}
+
+/* One page; `fresh`: the child's is known to read as zeros. Reading before writing keeps zero pages
+   without frames of their own. */
+static void copy_page(u8 *dst, const u8 *src, bool fresh) {
+  if (src && !page_is_zero(src))
+    memcpy(dst, src, PAGE_SIZE);
+  else if (!fresh && !page_is_zero(dst))
+    memset(dst, 0, PAGE_SIZE);
+}
+
+static void copy_pages(struct region *child, const struct region *parent, u32 off, u32 end,
+                       bool fresh, const struct dead_stack *dead) {
+  for (; off < end; off += PAGE_SIZE) {
+    bool skip = off >= dead->lo && off < dead->hi;
+    copy_page(region_ptr(child, off), skip ? NULL : region_ptr(parent, off), fresh);
+  }
+}
+
+/* Makes both sides accessible for the copy where the mapping's own protection does not. */
+static int copy_extent(struct region *child, struct region *parent, const struct extent *e,
+                       bool fresh, const struct dead_stack *dead) {
+  bool unreadable = !(e->prot & REGION_READ), unwritable = !(e->prot & REGION_WRITE);
+  int err = 0;
+  if (unreadable)
+    err = host_protect(parent, e->off, e->end, REGION_READ);
+  if (!err && unwritable)
+    err = host_protect(child, e->off, e->end, REGION_READ | REGION_WRITE);
+  if (!err)
+    copy_pages(child, parent, e->off, e->end, fresh, dead);
+  if (unwritable && !err)
+    err = host_protect(child, e->off, e->end, e->prot);
+  if (unreadable)
+    host_protect(parent, e->off, e->end, e->prot);
+  return err;
+}
+
+static bool same_host_mapping(const struct extent *a, const struct extent *b) {
+  return a->kind == b->kind && a->prot == b->prot && a->obj == b->obj &&
+         (a->kind != EXTENT_OBJECT || a->obj_off - a->off == b->obj_off - b->off);
+}
+
+static bool is_eager(const struct extent *e) {
+  return e->kind == EXTENT_ANON || e->kind == EXTENT_OBJECT;
+}
+
+/* Does the warm region map exactly what the parent does, as far as this tier goes? */
+static bool same_shape(const struct extents *warm, const struct extents *parent) {
+  u32 w = 0;
+  for (u32 p = 0; p < parent->n; p++) {
+    const struct extent *e = &parent->v[p];
+    if (!is_eager(e))
+      continue;
+    if (w == warm->n || warm->v[w].off != e->off || warm->v[w].end != e->end ||
+        !same_host_mapping(&warm->v[w], e))
+      return false;
+    w++;
+  }
+  return w == warm->n;
+}
+
+/* Unmaps what a warm region has and the parent has not, as whole extents. */
+static int drop_strangers(struct region *child, const struct extents *parent) {
+  for (u32 i = 0; i < child->map.n;) {
+    struct extent *e = &child->map.v[i];
+    const struct extent *p = extents_at(parent, e->off);
+    if (p && p->off == e->off && p->end == e->end && same_host_mapping(e, p)) {
+      i++;
+      continue;
+    }
+    if (host_unmap(child, e->off, e->end))
+      return -ENOMEM;
+    if (e->kind == EXTENT_ANON)
+      anon_account(child, -(i64)pages_of(e->off, e->end));
+    extents_remove(&child->map, e->off, e->end);
+  }
+  return 0;
+}
+
+/* Maps, copies and enters in the child's books one extent of the parent. */
+static int fork_extent(struct region *child, struct region *parent, const struct extent *e,
+                       const struct dead_stack *dead) {
+  bool warm = extents_at(&child->map, e->off) != NULL;
+  int err = 0;
+  if (!warm) {
+    err = host_map(child, e);
+    if (err)
+      return err;
+    if (e->obj)
+      memobj_get(e->obj);
+    if (e->kind == EXTENT_ANON)
+      anon_account(child, pages_of(e->off, e->end));
+    extents_add(&child->map, e);
+  }
+  if (e->kind == EXTENT_ANON)
+    err = copy_extent(child, parent, e, !warm, dead);
+  return err;
+}
+
+static int copy_all(struct region *child, struct region *parent, const struct dead_stack *dead) {
+  int err = extents_reserve(&child->map, parent->map.n + 2);
+  if (!err && !same_shape(&child->map, &parent->map))
+    err = drop_strangers(child, &parent->map);
+  for (u32 i = 0; i < parent->map.n && !err; i++)
+    err = fork_extent(child, parent, &parent->map.v[i], dead);
+  return err;
+}
+
+int region_fork(struct region *parent, const struct region_fork_args *a, struct region **out) {
+  struct dead_stack dead = dead_stack_of(a);
+  struct region *child = pool_take(parent->group);
+  int err = child ? 0 : region_create(parent->group, &child);
+  if (err)
+    return err;
+  if (plat_mem_used() + (u64)parent->anon_pages * PAGE_SIZE > plat_mem_limit())
+    err = -ENOMEM;
+  if (!err)
+    err = copy_all(child, parent, &dead);
+  if (err) {
+    region_free(child);
+    return err;
+  }
+  *out = child;
+  return 0;
+}

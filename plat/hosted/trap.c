@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Host signals are the interrupts and exceptions of this machine. A handler never runs kernel code:
+ * it moves the interrupted context to where the kernel continues (entry.S) and returns, so that the
+ * host restores the vector registers and the signal mask.
+ */
+#include "lib/fmt.h"
+#include "plat/hosted/asm_offsets.h"
+#include "plat/hosted/cpu.h"
+#include "plat/hosted/region.h"
+
+enum { HOST_SIGILL = 4, HOST_SIGTRAP = 5, HOST_SIGBUS = 7, HOST_SIGFPE = 8, HOST_SIGSEGV = 11 };
+enum { TRAPNO_GP = 13, TRAPNO_PF = 14 };
+#define PF_WRITE 2u
+#define CODE_SI_KERNEL 128
+#define CODE_SEGV_MAPERR 1
+
+static u64 external_pending; /* bit n: signal n */
+
+static bool between(u64 pc, const char *from, const char *to) {
+  return pc >= (u64)from && pc < (u64)to;
+}
+
+static void save_uregs(struct uregs *r, const u64 *g) {
+  r->rax = g[LX_REG_RAX], r->rbx = g[LX_REG_RBX], r->rcx = g[LX_REG_RCX];
+  r->rdx = g[LX_REG_RDX], r->rsi = g[LX_REG_RSI], r->rdi = g[LX_REG_RDI];
+  r->rbp = g[LX_REG_RBP], r->rsp = g[LX_REG_RSP];
+  r->r8 = g[LX_REG_R8], r->r9 = g[LX_REG_R9], r->r10 = g[LX_REG_R10];
+  r->r11 = g[LX_REG_R11], r->r12 = g[LX_REG_R12], r->r13 = g[LX_REG_R13];
+  r->r14 = g[LX_REG_R14];
+  r->rip = g[LX_REG_RIP];
+  r->rflags = (g[LX_REG_EFL] & RFLAGS_USER & ~RFLAGS_DF) | RFLAGS_FIXED;
+  r->orig_rax = (u64)-1;
+}
+
+static void describe(struct trap_info *t, int sig, const struct lx_siginfo *info, const u64 *g) {
+  *t = (struct trap_info){.signo = sig, .code = info->code};
+  if (g[LX_REG_TRAPNO] == TRAPNO_PF && (sig == HOST_SIGSEGV || sig == HOST_SIGBUS)) {
+    t->page_fault = true;
+    t->addr = g[LX_REG_CR2];
+    t->write = g[LX_REG_ERR] & PF_WRITE;
+  } else if (sig == HOST_SIGSEGV || sig == HOST_SIGBUS) {
+    t->signo = HOST_SIGSEGV;
+    t->code = CODE_SI_KERNEL;
+  } else {
+    t->addr = info->addr;
+  }
+}
+
+/* User code was interrupted: the thread continues on its kernel stack. */
+static void enter_kernel(struct thread *t, int sig, const struct lx_siginfo *info, u64 *g) {
+  struct uregs *r = (struct uregs *)((char *)t + HOSTED_UREGS);
+  save_uregs(r, g);
+  g[LX_REG_RDI] = (u64)r;
+  g[LX_REG_R15] = (u64)t;
+  g[LX_REG_RBP] = 0;
+  g[LX_REG_EFL] = RFLAGS_FIXED;
+  g[LX_REG_RSP] = (u64)r - HOSTED_TRAP_ROOM;
+  if (sig == HOST_SIG_KICK) {
+    g[LX_REG_RIP] = (u64)uf_trap_tick;
+    return;
+  }
+  describe((struct trap_info *)g[LX_REG_RSP], sig, info, g);
+  g[LX_REG_RIP] = (u64)uf_trap_fault;
+}
+
+/* A kick that finds the kernel: the running thread will look before it returns to user code. */
+static void kick_in_kernel(struct vcpu *v, u64 *g) {
+  u64 pc = g[LX_REG_RIP];
+  v->pending = 1;
+  __atomic_or_fetch(&v->current->work, WORK_RESCHED, __ATOMIC_SEQ_CST);
+  if (between(pc, uf_exit_fast, uf_exit_fast_end))
+    g[LX_REG_RIP] = (u64)uf_exit_fast;
+  else if (between(pc, uf_exit_full, uf_exit_full_end))
+    g[LX_REG_RIP] = (u64)uf_exit_full;
+  else if (between(pc, uf_idle_check, uf_idle_end))
+    g[LX_REG_RIP] = (u64)uf_idle_out;
+}
+
+static _Noreturn void kernel_bug(int sig, const struct lx_siginfo *info, const u64 *g) {
+  char msg[160];
+  fmt(msg, sizeof(msg), "host signal %d in the kernel at %p, address %p, stack %p", sig,
+      (void *)g[LX_REG_RIP], (void *)info->addr, (void *)g[LX_REG_RSP]);
+  plat_panic(msg);
+}
+
+void hosted_signal(int sig, struct lx_siginfo *info, struct lx_ucontext *uc) {
+  u64 *g = uc->gregs;
+  struct vcpu *v = vcpu_self();
+  if (sig == HOST_SIG_KICK) {
+    if (!v)
+      return;
+    __atomic_store_n(&v->kicked, 0, __ATOMIC_SEQ_CST);
+    if (g[LX_REG_RIP] < UF_WINDOW_HI)
+      enter_kernel(v->current, sig, info, g);
+    else
+      kick_in_kernel(v, g);
+  } else if (v && g[LX_REG_RIP] < UF_WINDOW_HI) {
+    enter_kernel(v->current, sig, info, g);
+  } else if (between(g[LX_REG_RIP], uf_copy_start, uf_copy_end) &&
+             (sig == HOST_SIGSEGV || sig == HOST_SIGBUS)) {
+    g[LX_REG_RDX] = info->addr;
+    g[LX_REG_RIP] = (u64)uf_copy_fault;
+  } else {
+    kernel_bug(sig, info, g);
+  }
+}
+
+/* ---- the kernel's side ------------------------------------------------------------------ */
+
+void hosted_user_work(struct uregs *r) {
+  vcpu_self()->pending = 0;
+  deliver_external_signals();
+  trap_tick(r);
+}
+
+void hosted_user_fault(struct uregs *r) {
+  struct trap_info info = *(struct trap_info *)((char *)r - HOSTED_TRAP_ROOM);
+  struct region *region = thread_current()->region;
+  /* Memory of a lazy segment ends with its object: past the end there is no mapping. */
+  if (info.signo == HOST_SIGBUS && info.page_fault && region &&
+      !region_is_object(region, info.addr - region_base(region))) {
+    info.signo = HOST_SIGSEGV;
+    info.code = CODE_SEGV_MAPERR;
+  }
+  trap_fault(r, &info);
+}
+
+void hosted_external_signal(int sig) {
+  __atomic_or_fetch(&external_pending, 1UL << sig, __ATOMIC_SEQ_CST);
+  plat_cpu_kick(0);
+}
+
+void deliver_external_signals(void) {
+  if (likely(__atomic_load_n(&external_pending, __ATOMIC_RELAXED) == 0))
+    return;
+  u64 set = __atomic_exchange_n(&external_pending, 0, __ATOMIC_SEQ_CST);
+  for (int sig = 1; sig < 64; sig++)
+    if (set >> sig & 1)
+      kernel_external_signal(sig);
+}
