@@ -1,15 +1,24 @@
 # `make test`: every step below in this order, each even if one before it failed, then one line
 # with the counts of all. STEP:N lets make run N jobs at once within the step.
 TEST_STEPS := deps tools:2 unit-tests:2 test-sys-native
+# From here on the steps need a kernel that runs programs.
+UFORK_RUNS ?= no
+ifeq ($(UFORK_RUNS),yes)
+TEST_STEPS += test-core-links test-sys-ufork test-cli ports:2 test-ports
+endif
 TEST_STEPS += check-format
 
 test:
 	@python3 $(S)/test/all.py $(TEST_STEPS)
 
-# The system tests; `make test-sys-ufork NAMES="fork_return pipe_eof"` runs some of them.
+# The system tests; `make test-sys-ufork NAMES="fork_return pipe_basics"` runs some of them.
 NAMES ?=
-.PHONY: test-sys-native test-sys-ufork
-test-sys-native:
+.PHONY: test-sys-native test-sys-ufork test-cli test-core-links
+test-sys-native: tools
 	@python3 $(S)/test/run.py --build $(O) --system native $(NAMES)
 test-sys-ufork: tools
 	@python3 $(S)/test/run.py --build $(O) --system ufork $(NAMES)
+test-cli: tools
+	@python3 $(S)/test/cli.py --build $(O) $(NAMES)
+test-core-links: $(O)/obj/kern/hosted/kernel-core.o
+	@python3 $(S)/test/core-links.py $< $(S)/kernel/plat.h

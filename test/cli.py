@@ -1,0 +1,380 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Tests of the command line: what `ufork run`, its options and its errors do, seen from a shell.
+
+    cli.py --build DIR [NAME...]
+"""
+import argparse
+import errno
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+class Cli:
+    """The tools under test and a scratch directory of the host."""
+
+    def __init__(self, build, work):
+        self.build, self.work = build, work
+        self.ufork = str(build / "bin/ufork")
+        self.probe = str(build / "test/cli/probe")
+        self.native = str(build / "test/cli/native-probe")
+
+    def raw(self, *arguments, **options):
+        options.setdefault("stdin", subprocess.DEVNULL)
+        options.setdefault("timeout", 20)
+        return subprocess.run([self.ufork, *arguments], capture_output=True, text=True,
+                              errors="replace", **options)
+
+    def run(self, *words, options=(), **rest):
+        return self.raw("run", *options, self.probe, *words, **rest)
+
+
+def expect(done, status=0, out=None, err=None):
+    """Checks the end of a run; out is exact, err a pattern that occurs in standard error."""
+    what = f"\nstatus {done.returncode}\nstdout: {done.stdout[:500]!r}\nstderr: {done.stderr[:800]!r}"
+    if callable(status):
+        assert status(done.returncode), "unexpected status" + what
+    else:
+        assert done.returncode == status, f"expected status {status}" + what
+    assert out is None or done.stdout == out, f"expected output {out!r}" + what
+    assert err is None or re.search(err, done.stderr), f"expected on stderr {err!r}" + what
+
+
+@test
+def exit_status(cli):
+    for status in (0, 1, 42, 255):
+        expect(cli.run("exit", str(status)), status, "", "^$")
+
+
+@test
+def death_by_signal(cli):
+    """As a shell: 128 + n."""
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGABRT, signal.SIGINT, signal.SIGPIPE):
+        expect(cli.run("kill", str(int(number))), lambda s, n=number: s in (128 + n, -n))
+    expect(cli.run("segv", "16"), lambda s: s in (139, -11))
+
+
+@test
+def arguments(cli):
+    expect(cli.run("args", "one", "", "a b", "--help", "-x"),
+           out="[one]\n[]\n[a b]\n[--help]\n[-x]\n")
+
+
+@test
+def standard_streams(cli):
+    expect(cli.run("get", stdin=None, input="through\nstdin"), out="through\nstdin")
+    expect(cli.run("err"), out="", err="^to standard error\n$")
+
+
+@test
+def large_input(cli):
+    text = "0123456789abcdef" * 65536
+    expect(cli.run("get", stdin=None, input=text), out=text)
+
+
+@test
+def closed_output(cli):
+    """A reader that goes away ends the program by SIGPIPE, or its write fails; it never hangs."""
+    script = f"yes | {cli.ufork} run {cli.probe} get | head -n 1"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=20)
+    assert done.stdout == "y\n", done
+
+
+@test
+def help_text(cli):
+    done = cli.raw("run", "--help")
+    expect(done)
+    for option in ("--isolation", "--cpus", "--memory", "--root", "--dir", "--env", "--workdir",
+                   "--fork", "--quiet", "--stats", "--trace"):
+        assert option in done.stdout, f"{option} is not in the help"
+    expect(cli.raw("--help"))
+
+
+@test
+def version(cli):
+    done = cli.raw("--version")
+    expect(done)
+    assert re.search(r"\d", done.stdout), done.stdout
+
+
+@test
+def bad_usage(cli):
+    for words in ([], ["run"], ["nonsense"], ["run", "--nonsense", cli.probe],
+                  ["run", "--cpus=0", cli.probe], ["run", "--cpus=x", cli.probe],
+                  ["run", "--memory=-1", cli.probe], ["run", "--isolation=some", cli.probe],
+                  ["run", "--fork=never", cli.probe], ["run", "--root=/no/such", cli.probe],
+                  ["run", "--dir=/data:/no/such", cli.probe]):
+        done = cli.raw(*words)
+        expect(done, lambda s: s not in (0, 134, 139) and s > 0, "", r"\S")
+
+
+@test
+def program_not_found(cli):
+    expect(cli.raw("run", "/no/such/program"), 127, "", "no/such/program")
+    expect(cli.raw("run", "no-such-program"), 127, "", "no-such-program")
+
+
+@test
+def program_not_executable(cli):
+    text = cli.work / "text"
+    text.write_text("just text\n")
+    expect(cli.raw("run", str(text)), 126, "", "text")
+    expect(cli.raw("run", str(cli.work)), 126, "")
+
+
+@test
+def linux_program(cli):
+    """An ordinary Linux ELF is refused with a message that says what to do."""
+    expect(cli.raw("run", cli.native), 126, "", "ufork-cc")
+    done = cli.run("exec", "/host/native-probe",
+                   options=[f"--dir=/host:{Path(cli.native).parent}"])
+    expect(done, 1, f"errno {errno.ENOEXEC}\n")
+
+
+@test
+def environment(cli):
+    done = cli.run("env", options=["--env=GREETING=hello world", "--env=EMPTY="])
+    expect(done)
+    lines = done.stdout.splitlines()
+    assert "GREETING=hello world" in lines and "EMPTY=" in lines, lines
+
+
+@test
+def working_directory(cli):
+    expect(cli.run("cwd"), out="/\n")
+    expect(cli.run("cwd", options=["--workdir=/tmp"]), out="/tmp\n")
+    expect(cli.run("cwd", options=[f"--dir=/here:{cli.work}", "--workdir=/here"]), out="/here\n")
+    expect(cli.run("cwd", options=["--workdir=/no/such"]), lambda s: s > 0, "", r"\S")
+
+
+@test
+def process_one(cli):
+    expect(cli.run("pid"), out="1\n")
+
+
+@test
+def cpus(cli):
+    expect(cli.run("cpus", options=["--cpus=1"]), out="1\n")
+    expect(cli.run("cpus", options=["--cpus=3"]), out="3\n")
+    expect(cli.run("cpus"), out=f"{len(os.sched_getaffinity(0))}\n")
+
+
+@test
+def isolation_levels(cli):
+    for level in ("full", "fault", "none"):
+        expect(cli.run("exit", "9", options=[f"--isolation={level}"]), 9)
+
+
+@test
+def fork_tiers(cli):
+    for tier in ("auto", "copy", "eager", "lazy"):
+        expect(cli.run("forks", "3", options=[f"--fork={tier}"]), out="left 3 children\n")
+
+
+@test
+def trace(cli):
+    done = cli.run("put", "/tmp/traced", "text", options=["--trace"])
+    expect(done, err=r'open(at)?\(.*"/tmp/traced"')
+    assert re.search(r"exit_group\(0\)", done.stderr), done.stderr
+
+
+@test
+def stats(cli):
+    done = cli.run("forks", "2", options=["--stats"])
+    expect(done, out="left 2 children\n", err=r"fork")
+
+
+@test
+def quiet(cli):
+    expect(cli.run("segv", "16", options=["--quiet"]), lambda s: s in (139, -11), "", "^$")
+
+
+@test
+def memory_limit(cli):
+    """Running out of --memory is an error of the program, not of the instance."""
+    done = cli.run("eat", options=["--memory=128M"], timeout=60)
+    expect(done, lambda s: s in (0, 137, 139, -9, -11))
+    done = cli.run("exit", "5", options=["--memory=128M"])
+    expect(done, 5)
+
+
+@test
+def children_end_with_process_one(cli):
+    """When process 1 ends, so does the instance, with all that it left behind."""
+    start = time.monotonic()
+    expect(cli.run("forks", "20"), out="left 20 children\n")
+    assert time.monotonic() - start < 10
+
+
+@test
+def terminated(cli):
+    """SIGTERM and SIGINT of the host reach process 1."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process = subprocess.Popen([cli.ufork, "run", cli.probe, "sleep", "60"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        time.sleep(0.5)
+        process.send_signal(number)
+        try:
+            status = process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"not ended by {number.name}") from None
+        assert status in (128 + number, -number), status
+
+
+@test
+def host_directory(cli):
+    (cli.work / "file").write_text("from the host\n")
+    directory = f"--dir=/host:{cli.work}"
+    expect(cli.run("get", "/host/file", options=[directory]), out="from the host\n")
+    expect(cli.run("put", "/host/new", "from the guest", options=[directory]))
+    assert (cli.work / "new").read_text() == "from the guest"
+    expect(cli.run("rename", "/host/new", "/host/newer", options=[directory]))
+    assert (cli.work / "newer").exists() and not (cli.work / "new").exists()
+    expect(cli.run("unlink", "/host/newer", options=[directory]))
+    assert not (cli.work / "newer").exists()
+
+
+@test
+def read_only_directory(cli):
+    (cli.work / "file").write_text("kept")
+    directory = f"--dir=/host:{cli.work}:ro"
+    expect(cli.run("get", "/host/file", options=[directory]), out="kept")
+    refused = f"errno {errno.EROFS}\n"
+    expect(cli.run("put", "/host/file", "changed", options=[directory]), 1, refused)
+    expect(cli.run("put", "/host/new", "x", options=[directory]), 1, refused)
+    expect(cli.run("mkdir", "/host/d", options=[directory]), 1, refused)
+    expect(cli.run("unlink", "/host/file", options=[directory]), 1, refused)
+    expect(cli.run("rename", "/host/file", "/host/x", options=[directory]), 1, refused)
+    expect(cli.run("symlink", "x", "/host/s", options=[directory]), 1, refused)
+    assert (cli.work / "file").read_text() == "kept" and len(list(cli.work.iterdir())) == 1
+
+
+@test
+def directory_escapes(cli):
+    """Nothing outside a host directory is reached: by dot-dot, links of the host or the guest, renames."""
+    inside, secret = cli.work / "inside", cli.work / "secret"
+    inside.mkdir()
+    secret.write_text("secret")
+    (inside / "absolute").symlink_to(secret)
+    (inside / "relative").symlink_to("../secret")
+    (inside / "up").symlink_to("..")
+    (inside / "root").symlink_to("/")
+    directory = [f"--dir=/host:{inside}"]
+    for path in ("/host/../secret", "/host/absolute", "/host/relative", "/host/up/secret",
+                 f"/host/root{secret}", "/host/../../../../../.." + str(secret), str(secret)):
+        done = cli.run("get", path, options=directory)
+        assert "secret" not in done.stdout and done.returncode != 0, (path, done)
+        cli.run("put", path, "overwritten", options=directory)
+        assert secret.read_text() == "secret", path
+    expect(cli.run("symlink", "../secret", "/host/mine", options=directory))
+    done = cli.run("get", "/host/mine", options=directory)
+    assert done.returncode != 0 and "secret" not in done.stdout, done
+    cli.run("rename", "/host/relative", "/host/../moved", options=directory)
+    cli.run("link", "/host/../secret", "/host/hard", options=directory)
+    assert not (inside / "hard").exists() and secret.read_text() == "secret"
+    assert sorted(p.name for p in cli.work.iterdir()) == ["inside", "secret"]
+
+
+@test
+def root_directory(cli):
+    root = cli.work / "root"
+    (root / "bin").mkdir(parents=True)
+    (root / "etc").mkdir()
+    (root / "etc/motd").write_text("welcome\n")
+    shutil.copy(cli.probe, root / "bin/probe")
+    expect(cli.raw("run", f"--root={root}", "probe", "get", "/etc/motd"), out="welcome\n")
+    expect(cli.raw("run", f"--root={root}", "probe", "put", "/etc/motd", "changed"))
+    assert (root / "etc/motd").read_text() == "welcome\n", "the tree of the host is not written to"
+
+
+@test
+def verifier_program(cli):
+    """ufork-verify: 0 accepted, 1 refused with address and rule, 2 not an image."""
+    verify = str(cli.build / "bin/ufork-verify")
+
+    def check(path):
+        return subprocess.run([verify, str(path)], capture_output=True, text=True, timeout=20)
+
+    assert check(cli.probe).returncode == 0, check(cli.probe)
+    assert check(cli.native).returncode == 2, check(cli.native)
+    (cli.work / "text").write_text("text")
+    assert check(cli.work / "text").returncode == 2
+    image = bytearray(Path(cli.probe).read_bytes())
+    at = text_offset(image)
+    image[at:at + 2] = b"\x0f\x05"
+    broken = cli.work / "broken"
+    broken.write_bytes(image)
+    broken.chmod(0o755)
+    done = check(broken)
+    assert done.returncode == 1 and re.search(r"0x[0-9a-f]+|[0-9a-f]{6,}", done.stdout + done.stderr), done
+    expect(cli.raw("run", str(broken)), 126, "", r"0x[0-9a-f]+|[0-9a-f]{6,}")
+
+
+def text_offset(image):
+    """File offset of an image's executable segment."""
+    phoff = int.from_bytes(image[32:40], "little")
+    for at in range(phoff, phoff + 56 * int.from_bytes(image[56:58], "little"), 56):
+        kind, flags = (int.from_bytes(image[at + i:at + i + 4], "little") for i in (0, 4))
+        if kind == 1 and flags & 1:
+            return int.from_bytes(image[at + 8:at + 16], "little")
+    raise AssertionError("no text")
+
+
+def compile_probes(build):
+    """Builds the probe for both systems."""
+    directory = build / "test/cli"
+    directory.mkdir(parents=True, exist_ok=True)
+    for compiler, output in (([str(build / "bin/ufork-cc")], "probe"), (["gcc"], "native-probe")):
+        subprocess.run([*compiler, "-O2", "-Wall", "-Wextra", "-o", str(directory / output),
+                        str(HERE / "cli/probe.c")], check=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    build = args.build.resolve()
+    chosen = [t for t in TESTS if not args.names or t.__name__ in args.names]
+    try:
+        compile_probes(build)
+    except (OSError, subprocess.CalledProcessError) as problem:
+        print(f"command line: {problem}\ncommand line: 0 passed, {len(chosen)} failed")
+        return 1
+    failed = 0
+    for function in chosen:
+        work = Path(tempfile.mkdtemp(prefix="ufork-cli-"))
+        try:
+            function(Cli(build, work))
+            print(f"ok cli/{function.__name__}", flush=True)
+        except (AssertionError, OSError, subprocess.TimeoutExpired) as problem:
+            failed += 1
+            print(f"FAIL cli/{function.__name__}\n    " + str(problem).replace("\n", "\n    "),
+                  flush=True)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    print(f"command line: {len(chosen) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* The program that the tests of the command line run: does one thing, named by its arguments. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static int complain(void) {
+  printf("errno %d\n", errno);
+  return 1;
+}
+
+static int put(const char *path, const char *text) {
+  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  if (fd < 0 || write(fd, text, strlen(text)) < 0)
+    return complain();
+  return close(fd);
+}
+
+static int get(const char *path) {
+  char buf[4096];
+  int fd = path ? open(path, O_RDONLY) : 0;
+  if (fd < 0)
+    return complain();
+  for (ssize_t n; (n = read(fd, buf, sizeof buf)) > 0;)
+    fwrite(buf, 1, (size_t)n, stdout);
+  return 0;
+}
+
+/* Touches memory until there is no more; how it ends is the system's choice. */
+static int eat(void) {
+  for (long mib = 1;; mib++) {
+    char *p = malloc(1 << 20);
+    if (!p) {
+      printf("no memory\n");
+      return 0;
+    }
+    memset(p, (int)mib, 1 << 20);
+  }
+}
+
+int main(int argc, char **argv) {
+  const char *what = argc > 1 ? argv[1] : "";
+  const char *arg = argc > 2 ? argv[2] : "";
+  if (!strcmp(what, "exit"))
+    return atoi(arg);
+  if (!strcmp(what, "kill"))
+    return kill(getpid(), atoi(arg)) ? complain() : 0;
+  if (!strcmp(what, "segv"))
+    return *(volatile int *)(intptr_t)atoi(arg);
+  if (!strcmp(what, "args"))
+    for (int i = 2; i < argc; i++)
+      printf("[%s]\n", argv[i]);
+  if (!strcmp(what, "env"))
+    for (char **e = environ; *e; e++)
+      printf("%s\n", *e);
+  if (!strcmp(what, "cwd"))
+    printf("%s\n", getcwd(NULL, 0));
+  if (!strcmp(what, "err"))
+    fprintf(stderr, "to standard error\n");
+  if (!strcmp(what, "get"))
+    return get(argc > 2 ? arg : NULL);
+  if (!strcmp(what, "put"))
+    return put(arg, argv[3]);
+  if (!strcmp(what, "symlink"))
+    return symlink(arg, argv[3]) ? complain() : 0;
+  if (!strcmp(what, "link"))
+    return link(arg, argv[3]) ? complain() : 0;
+  if (!strcmp(what, "rename"))
+    return rename(arg, argv[3]) ? complain() : 0;
+  if (!strcmp(what, "mkdir"))
+    return mkdir(arg, 0755) ? complain() : 0;
+  if (!strcmp(what, "unlink"))
+    return unlink(arg) ? complain() : 0;
+  if (!strcmp(what, "eat"))
+    return eat();
+  if (!strcmp(what, "cpus"))
+    printf("%ld\n", sysconf(_SC_NPROCESSORS_ONLN));
+  if (!strcmp(what, "pid"))
+    printf("%d\n", getpid());
+  if (!strcmp(what, "sleep"))
+    sleep((unsigned)atoi(arg));
+  if (!strcmp(what, "exec")) {
+    execv(arg, argv + 2);
+    return complain();
+  }
+  if (!strcmp(what, "forks")) {
+    for (int i = 0; i < atoi(arg); i++)
+      if (fork() == 0)
+        for (;;)
+          pause();
+    printf("left %s children\n", arg);
+  }
+  return 0;
+}
