@@ -54,15 +54,16 @@ struct thread {
   void *fpu;             /* platform's save area for vector state (in this block or its own) */
 
   /* sched.h */
-  enum thread_state state; /* under the lock of the queue it waits on, or its runqueue */
+  enum thread_state state; /* atomic: its own thread stores, wakers compare and swap to RUNNABLE */
   struct list run_node;
-  struct spin wake_lock; /* orders a wake-up against going to sleep */
-  bool on_rq, on_cpu;
+  struct spin wake_lock; /* decides who queues it: the waker or the CPU that switches away */
+  bool on_cpu;           /* its stack is in use; a queued thread never is on a CPU */
   bool is_user;
+  bool at_edge; /* in the work loop: looks at `work` again before user code runs */
   u64 slice_end; /* when its time slice ends */
   u64 run_since, utime, stime;
-  u64 timeout_at; /* deadline of a timed sleep */
-  struct ktimer *sleep_timer;
+  u64 nsyscalls;
+  u64 restart_deadline; /* of an interrupted sleep (ERESTARTBLOCK); 0 once a handler has run */
 
   /* proc.h */
   int tid;
@@ -70,6 +71,7 @@ struct thread {
   struct proc *proc;
   struct list proc_node;  /* in proc->threads, under proc->lock */
   struct thread_sig *sig; /* signal.h: mask, pending, altstack */
+  u64 set_tid;            /* user address to store tid at before the first user instruction, or 0 */
   u64 clear_tid;          /* user address (CLONE_CHILD_CLEARTID) */
   u64 robust_list;        /* user address */
   char name[16];
@@ -86,6 +88,8 @@ _Static_assert(offsetof(struct thread, user_rsp) == THREAD_USER_RSP, "assembly o
 
 /* A thread with an empty kernel stack, state UNINTERRUPTIBLE, one reference; NULL: no memory. */
 struct thread *thread_alloc(void);
+/* The same, not from the cache: for a CPU that has no running thread yet. */
+struct thread *thread_alloc_new(void);
 void thread_get(struct thread *t);
 void thread_put(struct thread *t);
 

@@ -19,13 +19,39 @@
 
 /* Internal results of an interrupted system call (never reach user code; see signal.h). */
 #define ERESTARTSYS 512    /* restart if SA_RESTART or no handler runs, otherwise EINTR */
+#define ERESTARTNOINTR 513 /* restart always */
 #define ERESTARTNOHAND 514 /* restart only if no handler runs */
-#define ERESTARTBLOCK 516  /* restart with thread-specific state (nanosleep), EINTR if handler */
+#define ERESTARTBLOCK 516  /* restart with thread->restart_deadline kept, EINTR if a handler runs  \
+                            */
 
 void sched_init(void);
 
+/* Queues the first thread of the instance on CPU 0, before any scheduler runs. */
+void sched_boot(struct thread *t);
+/* Becomes the idle thread of `cpu`, on a stack of the scheduler's. Never returns. */
+_Noreturn void sched_run(unsigned cpu);
+
+/* First thing a new thread's entry does: completes the switch that led to it. */
+void sched_thread_begin(void);
+
+/* Accounts and preempts the running thread if its slice is over (WORK_RESCHED); runs timers. */
+void sched_tick(void);
+
+/* CPU time of t until now, also while it runs. */
+u64 sched_thread_time(const struct thread *t);
+
+/* Threads switched to so far, on all CPUs. */
+u64 sched_switches(void);
+
 /* Makes t runnable if it sleeps (in `state` INTERRUPTIBLE or not). True if it did. Any context. */
 bool sched_wake(struct thread *t, unsigned flags);
+/* As sched_wake, but only from interruptible sleep (a signal), or from a job-control stop. */
+bool sched_interrupt(struct thread *t);
+bool sched_continue(struct thread *t);
+/* Stores the running thread's state, ordered before its next look at the condition. */
+static inline void sched_set_state(struct thread *me, enum thread_state s) {
+  __atomic_store_n(&me->state, s, __ATOMIC_SEQ_CST);
+}
 /* Puts a new thread on the caller's runqueue. */
 void sched_start(struct thread *t, unsigned flags);
 
@@ -36,6 +62,9 @@ void sched_yield_cpu(void);
 
 /* The running thread ends: never returns; its reference is dropped on the next thread's time. */
 _Noreturn void sched_exit(void);
+
+/* The running thread stops here while WORK_PARK is set (implemented by proc/park.c). */
+void proc_park_here(void);
 
 /* True if a signal that is not blocked waits for the running thread (implemented by signal/). */
 bool signal_pending(void);

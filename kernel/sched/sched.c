@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runqueues, switching, idling. A thread is in exactly one of three places: queued on one
+ * CPU, running (on_cpu), or asleep. It is queued by the waker if its stack is free, otherwise by
+ * the CPU that is just switching away from it (finish_switch), so nobody ever waits for a stack. A
+ * CPU queues on its own queue only; idle CPUs take from the others.
+ */
+#include "kernel/sched/sched.h"
+#include "kernel/kassert.h"
+#include "kernel/time/timer.h"
+#include "lib/string.h"
+
+#define SLICE_NS (PLAT_TICK_NS / 2) /* a tick later than this into a run ends the slice */
+#define POLL_NS 100000              /* a busy CPU looks for I/O at least this often */
+
+#define STATE_BIT(s) (1u << (s))
+#define ASLEEP (STATE_BIT(THREAD_SLEEPING) | STATE_BIT(THREAD_UNINTERRUPTIBLE))
+
+struct cpu {
+  struct spin lock; /* rq, nqueued */
+  struct list rq;
+  u32 nqueued; /* read without the lock as a hint */
+  bool ticking;
+  struct thread *idle;
+  struct thread *prev; /* being switched away from */
+  u64 polled;          /* when I/O was last looked for */
+  u64 switches;
+  struct thread *boot; /* the platform's own stack, left for good by the first switch */
+} __attribute__((aligned(64)));
+
+static struct cpu cpus[MAX_CPUS];
+static u64 idle_mask; /* CPUs that sleep, or are about to after one more look at the queues */
+
+static inline struct cpu *this_cpu(void) { return &cpus[thread_current()->cpu]; }
+
+static inline enum thread_state state_of(const struct thread *t) {
+  return __atomic_load_n(&t->state, __ATOMIC_SEQ_CST);
+}
+
+void sched_init(void) {
+  for (unsigned i = 0; i < MAX_CPUS; i++)
+    list_init(&cpus[i].rq);
+}
+
+/* ---- queues -------------------------------------------------------------------------- */
+
+static void rq_push(struct cpu *c, struct thread *t) {
+  spin_lock(&c->lock);
+  list_push_back(&c->rq, &t->run_node);
+  __atomic_store_n(&c->nqueued, c->nqueued + 1, __ATOMIC_SEQ_CST);
+  spin_unlock(&c->lock);
+}
+
+/* Takes the first thread of `from` to run it on CPU number `cpu`. */
+static struct thread *rq_take(struct cpu *from, unsigned cpu) {
+  struct thread *t = NULL;
+  if (__atomic_load_n(&from->nqueued, __ATOMIC_RELAXED) == 0)
+    return NULL;
+  spin_lock(&from->lock);
+  struct list *n = list_pop_front(&from->rq);
+  if (n) {
+    __atomic_store_n(&from->nqueued, from->nqueued - 1, __ATOMIC_RELAXED);
+    t = list_entry(n, struct thread, run_node);
+    t->cpu = cpu;
+    __atomic_store_n(&t->on_cpu, true, __ATOMIC_SEQ_CST);
+  }
+  spin_unlock(&from->lock);
+  return t;
+}
+
+static struct thread *steal(unsigned cpu) {
+  unsigned n = plat_ncpus();
+  for (unsigned i = 1; i < n; i++) {
+    struct thread *t = rq_take(&cpus[(cpu + i) % n], cpu);
+    if (t)
+      return t;
+  }
+  return NULL;
+}
+
+static bool work_anywhere(void) {
+  for (unsigned i = 0, n = plat_ncpus(); i < n; i++)
+    if (__atomic_load_n(&cpus[i].nqueued, __ATOMIC_SEQ_CST) != 0)
+      return true;
+  return false;
+}
+
+/* Wakes one sleeping CPU other than `self`, if there is one. */
+static void kick_idle(unsigned self) {
+  u64 mask = __atomic_load_n(&idle_mask, __ATOMIC_SEQ_CST) & ~(1UL << self);
+  if (mask == 0)
+    return;
+  unsigned cpu = (unsigned)__builtin_ctzl(mask);
+  if (__atomic_fetch_and(&idle_mask, ~(1UL << cpu), __ATOMIC_SEQ_CST) & (1UL << cpu))
+    plat_cpu_kick(cpu);
+}
+
+static void need_tick(struct cpu *c, unsigned cpu, bool needed) {
+  if (c->ticking != needed) {
+    c->ticking = needed;
+    plat_tick_needed(cpu, needed);
+  }
+}
+
+/* t has just been queued here: let somebody run it soon. */
+static void announce(struct cpu *c, unsigned flags) {
+  struct thread *me = thread_current();
+  bool idle = me == c->idle;
+  if (!idle)
+    need_tick(c, me->cpu, true);
+  if (!(flags & WAKE_SYNC) && (!idle || c->nqueued > 1))
+    kick_idle(me->cpu);
+}
+
+/* ---- waking -------------------------------------------------------------------------- */
+
+/* Moves t from one of `states` to RUNNABLE. */
+static bool make_runnable(struct thread *t, unsigned states) {
+  enum thread_state s = state_of(t);
+  while (STATE_BIT(s) & states)
+    if (__atomic_compare_exchange_n(&t->state, &s, THREAD_RUNNABLE, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_SEQ_CST))
+      return true;
+  return false;
+}
+
+static bool wake_from(struct thread *t, unsigned states, unsigned flags) {
+  if (!(STATE_BIT(state_of(t)) & states))
+    return false;
+  spin_lock(&t->wake_lock);
+  bool woken = make_runnable(t, states);
+  bool queue = woken && !t->on_cpu;
+  struct cpu *c = this_cpu();
+  if (queue)
+    rq_push(c, t);
+  spin_unlock(&t->wake_lock);
+  if (queue)
+    announce(c, flags);
+  return woken;
+}
+
+bool sched_wake(struct thread *t, unsigned flags) { return wake_from(t, ASLEEP, flags); }
+
+bool sched_interrupt(struct thread *t) { return wake_from(t, STATE_BIT(THREAD_SLEEPING), 0); }
+
+bool sched_continue(struct thread *t) { return wake_from(t, STATE_BIT(THREAD_STOPPED), 0); }
+
+void sched_start(struct thread *t, unsigned flags) {
+  bool woken = sched_wake(t, flags);
+  kassert(woken);
+}
+
+void thread_set_work(struct thread *t, u32 bits) {
+  __atomic_or_fetch(&t->work, bits, __ATOMIC_SEQ_CST);
+  if (t != thread_current() && __atomic_load_n(&t->on_cpu, __ATOMIC_SEQ_CST))
+    plat_cpu_kick(__atomic_load_n(&t->cpu, __ATOMIC_RELAXED));
+}
+
+/* ---- switching ----------------------------------------------------------------------- */
+
+static void account(struct thread *t, u64 now) {
+  if (now > t->run_since) {
+    t->utime += now - t->run_since;
+    t->run_since = now;
+  }
+}
+
+u64 sched_thread_time(const struct thread *t) {
+  u64 sum = t->utime + t->stime;
+  u64 since = t->run_since;
+  u64 now = plat_now();
+  return t->on_cpu && now > since ? sum + (now - since) : sum;
+}
+
+u64 sched_switches(void) {
+  u64 sum = 0;
+  for (unsigned i = 0; i < plat_ncpus(); i++)
+    sum += cpus[i].switches;
+  return sum;
+}
+
+/* On the new thread's stack: the previous thread's stack is free now. */
+static void finish_switch(void) {
+  struct cpu *c = this_cpu();
+  struct thread *prev = c->prev;
+  if (prev == c->idle || prev == c->boot)
+    return;
+  spin_lock(&prev->wake_lock);
+  __atomic_store_n(&prev->on_cpu, false, __ATOMIC_SEQ_CST);
+  enum thread_state s = state_of(prev);
+  if (s == THREAD_RUNNABLE)
+    rq_push(c, prev);
+  spin_unlock(&prev->wake_lock);
+  if (s == THREAD_RUNNABLE)
+    announce(c, 0);
+  else if (s == THREAD_DEAD)
+    thread_put(prev);
+}
+
+static void switch_to(struct cpu *c, struct thread *me, struct thread *next, u64 now) {
+  account(me, now);
+  next->run_since = now;
+  next->slice_end = now + SLICE_NS;
+  c->prev = me;
+  c->switches++;
+  if (c->nqueued > 0)
+    kick_idle(next->cpu);
+  plat_switch(me, next);
+  finish_switch();
+}
+
+/* Timers and I/O that a CPU without idle time would starve. */
+static void housekeep(struct cpu *c, u64 now) {
+  if (now >= ktimer_next())
+    ktimer_run(now);
+  if (now - c->polled >= POLL_NS) {
+    c->polled = now;
+    plat_poll_io();
+  }
+}
+
+void schedule(void) {
+  struct thread *me = thread_current();
+  struct cpu *c = this_cpu();
+  unsigned cpu = me->cpu;
+  bool may_park = me->state == THREAD_SLEEPING;
+  u64 now = plat_now();
+  housekeep(c, now);
+  thread_clear_work(me, WORK_RESCHED);
+  struct thread *next = rq_take(c, cpu);
+  if (!next && (me == c->idle || state_of(me) != THREAD_RUNNABLE))
+    next = steal(cpu);
+  if (!next && state_of(me) != THREAD_RUNNABLE)
+    next = c->idle;
+  if (next)
+    switch_to(c, me, next, now);
+  if (may_park && unlikely(me->work & WORK_PARK))
+    proc_park_here();
+}
+
+void sched_yield_cpu(void) { schedule(); }
+
+void sched_thread_begin(void) { finish_switch(); }
+
+_Noreturn void sched_exit(void) {
+  sched_set_state(thread_current(), THREAD_DEAD);
+  schedule();
+  kassert(!"a dead thread runs");
+  __builtin_unreachable();
+}
+
+void sched_tick(void) {
+  struct thread *me = thread_current();
+  struct cpu *c = this_cpu();
+  u64 now = plat_now();
+  account(me, now);
+  housekeep(c, now);
+  if (c->nqueued == 0) {
+    need_tick(c, me->cpu, false);
+    return;
+  }
+  kick_idle(me->cpu);
+  if (now >= me->slice_end)
+    __atomic_or_fetch(&me->work, WORK_RESCHED, __ATOMIC_SEQ_CST);
+}
+
+void sched_boot(struct thread *t) {
+  t->state = THREAD_RUNNABLE;
+  rq_push(&cpus[0], t);
+}
+
+/* ---- idling -------------------------------------------------------------------------- */
+
+static void idle_once(struct cpu *c, unsigned cpu) {
+  u64 bit = 1UL << cpu;
+  __atomic_fetch_or(&idle_mask, bit, __ATOMIC_SEQ_CST);
+  if (!work_anywhere()) {
+    need_tick(c, cpu, false);
+    plat_cpu_idle(cpu, ktimer_next());
+    c->polled = plat_now();
+  }
+  __atomic_fetch_and(&idle_mask, ~bit, __ATOMIC_SEQ_CST);
+}
+
+static void idle_loop(struct thread *t) {
+  struct cpu *c = this_cpu();
+  finish_switch();
+  for (;;) {
+    schedule();
+    idle_once(c, t->cpu);
+  }
+}
+
+_Noreturn void sched_run(unsigned cpu) {
+  struct cpu *c = &cpus[cpu];
+  struct thread *t = thread_alloc_new();
+  kassert(t);
+  t->cpu = cpu;
+  t->state = THREAD_RUNNABLE;
+  t->on_cpu = true;
+  str_copy(t->name, "idle", sizeof t->name);
+  c->idle = t;
+  c->boot = c->prev = thread_current();
+  plat_thread_init(t, idle_loop);
+  plat_switch(c->boot, t);
+  __builtin_unreachable();
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Thread blocks (struct thread and kernel stack), recycled through a cache per CPU and a shared
+ * one behind it. A recycled block keeps what its owners set up once: `fpu` (platform) and `sig`
+ * (signal/). Nothing else of it survives.
+ */
+#include "kernel/kassert.h"
+#include "kernel/proc/proc.h"
+#include "kernel/signal/sig.h"
+#include "lib/string.h"
+
+#define CPU_CACHE 32
+#define SHARED_CACHE 512
+
+struct cache {
+  struct list free; /* struct thread.run_node */
+  unsigned n;
+};
+
+static struct cache cpu_cache[MAX_CPUS]; /* touched by their own CPU only */
+static struct cache shared = {LIST_INIT(shared.free), 0};
+static struct spin shared_lock;
+
+static void cache_push(struct cache *c, struct thread *t) {
+  if (c->free.next == NULL)
+    list_init(&c->free);
+  list_push_front(&c->free, &t->run_node);
+  c->n++;
+}
+
+static struct thread *cache_pop(struct cache *c) {
+  if (c->n == 0)
+    return NULL;
+  c->n--;
+  return list_entry(list_pop_front(&c->free), struct thread, run_node);
+}
+
+static struct thread *take_cached(void) {
+  struct thread *t = cache_pop(&cpu_cache[thread_current()->cpu]);
+  if (t)
+    return t;
+  spin_lock(&shared_lock);
+  t = cache_pop(&shared);
+  spin_unlock(&shared_lock);
+  return t;
+}
+
+static void reset(struct thread *t) {
+  void *fpu = t->fpu;
+  struct thread_sig *sig = t->sig;
+  memset(t, 0, sizeof *t);
+  t->fpu = fpu;
+  t->sig = sig;
+  t->uregs = (struct uregs *)((char *)t + KSTACK_SIZE - sizeof(struct uregs));
+  t->state = THREAD_UNINTERRUPTIBLE;
+  t->refs = 1;
+  list_init(&t->run_node);
+  list_init(&t->proc_node);
+  if (sig)
+    thread_sig_reset(sig);
+}
+
+struct thread *thread_alloc_new(void) {
+  struct thread *t = plat_pages_alloc(KSTACK_SIZE / PAGE_SIZE, KSTACK_SIZE);
+  if (t)
+    reset(t);
+  return t;
+}
+
+struct thread *thread_alloc(void) {
+  struct thread *t = take_cached();
+  if (!t)
+    return thread_alloc_new();
+  reset(t);
+  return t;
+}
+
+void thread_get(struct thread *t) { __atomic_add_fetch(&t->refs, 1, __ATOMIC_RELAXED); }
+
+static void release(struct thread *t) {
+  struct cache *c = &cpu_cache[thread_current()->cpu];
+  if (c->n < CPU_CACHE) {
+    cache_push(c, t);
+    return;
+  }
+  spin_lock(&shared_lock);
+  bool kept = shared.n < SHARED_CACHE;
+  if (kept)
+    cache_push(&shared, t);
+  spin_unlock(&shared_lock);
+  if (kept)
+    return;
+  thread_sig_free(t->sig);
+  plat_pages_free(t, KSTACK_SIZE / PAGE_SIZE);
+}
+
+void thread_put(struct thread *t) {
+  if (__atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL) != 0)
+    return;
+  if (t->proc)
+    proc_put(t->proc);
+  release(t);
+}
