@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* System calls that send signals. */
+#include "kernel/errno.h"
+#include "kernel/mm/usercopy.h"
+#include "kernel/proc/internal.h"
+#include "kernel/signal/sig.h"
+#include "kernel/syscall/syscall.h"
+
+static struct ksiginfo info_from_me(int signo, int code) {
+  struct proc *p = proc_current();
+  return (struct ksiginfo){.signo = signo, .code = code, .pid = p->pid, .uid = p->cred.uid};
+}
+
+/* Permission, then the signal; signo 0 only asks. */
+static int send_checked(struct proc *p, int signo, const struct ksiginfo *info) {
+  int err = signal_may_send(p, signo);
+  return err == 0 && signo != 0 ? signal_send_proc(p, signo, info) : err;
+}
+
+static int kill_one(int pid, int signo, const struct ksiginfo *info) {
+  struct proc *p = proc_find(pid);
+  if (!p)
+    return -ESRCH;
+  int err = send_checked(p, signo, info);
+  proc_put(p);
+  return err;
+}
+
+/* kill on several processes: success if one of them got it. */
+struct broadcast {
+  int pgid; /* 0: everybody but µprocess 1 and the caller */
+  int signo;
+  const struct ksiginfo *info;
+  bool any, sent;
+};
+
+static void broadcast_one(struct proc *p, void *arg) {
+  struct broadcast *b = arg;
+  if (b->pgid ? proc_pgid(p) != b->pgid : p->pid == 1 || p == proc_current())
+    return;
+  b->any = true;
+  if (send_checked(p, b->signo, b->info) == 0)
+    b->sent = true;
+}
+
+static int kill_many(int pgid, int signo, const struct ksiginfo *info) {
+  struct broadcast b = {.pgid = pgid, .signo = signo, .info = info};
+  proc_for_each(broadcast_one, &b);
+  return b.sent ? 0 : b.any ? -EPERM : -ESRCH;
+}
+
+i64 sys_kill(struct uregs *r) {
+  int pid = (int)r->rdi, signo = (int)r->rsi;
+  if (signo < 0 || signo >= NSIG)
+    return -EINVAL;
+  struct ksiginfo info = info_from_me(signo, SI_USER);
+  if (pid > 0)
+    return kill_one(pid, signo, &info);
+  if (pid == INT32_MIN)
+    return -ESRCH;
+  int pgid = pid == 0 ? proc_pgid(proc_current()) : pid == -1 ? 0 : -pid;
+  return kill_many(pgid, signo, &info);
+}
+
+static int send_to_thread(int tgid, int tid, int signo, const struct ksiginfo *info) {
+  if (tid <= 0 || signo < 0 || signo >= NSIG)
+    return -EINVAL;
+  struct thread *t = thread_find(tid);
+  if (!t)
+    return -ESRCH;
+  int err = tgid > 0 && t->proc->pid != tgid ? -ESRCH : signal_may_send(t->proc, signo);
+  if (err == 0 && signo != 0)
+    err = signal_send_thread(t, signo, info);
+  thread_put(t);
+  return err;
+}
+
+i64 sys_tkill(struct uregs *r) {
+  struct ksiginfo info = info_from_me((int)r->rsi, SI_TKILL);
+  return send_to_thread(0, (int)r->rdi, (int)r->rsi, &info);
+}
+
+i64 sys_tgkill(struct uregs *r) {
+  struct ksiginfo info = info_from_me((int)r->rdx, SI_TKILL);
+  if ((int)r->rdi <= 0)
+    return -EINVAL;
+  return send_to_thread((int)r->rdi, (int)r->rsi, (int)r->rdx, &info);
+}
+
+/* A siginfo of user space for process `pid`; only the caller itself may forge kernel codes. */
+static int info_from_user(u64 uaddr, int pid, int signo, struct ksiginfo *info) {
+  struct {
+    i32 signo, err, code, pad, pid;
+    u32 uid;
+    u64 value;
+  } u;
+  if (copy_from_user(&u, uaddr, sizeof u) < 0)
+    return -EFAULT;
+  if ((u.code >= 0 || u.code == SI_TKILL) && pid != proc_current()->pid)
+    return -EPERM;
+  *info = (struct ksiginfo){
+      .signo = signo, .err = u.err, .code = u.code, .pid = u.pid, .uid = u.uid, .value = u.value};
+  if (u.code == SI_TIMER) {
+    info->timerid = u.pid;
+    info->overrun = (int)u.uid;
+  }
+  return 0;
+}
+
+i64 sys_rt_sigqueueinfo(struct uregs *r) {
+  struct ksiginfo info;
+  int pid = (int)r->rdi, signo = (int)r->rsi;
+  int err = info_from_user(r->rdx, pid, signo, &info);
+  if (err < 0)
+    return err;
+  if (signo < 0 || signo >= NSIG)
+    return -EINVAL;
+  return kill_one(pid, signo, &info);
+}
+
+i64 sys_rt_tgsigqueueinfo(struct uregs *r) {
+  struct ksiginfo info;
+  int err = info_from_user(r->r10, (int)r->rdi, (int)r->rdx, &info);
+  if (err < 0)
+    return err;
+  if ((int)r->rdi <= 0)
+    return -EINVAL;
+  return send_to_thread((int)r->rdi, (int)r->rsi, (int)r->rdx, &info);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* Pending sets and the life of what signals need per thread and per process. */
+#include "kernel/errno.h"
+#include "kernel/mm/kmalloc.h"
+#include "kernel/signal/sig.h"
+#include "lib/string.h"
+
+/* ---- threads and processes -------------------------------------------------------------- */
+
+struct thread_sig *thread_sig_alloc(void) {
+  struct thread_sig *ts = kmalloc(sizeof *ts);
+  if (ts)
+    thread_sig_reset(ts);
+  return ts;
+}
+
+void thread_sig_reset(struct thread_sig *ts) {
+  memset(ts, 0, sizeof *ts);
+  ts->alt.flags = SS_DISABLE;
+  sigpending_init(&ts->pending);
+}
+
+void thread_sig_free(struct thread_sig *ts) { kfree(ts); }
+
+struct sighand *sighand_create(void) {
+  struct sighand *sh = kzalloc(sizeof *sh);
+  if (sh)
+    sigpending_init(&sh->shared);
+  return sh;
+}
+
+struct sighand *sighand_fork(struct sighand *from) {
+  struct sighand *sh = kmalloc(sizeof *sh);
+  if (!sh)
+    return NULL;
+  sh->lock = (struct spin)SPIN_INIT;
+  sh->nqueued = 0;
+  sigpending_init(&sh->shared);
+  spin_lock(&from->lock);
+  memcpy(sh->action, from->action, sizeof sh->action);
+  spin_unlock(&from->lock);
+  return sh;
+}
+
+void sighand_free(struct sighand *sh) {
+  if (!sh)
+    return;
+  sigpending_drop(sh, &sh->shared, ~0UL);
+  kfree(sh);
+}
+
+void sighand_drop_thread(struct sighand *sh, struct thread_sig *ts) {
+  spin_lock(&sh->lock);
+  sigpending_drop(sh, &ts->pending, ~0UL);
+  spin_unlock(&sh->lock);
+}
+
+void sighand_exec(struct sighand *sh) {
+  spin_lock(&sh->lock);
+  for (int i = 0; i < NSIG - 1; i++) {
+    u64 handler = sh->action[i].handler == SIG_IGN ? SIG_IGN : SIG_DFL;
+    sh->action[i] = (struct sigact){.handler = handler};
+  }
+  spin_unlock(&sh->lock);
+}
+
+/* ---- pending sets ----------------------------------------------------------------------- */
+
+void sigpending_init(struct sigpending *p) {
+  p->set = 0;
+  list_init(&p->queue);
+}
+
+static void set_bit(struct sigpending *p, int signo) {
+  __atomic_or_fetch(&p->set, SIG_BIT(signo), __ATOMIC_SEQ_CST);
+}
+
+/* A timer that fires again before its signal was taken only counts. */
+static bool count_overrun(struct sigpending *p, const struct ksiginfo *info) {
+  struct sigqueued *q;
+  list_for_each(q, &p->queue, node) {
+    if (q->info.code == SI_TIMER && q->info.signo == info->signo &&
+        q->info.timerid == info->timerid) {
+      q->info.overrun += info->overrun + 1;
+      return true;
+    }
+  }
+  return false;
+}
+
+int sigpending_add(struct sighand *sh, struct sigpending *p, int signo, const struct ksiginfo *info,
+                   u64 limit) {
+  bool real_time = signo >= SIGRTMIN;
+  if (!real_time && (p->set & SIG_BIT(signo)))
+    return 0;
+  if (info && info->code == SI_TIMER && count_overrun(p, info))
+    return 0;
+  struct sigqueued *q = NULL;
+  if (!real_time || sh->nqueued < limit)
+    q = kmalloc(sizeof *q);
+  if (!q && real_time && info && info->code != SI_USER && info->code != SI_KERNEL)
+    return -EAGAIN; /* a signal with a value is not degraded to a bare bit */
+  if (q) {
+    q->info = info ? *info : (struct ksiginfo){.code = SI_KERNEL};
+    q->info.signo = signo;
+    list_push_back(&p->queue, &q->node);
+    sh->nqueued++;
+  }
+  set_bit(p, signo);
+  return 0;
+}
+
+static void drop_entry(struct sighand *sh, struct sigqueued *q) {
+  list_remove(&q->node);
+  sh->nqueued--;
+  kfree(q);
+}
+
+/* The signal to take first: synchronous faults, then the lowest number. */
+static int first_of(u64 set) {
+  u64 sync = set & SIG_SYNCHRONOUS;
+  return __builtin_ctzl(sync ? sync : set) + 1;
+}
+
+int sigpending_take(struct sighand *sh, struct sigpending *p, u64 set, struct ksiginfo *info) {
+  struct sigqueued *q, *tmp;
+  set &= p->set;
+  if (set == 0)
+    return 0;
+  int signo = first_of(set);
+  bool found = false, more = false;
+  *info = (struct ksiginfo){.signo = signo, .code = SI_USER};
+  list_for_each_safe(q, tmp, &p->queue, node) {
+    if (q->info.signo != signo)
+      continue;
+    if (found) {
+      more = true;
+      break;
+    }
+    *info = q->info;
+    found = true;
+    drop_entry(sh, q);
+  }
+  if (!more)
+    __atomic_and_fetch(&p->set, ~SIG_BIT(signo), __ATOMIC_SEQ_CST);
+  return signo;
+}
+
+void sigpending_drop(struct sighand *sh, struct sigpending *p, u64 set) {
+  struct sigqueued *q, *tmp;
+  if (!(p->set & set))
+    return;
+  __atomic_and_fetch(&p->set, ~set, __ATOMIC_SEQ_CST);
+  list_for_each_safe(q, tmp, &p->queue, node) {
+    if (SIG_BIT(q->info.signo) & set)
+      drop_entry(sh, q);
+  }
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/* System calls on actions, masks and waiting. */
+#include "kernel/errno.h"
+#include "kernel/mm/usercopy.h"
+#include "kernel/proc/proc.h"
+#include "kernel/signal/sig.h"
+#include "kernel/syscall/syscall.h"
+#include "kernel/time/clock.h"
+
+/* ---- actions ------------------------------------------------------------------------------- */
+
+/* A signal that becomes ignored is dropped where it is pending. Both locks held. */
+static void drop_ignored(struct proc *p, int signo) {
+  struct thread *t;
+  u64 bit = SIG_BIT(signo);
+  sigpending_drop(p->sighand, &p->sighand->shared, bit);
+  list_for_each(t, &p->threads, proc_node) sigpending_drop(p->sighand, &t->sig->pending, bit);
+}
+
+static void set_action(struct proc *p, int signo, const struct sigact *sa) {
+  spin_lock(&p->lock);
+  spin_lock(&p->sighand->lock);
+  p->sighand->action[signo - 1] = *sa;
+  if (sa->handler == SIG_IGN || (sa->handler == SIG_DFL && (SIG_BIT(signo) & SIG_DFL_IGNORED)))
+    drop_ignored(p, signo);
+  spin_unlock(&p->sighand->lock);
+  spin_unlock(&p->lock);
+}
+
+i64 sys_rt_sigaction(struct uregs *r) {
+  struct proc *p = proc_current();
+  int signo = (int)r->rdi;
+  struct sigact sa, old;
+  if (r->r10 != SIGSET_SIZE || signo < 1 || signo >= NSIG)
+    return -EINVAL;
+  if (r->rsi && (SIG_BIT(signo) & SIG_UNBLOCKABLE))
+    return -EINVAL;
+  if (r->rsi && copy_from_user(&sa, r->rsi, sizeof sa) < 0)
+    return -EFAULT;
+  old = p->sighand->action[signo - 1];
+  if (r->rsi) {
+    sa.mask &= ~SIG_UNBLOCKABLE;
+    set_action(p, signo, &sa);
+  }
+  return r->rdx ? copy_to_user(r->rdx, &old, sizeof old) : 0;
+}
+
+i64 sys_sigaltstack(struct uregs *r) {
+  struct thread *t = thread_current();
+  struct sigaltstack new_, old = t->sig->alt;
+  u64 sp = (u32)(r->rsp - t->tcb_base);
+  bool active = !(old.flags & SS_DISABLE) && sp > old.sp && sp - old.sp <= old.size;
+  if (r->rdi && copy_from_user(&new_, r->rdi, sizeof new_) < 0)
+    return -EFAULT;
+  if (r->rdi) {
+    i32 mode = new_.flags & ~(i32)SS_AUTODISARM;
+    if (active)
+      return -EPERM;
+    if (mode != 0 && mode != SS_DISABLE && mode != SS_ONSTACK)
+      return -EINVAL;
+    if (mode == SS_DISABLE)
+      new_ = (struct sigaltstack){.flags = SS_DISABLE};
+    else if (new_.size < MINSIGSTKSZ)
+      return -ENOMEM;
+    new_.flags &= ~SS_ONSTACK;
+    new_.pad = 0;
+    t->sig->alt = new_;
+  }
+  if (active)
+    old.flags |= SS_ONSTACK;
+  return r->rsi ? copy_to_user(r->rsi, &old, sizeof old) : 0;
+}
+
+/* ---- masks ----------------------------------------------------------------------------------- */
+
+i64 sys_rt_sigprocmask(struct uregs *r) {
+  struct thread *t = thread_current();
+  u64 old = t->sig->blocked, set, mask;
+  if (r->r10 != SIGSET_SIZE)
+    return -EINVAL;
+  if (r->rsi) {
+    if (copy_from_user(&set, r->rsi, sizeof set) < 0)
+      return -EFAULT;
+    switch ((int)r->rdi) {
+    case 0:
+      mask = old | set;
+      break;
+    case 1:
+      mask = old & ~set;
+      break;
+    case 2:
+      mask = set;
+      break;
+    default:
+      return -EINVAL;
+    }
+    signal_set_mask(mask);
+  }
+  return r->rdx ? copy_to_user(r->rdx, &old, sizeof old) : 0;
+}
+
+i64 sys_rt_sigpending(struct uregs *r) {
+  struct thread *t = thread_current();
+  u64 set = (t->sig->pending.set | t->proc->sighand->shared.set) & t->sig->blocked;
+  if (r->rsi > SIGSET_SIZE)
+    return -EINVAL;
+  return copy_to_user(r->rdi, &set, r->rsi);
+}
+
+int signal_set_temp_mask(u64 uaddr, u64 size) {
+  u64 mask;
+  if (uaddr == 0)
+    return 0;
+  if (size != SIGSET_SIZE)
+    return -EINVAL;
+  if (copy_from_user(&mask, uaddr, sizeof mask) < 0)
+    return -EFAULT;
+  struct thread_sig *ts = thread_current()->sig;
+  ts->saved_mask = ts->blocked;
+  ts->mask_saved = true;
+  signal_set_mask(mask);
+  return 0;
+}
+
+void signal_restore_temp_mask(bool interrupted) {
+  struct thread_sig *ts = thread_current()->sig;
+  if (!ts->mask_saved || (interrupted && signal_pending()))
+    return; /* a pending signal is delivered under this mask; signal_deliver restores it */
+  ts->mask_saved = false;
+  signal_set_mask(ts->saved_mask);
+}
+
+/* ---- waiting -----------------------------------------------------------------------------------
+ */
+
+static i64 wait_for_signal(void) {
+  struct waitq none;
+  waitq_init(&none);
+  waitq_wait(&none, false);
+  return -ERESTARTNOHAND;
+}
+
+i64 sys_pause(struct uregs *r) {
+  (void)r;
+  return wait_for_signal();
+}
+
+i64 sys_rt_sigsuspend(struct uregs *r) {
+  if (r->rdi == 0)
+    return -EFAULT;
+  int err = signal_set_temp_mask(r->rdi, r->rsi);
+  return err < 0 ? err : wait_for_signal();
+}
+
+static int take_one(struct thread *t, u64 set, struct ksiginfo *info) {
+  struct sighand *sh = t->proc->sighand;
+  spin_lock(&sh->lock);
+  int signo = sigpending_take(sh, &t->sig->pending, set, info);
+  if (signo == 0)
+    signo = sigpending_take(sh, &sh->shared, set, info);
+  spin_unlock(&sh->lock);
+  return signo;
+}
+
+/* Takes a signal of `set` that is pending or comes before the deadline. */
+static i64 wait_in_set(u64 set, u64 deadline, struct ksiginfo *info) {
+  struct thread *t = thread_current();
+  int signo = take_one(t, set, info);
+  int err = 0;
+  __atomic_store_n(&t->sig->waiting_for, set, __ATOMIC_SEQ_CST);
+  while (signo == 0 && err == 0) {
+    sched_set_state(t, THREAD_SLEEPING);
+    signo = take_one(t, set, info);
+    if (signo != 0)
+      break;
+    if (signal_pending()) {
+      err = -EINTR;
+      break;
+    }
+    err = schedule_until(deadline);
+    if (err == -ETIMEDOUT)
+      err = -EAGAIN;
+    signo = take_one(t, set, info);
+  }
+  sched_set_state(t, THREAD_RUNNABLE);
+  __atomic_store_n(&t->sig->waiting_for, 0, __ATOMIC_SEQ_CST);
+  signal_recalc();
+  return signo != 0 ? signo : err;
+}
+
+i64 sys_rt_sigtimedwait(struct uregs *r) {
+  u64 set, deadline;
+  struct ksiginfo info;
+  if (r->r10 != SIGSET_SIZE)
+    return -EINVAL;
+  if (copy_from_user(&set, r->rdi, sizeof set) < 0)
+    return -EFAULT;
+  int err = timeout_from_user(r->rdx, &deadline);
+  if (err < 0)
+    return err;
+  i64 ret = wait_in_set(set & ~SIG_UNBLOCKABLE, deadline, &info);
+  if (ret > 0 && r->rsi) {
+    u8 raw[128];
+    siginfo_encode(&info, raw);
+    if (copy_to_user(r->rsi, raw, sizeof raw) < 0)
+      return -EFAULT;
+  }
+  return ret;
+}
