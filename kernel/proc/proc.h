@@ -80,14 +80,26 @@ struct proc {
   struct list children, sibling_node;
   struct pgrp *pgrp;
   struct list pgrp_node;
-  struct waitq child_wait; /* parent sleeps here in wait4 */
+  struct waitq child_wait;                   /* its threads sleep here in wait4 */
+  bool stop_unreported, continue_unreported; /* for wait; proc_tree_lock */
+  bool did_exec;                             /* setpgid by the parent is over */
+  bool subreaper;                            /* adopts orphans below it */
+  int pdeath_signal;                         /* sent to it when its parent ends */
 
   struct spin lock;
   struct list threads;
   unsigned nthreads;
-  bool exiting;       /* exit_group or fatal signal under way */
-  bool vfork_waiting; /* parent of a vfork child sleeps on child's vfork_done */
-  struct waitq *vfork_done;
+  bool exiting;               /* exit_group or fatal signal under way */
+  struct thread *exec_thread; /* kills the others to replace the program */
+  bool stopping;              /* job control: threads stop at the kernel's edge */
+  bool tell_continued;        /* the parent has not been told yet */
+  int stop_signal;
+  unsigned nstopped; /* threads that have */
+
+  struct mutex park_lock; /* held by the thread that has parked its siblings */
+  struct waitq park_q;    /* parked threads; exec waits here for the others' end */
+  bool vfork_pending;     /* the parent still waits for exec or exit */
+  struct waitq vfork_wait;
 
   struct space *space; /* changed only by the single thread of exec; NULL in zombies */
   struct fdtable *files;
@@ -95,12 +107,17 @@ struct proc {
   struct sighand *sighand;
   struct cred cred;
   struct rlimit limits[RLIM_NLIMITS];
+  struct proc_timers *timers; /* kernel/time/proc_timers.h; NULL until used; own lock */
 
   char comm[16];
   char *exe_path; /* kmalloc'd guest path, for /proc/PID/exe */
   u64 start_time, utime, stime, child_utime, child_stime; /* ns; dead threads and reaped children */
   u64 arg_start, arg_end, env_start, env_end; /* offsets, /proc/PID/cmdline and environ */
+  u32 personality;
+  i32 nice;
 };
+
+extern struct spin proc_tree_lock;
 
 static inline struct proc *proc_current(void) { return thread_current()->proc; }
 
@@ -111,6 +128,23 @@ struct proc *proc_find(int pid);
 /* Calls f for every process (a reference is held during the call, no locks); for /proc. */
 void proc_for_each(void (*f)(struct proc *p, void *arg), void *arg);
 unsigned proc_count(void);
+
+/* µprocess 1; NULL before it exists. */
+struct proc *proc_init_process(void);
+/* A thread by its id with a reference, or NULL. */
+struct thread *thread_find(int tid);
+/* Process group and session ids of p (it may change groups meanwhile; takes proc_tree_lock). */
+int proc_pgid(struct proc *p);
+int proc_sid(struct proc *p);
+/* CPU time of all threads, dead ones included, ns. */
+u64 proc_cpu_time(struct proc *p);
+/* Figures for --stats. */
+struct proc_stats {
+  u64 created, forks, vforks, threads, execs;
+  u64 syscalls; /* of threads that have ended */
+  unsigned peak;
+};
+extern struct proc_stats proc_stats;
 
 /* ---- kernel/proc/fork.c -------------------------------------------------------------- */
 
@@ -124,10 +158,12 @@ i64 proc_clone(const struct uregs *r, const struct clone_args *a);
 
 /* ---- kernel/proc/exec.c -------------------------------------------------------------- */
 
-/* Replaces the running process's program; kills its other threads first. On success r describes the
-   new program's entry. All arguments are kernel copies. */
-struct exec_strings;
-int proc_exec(struct uregs *r, const char *path, struct exec_strings *str);
+/* Replaces the running process's program by the open file f (a script's interpreter instead);
+   `path` is how it was named. Its other threads end. On success r describes the new program's
+   entry. b's strings are changed for scripts. */
+struct exec_builder;
+struct file;
+int proc_exec_open(struct uregs *r, struct file *f, const char *path, struct exec_builder *b);
 
 /* µprocess 1 from the boot arguments; kernel/main.c runs it. */
 struct boot_args;

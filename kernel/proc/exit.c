@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* The end of a process: resources first, then the zombie, then the parent learns of it. */
+#include "kernel/fs/file.h"
+#include "kernel/fs/tty.h"
+#include "kernel/main.h"
+#include "kernel/mm/space.h"
+#include "kernel/proc/internal.h"
+#include "kernel/signal/sig.h"
+#include "kernel/syscall/syscall.h"
+#include "kernel/time/proc_timers.h"
+
+#define SHUTDOWN_NS 2000000000UL /* patience with the rest when µprocess 1 has ended */
+
+void proc_vfork_release(struct proc *p) {
+  if (!p->vfork_pending)
+    return;
+  __atomic_store_n(&p->vfork_pending, false, __ATOMIC_SEQ_CST);
+  waitq_wake(&p->vfork_wait, 0, 0, WAKE_SYNC);
+}
+
+static void release_resources(struct proc *p) {
+  struct thread *me = thread_current();
+  proc_timers_destroy(p);
+  struct fdtable *files = p->files;
+  struct fs_context *fs = p->fs;
+  struct space *space = p->space;
+  spin_lock(&p->lock);
+  p->files = NULL;
+  p->fs = NULL;
+  spin_unlock(&p->lock);
+  fdtable_put(files);
+  fs_context_put(fs);
+  spin_lock(&p->lock);
+  p->space = NULL;
+  spin_unlock(&p->lock);
+  me->region = NULL;
+  proc_vfork_release(p);
+  space_put(space);
+}
+
+/* Who adopts the children of p: the nearest subreaper above it, or µprocess 1. */
+static struct proc *find_reaper(struct proc *p) {
+  for (struct proc *a = p->parent; a; a = a->parent)
+    if (a->subreaper && !a->exiting)
+      return a;
+  return proc_init_process();
+}
+
+/* A child lost its tie: a stopped group that nobody is left to continue gets SIGHUP and SIGCONT. */
+static void hang_up_if_orphaned(struct pgrp *g, struct proc *except) {
+  struct proc *p;
+  bool stopped = false;
+  if (!pgrp_is_orphaned(g, except))
+    return;
+  list_for_each(p, &g->members, pgrp_node) stopped |= p != except && p->state == PROC_STOPPED;
+  if (!stopped)
+    return;
+  list_for_each(p, &g->members, pgrp_node) {
+    signal_send_proc(p, SIGHUP, NULL);
+    signal_send_proc(p, SIGCONT, NULL);
+  }
+}
+
+static bool ignores_children(struct proc *parent) {
+  struct sigact *sa = &parent->sighand->action[SIGCHLD - 1];
+  return sa->handler == SIG_IGN || (sa->flags & SA_NOCLDWAIT);
+}
+
+static int status_code(int wait_status) {
+  if ((wait_status & 0x7f) == 0)
+    return CLD_EXITED;
+  return wait_status & 0x80 ? CLD_DUMPED : CLD_KILLED;
+}
+
+/* Sends the exit signal and wakes wait4. True if nobody will wait: the caller reaps p. */
+static bool tell_parent(struct proc *p) {
+  struct proc *parent = p->parent;
+  int code = status_code(p->exit_status);
+  struct ksiginfo info = {
+      .signo = p->exit_signal,
+      .code = code,
+      .pid = p->pid,
+      .uid = p->cred.uid,
+      .status = code == CLD_EXITED ? p->exit_status >> 8 : p->exit_status & 0x7f,
+  };
+  bool reap = p->exit_signal == SIGCHLD && ignores_children(parent);
+  if (p->exit_signal != 0)
+    signal_send_proc(parent, p->exit_signal, &info);
+  list_remove(&p->sibling_node); /* zombies first: wait for any finds them at once */
+  list_push_front(&parent->children, &p->sibling_node);
+  waitq_wake(&parent->child_wait, 0, 0, WAKE_SYNC);
+  return reap;
+}
+
+/* Children move to the reaper. Zombies among them that nobody waits for go to `dead`. */
+static void reparent_children(struct proc *p, struct list *dead) {
+  struct proc *c, *tmp;
+  if (list_empty(&p->children))
+    return;
+  struct proc *reaper = find_reaper(p);
+  list_for_each_safe(c, tmp, &p->children, sibling_node) {
+    c->parent = reaper;
+    list_remove(&c->sibling_node);
+    list_push_back(&reaper->children, &c->sibling_node);
+    if (c->pdeath_signal)
+      signal_send_proc(c, c->pdeath_signal, NULL);
+    if (c->state == PROC_ZOMBIE) {
+      c->exit_signal = SIGCHLD;
+      if (tell_parent(c)) {
+        proc_unlink(c);
+        list_push_back(dead, &c->sibling_node);
+      }
+    }
+    if (c->pgrp != NULL && c->pgrp != p->pgrp)
+      hang_up_if_orphaned(c->pgrp, NULL);
+  }
+}
+
+static void become_zombie(struct proc *p) {
+  struct list dead = LIST_INIT(dead);
+  spin_lock(&proc_tree_lock);
+  reparent_children(p, &dead);
+  p->state = PROC_ZOMBIE;
+  hang_up_if_orphaned(p->pgrp, p);
+  if (tell_parent(p)) {
+    proc_unlink(p);
+    list_push_back(&dead, &p->sibling_node);
+  }
+  spin_unlock(&proc_tree_lock);
+  struct list *n;
+  while ((n = list_pop_front(&dead)) != NULL)
+    proc_reaped(list_entry(n, struct proc, sibling_node));
+}
+
+/* ---- the end of µprocess 1 ------------------------------------------------------------ */
+
+static void kill_other(struct proc *p, void *arg) {
+  (void)arg;
+  if (p->pid != 1)
+    signal_send_proc(p, SIGKILL, NULL);
+}
+
+/* Kills and reaps everybody else, then the instance ends with µprocess 1's status. */
+static _Noreturn void shut_down(struct proc *init) {
+  spin_lock(&init->lock);
+  init->sighand->action[SIGCHLD - 1].handler = SIG_IGN; /* whoever ends now is reaped at once */
+  spin_unlock(&init->lock);
+  u64 deadline = plat_now() + SHUTDOWN_NS;
+  while (proc_count() > 1 && plat_now() < deadline) {
+    proc_for_each(kill_other, NULL);
+    proc_reap_zombies(init);
+    if (proc_count() == 1)
+      break;
+    sched_set_state(thread_current(), THREAD_UNINTERRUPTIBLE);
+    schedule_until(plat_now() + PLAT_TICK_NS / 2);
+  }
+  kernel_power_off(init->exit_status);
+}
+
+void proc_finish(struct proc *p) {
+  release_resources(p);
+  if (p->pid == 1)
+    shut_down(p);
+  if (p->pgrp->session->sid == p->pid)
+    tty_session_exit(p->pid);
+  become_zombie(p);
+}
+
+/* ---- system calls ---------------------------------------------------------------------- */
+
+i64 sys_exit(struct uregs *r) {
+  struct thread *me = thread_current();
+  struct proc *p = me->proc;
+  spin_lock(&p->lock);
+  if (!p->exiting && (p->nthreads == 1 || me->tid == p->pid))
+    p->exit_status = ((int)r->rdi & 0xff) << 8;
+  spin_unlock(&p->lock);
+  thread_exit_current();
+}
+
+i64 sys_exit_group(struct uregs *r) { proc_exit_group(((int)r->rdi & 0xff) << 8); }

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* Ids: one name space for processes, threads, process groups and sessions, next fit. */
+#include "kernel/proc/internal.h"
+
+#define WORD_BITS 64
+
+struct slot {
+  void *object[PID_NROLES];
+};
+
+struct spin pids_lock;
+static struct slot slots[PID_MAX];
+static u64 used[PID_MAX / WORD_BITS] = {1}; /* 0 is no id */
+static int last;
+static unsigned nprocs, max_procs = PID_MAX;
+
+void pids_limit(unsigned n) {
+  if (n > 0 && n < PID_MAX)
+    max_procs = n;
+}
+
+unsigned proc_count(void) { return __atomic_load_n(&nprocs, __ATOMIC_RELAXED); }
+
+/* The first free id in [from, to), or 0. */
+static int find_free(int from, int to) {
+  int id = from;
+  while (id < to) {
+    u64 taken = used[id / WORD_BITS] | ((1UL << (id % WORD_BITS)) - 1);
+    if (taken != ~0UL) {
+      id = (int)round_down((u64)id, WORD_BITS) + __builtin_ctzl(~taken);
+      return id < to ? id : 0;
+    }
+    id = (int)round_down((u64)id, WORD_BITS) + WORD_BITS;
+  }
+  return 0;
+}
+
+static void set_locked(int id, enum pid_role role, void *object) {
+  slots[id].object[role] = object;
+  used[id / WORD_BITS] |= 1UL << (id % WORD_BITS);
+  if (role != PID_PROC)
+    return;
+  __atomic_store_n(&nprocs, nprocs + 1, __ATOMIC_RELAXED);
+  proc_stats.created++;
+  if (nprocs > proc_stats.peak)
+    proc_stats.peak = nprocs;
+}
+
+int pid_alloc(enum pid_role role, void *object) {
+  spin_lock(&pids_lock);
+  int id = 0;
+  if (role != PID_PROC || nprocs < max_procs) {
+    id = find_free(last + 1, PID_MAX);
+    if (id == 0)
+      id = find_free(1, last + 1);
+  }
+  if (id != 0) {
+    last = id;
+    set_locked(id, role, object);
+  }
+  spin_unlock(&pids_lock);
+  return id != 0 ? id : -EAGAIN;
+}
+
+void pid_set(int id, enum pid_role role, void *object) {
+  spin_lock(&pids_lock);
+  set_locked(id, role, object);
+  spin_unlock(&pids_lock);
+}
+
+static bool names_nothing(const struct slot *s) {
+  for (int i = 0; i < PID_NROLES; i++)
+    if (s->object[i])
+      return false;
+  return true;
+}
+
+void pid_clear(int id, enum pid_role role) {
+  spin_lock(&pids_lock);
+  struct slot *s = &slots[id];
+  kassert(s->object[role]);
+  s->object[role] = NULL;
+  if (role == PID_PROC)
+    __atomic_store_n(&nprocs, nprocs - 1, __ATOMIC_RELAXED);
+  if (names_nothing(s))
+    used[id / WORD_BITS] &= ~(1UL << (id % WORD_BITS));
+  spin_unlock(&pids_lock);
+}
+
+void *pid_get(int id, enum pid_role role) {
+  return id > 0 && id < PID_MAX ? slots[id].object[role] : NULL;
+}
+
+struct proc *proc_find(int pid) {
+  spin_lock(&pids_lock);
+  struct proc *p = pid_get(pid, PID_PROC);
+  if (p)
+    proc_get(p);
+  spin_unlock(&pids_lock);
+  return p;
+}
+
+struct thread *thread_find(int tid) {
+  spin_lock(&pids_lock);
+  struct thread *t = pid_get(tid, PID_THREAD);
+  if (t)
+    thread_get(t);
+  spin_unlock(&pids_lock);
+  return t;
+}
+
+static struct proc *next_proc(int *pid) {
+  struct proc *p = NULL;
+  spin_lock(&pids_lock);
+  for (int id = *pid; id < PID_MAX && !p; id++) {
+    if (used[id / WORD_BITS] == 0) {
+      id |= WORD_BITS - 1;
+      continue;
+    }
+    p = slots[id].object[PID_PROC];
+    if (p)
+      *pid = id + 1;
+  }
+  if (p)
+    proc_get(p);
+  spin_unlock(&pids_lock);
+  return p;
+}
+
+void proc_for_each(void (*f)(struct proc *p, void *arg), void *arg) {
+  struct proc *p;
+  for (int pid = 1; (p = next_proc(&pid)) != NULL;) {
+    f(p, arg);
+    proc_put(p);
+  }
+}

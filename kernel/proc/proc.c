@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/* Processes as objects, their tree, process groups and sessions. */
+#include "kernel/mm/kmalloc.h"
+#include "kernel/proc/internal.h"
+#include "kernel/signal/sig.h"
+#include "lib/string.h"
+
+struct spin proc_tree_lock;
+struct proc_stats proc_stats;
+
+struct proc *proc_alloc(void) {
+  struct proc *p = kzalloc(sizeof *p);
+  if (!p)
+    return NULL;
+  p->refs = 2; /* the table's and the parent's */
+  list_init(&p->children);
+  list_init(&p->sibling_node);
+  list_init(&p->pgrp_node);
+  list_init(&p->threads);
+  waitq_init(&p->child_wait);
+  mutex_init(&p->park_lock);
+  waitq_init(&p->park_q);
+  waitq_init(&p->vfork_wait);
+  p->start_time = plat_now();
+  return p;
+}
+
+void proc_get(struct proc *p) { __atomic_add_fetch(&p->refs, 1, __ATOMIC_RELAXED); }
+
+void proc_put(struct proc *p) {
+  if (__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) != 0)
+    return;
+  sighand_free(p->sighand);
+  kfree(p->exe_path);
+  kfree(p);
+}
+
+struct proc *proc_init_process(void) {
+  return pid_get(1, PID_PROC);
+}
+
+void proc_unlink(struct proc *p) {
+  kassert(p->state == PROC_ZOMBIE);
+  p->state = PROC_REAPED;
+  list_remove(&p->sibling_node);
+  pgrp_leave(p);
+}
+
+void proc_reaped(struct proc *p) {
+  pid_clear(p->pid, PID_PROC);
+  proc_put(p);
+  proc_put(p);
+}
+
+/* ---- groups and sessions; proc_tree_lock held ------------------------------------------ */
+
+struct session *session_create(int sid) {
+  struct session *s = kzalloc(sizeof *s);
+  if (!s)
+    return NULL;
+  s->sid = sid;
+  pid_set(sid, PID_SESSION, s);
+  return s;
+}
+
+struct pgrp *pgrp_create(int pgid, struct session *s) {
+  struct pgrp *g = kzalloc(sizeof *g);
+  if (!g)
+    return NULL;
+  g->pgid = pgid;
+  g->session = s;
+  list_init(&g->members);
+  s->refs++;
+  pid_set(pgid, PID_PGRP, g);
+  return g;
+}
+
+void pgrp_join(struct proc *p, struct pgrp *g) {
+  g->refs++;
+  p->pgrp = g;
+  list_push_back(&g->members, &p->pgrp_node);
+}
+
+void session_discard(struct session *s) {
+  pid_clear(s->sid, PID_SESSION);
+  kfree(s);
+}
+
+void pgrp_leave(struct proc *p) {
+  struct pgrp *g = p->pgrp;
+  list_remove(&p->pgrp_node);
+  p->pgrp = NULL;
+  if (--g->refs > 0)
+    return;
+  if (--g->session->refs == 0)
+    session_discard(g->session);
+  pid_clear(g->pgid, PID_PGRP);
+  kfree(g);
+}
+
+/* No member (but `except`) has a parent in another group of the same session. */
+bool pgrp_is_orphaned(struct pgrp *g, struct proc *except) {
+  struct proc *p;
+  list_for_each(p, &g->members, pgrp_node) {
+    struct proc *parent = p->parent;
+    if (p == except || p->state == PROC_ZOMBIE || !parent || !parent->pgrp || parent->pid == 1)
+      continue;
+    if (parent->pgrp != g && parent->pgrp->session == g->session)
+      return false;
+  }
+  return true;
+}
+
+int proc_pgid(struct proc *p) {
+  spin_lock(&proc_tree_lock);
+  int id = p->pgrp ? p->pgrp->pgid : 0;
+  spin_unlock(&proc_tree_lock);
+  return id;
+}
+
+int proc_sid(struct proc *p) {
+  spin_lock(&proc_tree_lock);
+  int id = p->pgrp ? p->pgrp->session->sid : 0;
+  spin_unlock(&proc_tree_lock);
+  return id;
+}

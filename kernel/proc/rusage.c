@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* Times and resource usage. CPU time is measured exactly per thread, but not divided: all of it
+   counts as user time. */
+#include "kernel/proc/rusage.h"
+#include "kernel/mm/space.h"
+#include "kernel/mm/usercopy.h"
+#include "kernel/proc/internal.h"
+#include "kernel/syscall/syscall.h"
+
+#define RUSAGE_SELF 0
+#define RUSAGE_CHILDREN (-1)
+#define RUSAGE_THREAD 1
+#define NS_PER_TICK 10000000 /* times(2) counts in 1/100 s */
+
+void rusage_of(struct proc *p, struct rusage *ru) {
+  *ru = (struct rusage){
+      .utime = timeval_of_ns(p->utime + p->child_utime),
+      .stime = timeval_of_ns(p->stime + p->child_stime),
+  };
+}
+
+static i64 resident_kib(struct proc *p) {
+  struct region_usage u;
+  if (!p->space)
+    return 0;
+  region_usage(p->space->region, &u);
+  return (i64)((u.private_bytes + u.shared_bytes) / 1024);
+}
+
+i64 sys_getrusage(struct uregs *r) {
+  struct proc *p = proc_current();
+  struct rusage ru = {0};
+  switch ((int)r->rdi) {
+  case RUSAGE_SELF:
+    ru.utime = timeval_of_ns(proc_cpu_time(p));
+    ru.maxrss = resident_kib(p);
+    break;
+  case RUSAGE_CHILDREN:
+    ru.utime = timeval_of_ns(p->child_utime);
+    ru.stime = timeval_of_ns(p->child_stime);
+    break;
+  case RUSAGE_THREAD:
+    ru.utime = timeval_of_ns(sched_thread_time(thread_current()));
+    break;
+  default:
+    return -EINVAL;
+  }
+  return copy_to_user(r->rsi, &ru, sizeof ru);
+}
+
+i64 sys_times(struct uregs *r) {
+  struct proc *p = proc_current();
+  struct {
+    i64 utime, stime, cutime, cstime;
+  } t = {
+      .utime = (i64)(proc_cpu_time(p) / NS_PER_TICK),
+      .cutime = (i64)(p->child_utime / NS_PER_TICK),
+      .cstime = (i64)(p->child_stime / NS_PER_TICK),
+  };
+  if (r->rdi && copy_to_user(r->rdi, &t, sizeof t) < 0)
+    return -EFAULT;
+  return (i64)(plat_now() / NS_PER_TICK);
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* wait4 and waitid: what children report, zombies reaped, stops and continuations. */
+#include "kernel/mm/usercopy.h"
+#include "kernel/proc/internal.h"
+#include "kernel/proc/rusage.h"
+#include "kernel/signal/sig.h"
+#include "kernel/syscall/syscall.h"
+#include "lib/string.h"
+
+#define WNOHANG 1u
+#define WUNTRACED 2u
+#define WEXITED 4u
+#define WCONTINUED 8u
+#define WNOWAIT 0x01000000u
+#define WNOTHREAD 0x20000000u
+#define WALL 0x40000000u
+#define WCLONE 0x80000000u
+
+enum wait_kind { WAIT_ANY, WAIT_PID, WAIT_PGRP };
+
+struct request {
+  enum wait_kind kind;
+  int id;
+  u32 options; /* WEXITED, WUNTRACED (= WSTOPPED), WCONTINUED... */
+};
+
+/* What a child had to report. */
+struct report {
+  int pid;
+  u32 uid;
+  int code;   /* CLD_* */
+  int status; /* as si_status */
+  int wait_status;
+  struct rusage ru;
+};
+
+static bool matches(const struct request *q, struct proc *c) {
+  if (q->kind == WAIT_PID && c->pid != q->id)
+    return false;
+  if (q->kind == WAIT_PGRP && (!c->pgrp || c->pgrp->pgid != q->id))
+    return false;
+  if (q->options & WALL)
+    return true;
+  return (c->exit_signal != SIGCHLD) == !!(q->options & WCLONE);
+}
+
+static void fill(struct report *rep, struct proc *c, int code, int status, int wait_status) {
+  rep->pid = c->pid;
+  rep->uid = c->cred.uid;
+  rep->code = code;
+  rep->status = status;
+  rep->wait_status = wait_status;
+  rusage_of(c, &rep->ru);
+}
+
+/* The dead child's times become the parent's (children's). */
+static void inherit_times(struct proc *p, struct proc *c) {
+  spin_lock(&p->lock);
+  p->child_utime += c->utime + c->child_utime;
+  p->child_stime += c->stime + c->child_stime;
+  spin_unlock(&p->lock);
+}
+
+/* Takes c's report if it has one that is asked for. proc_tree_lock held. *reaped: unlinked. */
+static bool take_report(struct proc *p, struct proc *c, const struct request *q, struct report *rep,
+                        struct proc **reaped) {
+  bool keep = q->options & WNOWAIT;
+  if (c->state == PROC_ZOMBIE && (q->options & WEXITED)) {
+    int s = c->exit_status;
+    int sig = s & 0x7f;
+    fill(rep, c,
+         sig == 0   ? CLD_EXITED
+         : s & 0x80 ? CLD_DUMPED
+                    : CLD_KILLED,
+         sig == 0 ? (s >> 8) & 0xff : sig, s);
+    if (!keep) {
+      inherit_times(p, c);
+      proc_unlink(c);
+      *reaped = c;
+    }
+    return true;
+  }
+  if (c->state == PROC_STOPPED && c->stop_unreported && (q->options & WUNTRACED)) {
+    fill(rep, c, CLD_STOPPED, c->stop_signal, c->stop_signal << 8 | 0x7f);
+    c->stop_unreported = keep;
+    return true;
+  }
+  if (c->continue_unreported && (q->options & WCONTINUED)) {
+    fill(rep, c, CLD_CONTINUED, SIGCONT, 0xffff);
+    c->continue_unreported = keep;
+    return true;
+  }
+  return false;
+}
+
+/* 1: *rep is filled; 0: nothing yet; -ECHILD. */
+static int look(struct proc *p, const struct request *q, struct report *rep, struct proc **reaped) {
+  struct proc *c;
+  int ret = -ECHILD;
+  spin_lock(&proc_tree_lock);
+  list_for_each(c, &p->children, sibling_node) {
+    if (!matches(q, c))
+      continue;
+    ret = take_report(p, c, q, rep, reaped);
+    if (ret)
+      break;
+  }
+  spin_unlock(&proc_tree_lock);
+  return ret;
+}
+
+/* The pid reported, 0 (WNOHANG) or -errno. */
+static i64 wait_for_child(const struct request *q, struct report *rep) {
+  struct proc *p = proc_current();
+  struct waiter w = {.thread = NULL};
+  struct proc *reaped = NULL;
+  i64 ret;
+  for (;;) {
+    waitq_prepare(&p->child_wait, &w, THREAD_SLEEPING);
+    ret = look(p, q, rep, &reaped);
+    if (ret != 0 || (q->options & WNOHANG))
+      break;
+    if (signal_pending()) {
+      ret = -ERESTARTSYS;
+      break;
+    }
+    schedule();
+  }
+  waitq_finish(&w);
+  if (reaped)
+    proc_reaped(reaped);
+  return ret > 0 ? rep->pid : ret;
+}
+
+void proc_reap_zombies(struct proc *p) {
+  struct request q = {.kind = WAIT_ANY, .options = WEXITED | WALL};
+  struct report rep;
+  struct proc *c = NULL;
+  while (look(p, &q, &rep, &c) > 0) {
+    proc_reaped(c);
+    c = NULL;
+  }
+}
+
+i64 sys_wait4(struct uregs *r) {
+  int pid = (int)r->rdi;
+  u32 options = (u32)r->rdx;
+  struct request q = {.kind = WAIT_ANY, .options = options | WEXITED};
+  struct report rep;
+  if (options & ~(WNOHANG | WUNTRACED | WCONTINUED | WNOTHREAD | WALL | WCLONE))
+    return -EINVAL;
+  if (pid == INT32_MIN)
+    return -ESRCH;
+  if (pid > 0) {
+    q.kind = WAIT_PID;
+    q.id = pid;
+  } else if (pid != -1) {
+    q.kind = WAIT_PGRP;
+    q.id = pid == 0 ? proc_pgid(proc_current()) : -pid;
+  }
+  i64 ret = wait_for_child(&q, &rep);
+  if (ret <= 0)
+    return ret;
+  if (r->rsi && copy_to_user(r->rsi, &rep.wait_status, sizeof rep.wait_status) < 0)
+    return -EFAULT;
+  if (r->r10 && copy_to_user(r->r10, &rep.ru, sizeof rep.ru) < 0)
+    return -EFAULT;
+  return ret;
+}
+
+static int waitid_request(struct request *q, int type, int id, u32 options) {
+  if (options & ~(WNOHANG | WUNTRACED | WEXITED | WCONTINUED | WNOWAIT | WNOTHREAD | WALL | WCLONE))
+    return -EINVAL;
+  if (!(options & (WUNTRACED | WEXITED | WCONTINUED)))
+    return -EINVAL;
+  *q = (struct request){.options = options, .id = id};
+  switch (type) {
+  case 0:
+    q->kind = WAIT_ANY;
+    return 0;
+  case 1:
+    q->kind = WAIT_PID;
+    return id > 0 ? 0 : -EINVAL;
+  case 2:
+    q->kind = WAIT_PGRP;
+    if (id == 0)
+      q->id = proc_pgid(proc_current());
+    return id >= 0 ? 0 : -EINVAL;
+  default:
+    return -EINVAL;
+  }
+}
+
+i64 sys_waitid(struct uregs *r) {
+  struct request q;
+  struct report rep;
+  int err = waitid_request(&q, (int)r->rdi, (int)r->rsi, (u32)r->r10);
+  if (err < 0)
+    return err;
+  i64 ret = wait_for_child(&q, &rep);
+  if (ret < 0)
+    return ret;
+  if (r->rdx) {
+    u8 raw[128] = {0};
+    struct ksiginfo info = {
+        .signo = SIGCHLD, .code = rep.code, .pid = rep.pid, .uid = rep.uid, .status = rep.status};
+    if (ret > 0)
+      siginfo_encode(&info, raw);
+    if (copy_to_user(r->rdx, raw, sizeof raw) < 0)
+      return -EFAULT;
+  }
+  if (ret > 0 && r->r8 && copy_to_user(r->r8, &rep.ru, sizeof rep.ru) < 0)
+    return -EFAULT;
+  return 0;
+}
