@@ -136,6 +136,8 @@ struct thread *thread_find(int tid);
 /* Process group and session ids of p (it may change groups meanwhile; takes proc_tree_lock). */
 int proc_pgid(struct proc *p);
 int proc_sid(struct proc *p);
+/* The instance's host name (kernel/proc/info.c). */
+void info_hostname(char *buf, size_t size);
 /* CPU time of all threads, dead ones included, ns. */
 u64 proc_cpu_time(struct proc *p);
 /* Figures for --stats. */
