@@ -254,6 +254,8 @@ static void *large_alloc(size_t n) {
   size_t npages = round_up(n + sizeof(struct slab), PAGE_SIZE) / PAGE_SIZE;
   if (npages > UINT32_MAX)
     return NULL;
+  if (npages < SLAB_PAGES)
+    npages = SLAB_PAGES; /* what its alignment costs anyway */
   struct slab *s = plat_pages_alloc(npages, SLAB_SIZE);
   if (s == NULL)
     return NULL;

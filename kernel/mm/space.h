@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The memory of a µprocess as the core sees it: a region and the list of its mappings (VMAs).
- * Reference-counted (threads and vfork share it). `lock` (a sleeping mutex) serialises changes.
+ * Reference-counted (threads and vfork share it). `lock` (a sleeping mutex) serialises changes of
+ * the list and of the region. User memory is never touched with it held: a fault takes it.
  *
  * Layout by region offset:
  *   UF_DATA_LO            image: rodata, data, bss
@@ -12,39 +13,38 @@
 #ifndef UFORK_KERNEL_SPACE_H
 #define UFORK_KERNEL_SPACE_H
 
+#include "kernel/mm/vma.h"
 #include "kernel/plat.h"
 #include "kernel/sched/sched.h"
 
 #define SPACE_STACK_TOP 0x3ffff000u
 #define SPACE_STACK_MIN_WINDOW 0x8000u /* mapped at exec; the rest by faults */
+#define SPACE_STACK_MAX 0x4000000u     /* whatever RLIMIT_STACK says */
+#define SPACE_STACK_GAP 0x10000u       /* left free between the stack and what is below it */
 #define SPACE_BRK_MAX 0x400000u        /* beyond it brk fails and allocators use mmap */
 #define SPACE_MMAP_LO 0x40000000u
 #define SPACE_MMAP_HI 0xffff0000u
 
+#define PROT_READ 1
+#define PROT_WRITE 2
+#define PROT_EXEC 4
+
+#define SEGV_MAPERR 1
+#define SEGV_ACCERR 2
+
 struct image;
 struct file;
-
-enum vma_kind { VMA_IMAGE, VMA_BRK, VMA_STACK, VMA_ANON, VMA_FILE_PRIVATE, VMA_SHARED };
-
-struct vma {
-  struct list node; /* in space->vmas, by offset */
-  u32 off, len;
-  int prot;
-  enum vma_kind kind;
-  struct memobj *obj; /* VMA_SHARED; reference held */
-  u64 obj_off;
-  struct file *file; /* file mappings, for /proc/PID/maps and SCM; reference held; may be NULL */
-};
 
 struct space {
   u32 refs;
   struct mutex lock;
   struct region *region;
   struct image *image; /* reference held */
-  struct list vmas;
-  u32 brk_lo, brk;  /* current break, offset */
-  u32 stack_lo;     /* lowest mapped page of the main stack */
-  u64 mapped_bytes; /* for RLIMIT_AS */
+  struct vma_list vmas;
+  u32 brk_lo, brk; /* start of the heap, current break; offsets */
+  u32 mmap_hint;   /* no hole in [SPACE_MMAP_LO, mmap_hint) */
+  u32 retry_off;   /* page of the last fault that was told to try again, */
+  u32 retry_count; /* and how often in a row: a platform's bug must not loop for ever */
 };
 
 /* An empty space with a fresh region for `image` (takes its own reference). 0, -ENOMEM, -EAGAIN. */
@@ -56,17 +56,36 @@ void space_put(struct space *s);
    sp: absolute user stack pointer. */
 int space_fork(struct space *s, u64 sp, struct space **out);
 
-/* A fault at offset `off`: true if it was resolved (stack growth), false: SIGSEGV. *code gets
-   SEGV_MAPERR or SEGV_ACCERR. */
+/* A fault at offset `off`: true if it was resolved (by the platform, by stack growth, or by another
+   thread meanwhile), false: SIGSEGV. *code gets SEGV_MAPERR or SEGV_ACCERR. */
 bool space_fault(struct space *s, u64 off, bool write, int *code);
+/* Resolves what faults in [off, off+len) would do; -EFAULT if one could not be resolved. */
+int space_populate(struct space *s, u64 off, u64 len, bool write);
 
-/* If offset `off` lies in shared memory (VMA_SHARED): *obj and *at name it independently of the space (no
-   reference is taken); otherwise they are left alone. */
-void space_shared_key(struct space *s, u32 off, const void **obj, u64 *at);
-
-/* Writes /proc/PID/maps lines through emit. */
+/* Calls emit for each mapping in order, with the lock held: it must not sleep on user memory. For
+   /proc/PID/maps and statm. */
 void space_each_vma(struct space *s, void (*emit)(void *arg, const struct vma *v), void *arg);
+/* Bytes mapped in all. */
+u64 space_mapped_bytes(struct space *s);
 
-/* For SysV/POSIX shm and file mappings: a file that can be mapped shared offers a memobj. */
+/* ---- with the lock held, for kernel/mm ---------------------------------------------------- */
+
+/* What the region gets for PROT_*: writing implies reading. */
+static inline int space_region_prot(int prot) {
+  return prot & PROT_WRITE ? REGION_READ | REGION_WRITE : prot & REGION_READ;
+}
+
+/* Maps *v, whose range is free, in region and list; takes over v's references on success. */
+int space_map(struct space *s, const struct vma *v);
+/* Unmaps what there is in the range. */
+int space_unmap(struct space *s, u64 off, u64 len);
+/* Changes the protection of a fully mapped range; -EACCES, -ENOMEM. */
+int space_protect(struct space *s, u64 off, u64 len, int prot);
+
+/* May `bytes` more private memory be promised? Like Linux's default heuristic this refuses only
+   what cannot fit beside the memory in use now; what is promised but untouched does not count. */
+bool space_memory_fits(u64 bytes);
+/* RLIMIT_AS and RLIMIT_DATA for `bytes` more, of which private writable ones count as data. */
+int space_check_limits(const struct space *s, u64 bytes, bool data);
 
 #endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernel/mm/space.h"
+#include "kernel/proc/proc.h"
+#include "kernel/syscall/syscall.h"
+
+/* The heap may not come near the stack. */
+static u64 brk_max(const struct space *s) {
+  return min_u64((u64)s->brk_lo + SPACE_BRK_MAX, SPACE_STACK_TOP - SPACE_STACK_MAX / 4);
+}
+
+static bool grow(struct space *s, u64 from, u64 to) {
+  struct vma v = {.off = (u32)from,
+                  .len = (u32)(to - from),
+                  .prot = PROT_READ | PROT_WRITE,
+                  .kind = VMA_BRK,
+                  .flags = VMA_MAY_WRITE};
+  return vma_range_free(&s->vmas, from, v.len) && space_check_limits(s, v.len, true) == 0 &&
+         space_memory_fits(v.len) && space_map(s, &v) == 0;
+}
+
+static bool move_break(struct space *s, u64 to) {
+  if (to < s->brk_lo || to > brk_max(s))
+    return false;
+  u64 old_end = round_up(s->brk, PAGE_SIZE), new_end = round_up(to, PAGE_SIZE);
+  if (new_end > old_end && !grow(s, old_end, new_end))
+    return false;
+  if (new_end < old_end && space_unmap(s, new_end, old_end - new_end) != 0)
+    return false;
+  s->brk = (u32)to;
+  return true;
+}
+
+/* Linux's convention: the break as it is afterwards, moved or not. */
+i64 sys_brk(struct uregs *r) {
+  struct space *s = proc_current()->space;
+  mutex_lock(&s->lock);
+  move_break(s, r->rdi);
+  i64 brk = s->brk;
+  mutex_unlock(&s->lock);
+  return brk;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernel/mm/space.h"
+#include "kernel/errno.h"
+#include "kernel/mm/image.h"
+#include "kernel/mm/kmalloc.h"
+#include "kernel/proc/proc.h"
+
+static struct space *space_alloc(struct image *image) {
+  struct space *s = kmalloc(sizeof *s);
+  if (s == NULL)
+    return NULL;
+  s->refs = 1;
+  mutex_init(&s->lock);
+  s->region = NULL;
+  s->image = image;
+  vma_list_init(&s->vmas);
+  s->brk_lo = s->brk = 0;
+  s->mmap_hint = SPACE_MMAP_LO;
+  s->retry_off = s->retry_count = 0;
+  return s;
+}
+
+int space_create(struct image *image, struct space **out) {
+  struct space *s = space_alloc(image);
+  if (s == NULL)
+    return -ENOMEM;
+  int err = region_create(image_id(image), &s->region);
+  if (err) {
+    kfree(s);
+    return err;
+  }
+  image_get(image);
+  *out = s;
+  return 0;
+}
+
+void space_get(struct space *s) { __atomic_add_fetch(&s->refs, 1, __ATOMIC_RELAXED); }
+
+void space_put(struct space *s) {
+  if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) != 0)
+    return;
+  region_destroy(s->region);
+  vma_list_destroy(&s->vmas);
+  image_put(s->image);
+  kfree(s);
+}
+
+/* ---- fork ------------------------------------------------------------------------------ */
+
+/* MADV_DONTFORK and MADV_WIPEONFORK: what the region's copy must not show. */
+static int hide_from_child(const struct space *parent, struct region *child) {
+  for (u32 i = 0; i < parent->vmas.n; i++) {
+    const struct vma *v = &parent->vmas.v[i];
+    int err = 0;
+    if (v->flags & VMA_DONTFORK)
+      err = region_unmap(child, v->off, v->len);
+    else if (v->flags & VMA_WIPEONFORK)
+      err = region_discard(child, v->off, v->len);
+    if (err)
+      return err;
+  }
+  return 0;
+}
+
+static void fork_args(const struct space *s, u64 sp, struct region_fork_args *a) {
+  u64 off = sp - region_base(s->region);
+  const struct vma *v = off < UF_REGION_SIZE ? vma_find(&s->vmas, off) : NULL;
+  a->sp = (u32)off;
+  a->stack_lo = a->stack_hi = 0;
+  if (v != NULL && v->kind == VMA_STACK) {
+    a->stack_lo = v->off;
+    a->stack_hi = v->off + v->len;
+  }
+}
+
+static int fork_locked(struct space *s, u64 sp, struct space *c) {
+  struct region_fork_args a;
+  int err = vma_list_copy(&c->vmas, &s->vmas);
+  if (err)
+    return err;
+  c->brk_lo = s->brk_lo;
+  c->brk = s->brk;
+  c->mmap_hint = s->mmap_hint;
+  fork_args(s, sp, &a);
+  err = region_fork(s->region, &a, &c->region);
+  if (err)
+    return err;
+  err = hide_from_child(s, c->region);
+  if (err)
+    region_destroy(c->region);
+  return err;
+}
+
+int space_fork(struct space *s, u64 sp, struct space **out) {
+  struct space *c = space_alloc(s->image);
+  if (c == NULL)
+    return -ENOMEM;
+  mutex_lock(&s->lock);
+  int err = fork_locked(s, sp, c);
+  mutex_unlock(&s->lock);
+  if (err) {
+    vma_list_destroy(&c->vmas);
+    kfree(c);
+    return err;
+  }
+  image_get(c->image);
+  *out = c;
+  return 0;
+}
+
+/* ---- limits ---------------------------------------------------------------------------- */
+
+bool space_memory_fits(u64 bytes) {
+  u64 limit = plat_mem_limit(), used = plat_mem_used();
+  return used <= limit && bytes <= limit - used;
+}
+
+int space_check_limits(const struct space *s, u64 bytes, bool data) {
+  const struct rlimit *lim = proc_current()->limits;
+  if (s->vmas.bytes + bytes > lim[RLIMIT_AS].cur)
+    return -ENOMEM;
+  if (data && s->vmas.data_bytes + bytes > lim[RLIMIT_DATA].cur)
+    return -ENOMEM;
+  return 0;
+}
+
+/* ---- region and list in step ------------------------------------------------------------- */
+
+int space_map(struct space *s, const struct vma *v) {
+  int prot = space_region_prot(v->prot);
+  int err = vma_reserve(&s->vmas, 1);
+  if (err)
+    return err;
+  if (v->obj != NULL)
+    err = region_map_object(s->region, v->off, v->len, prot, v->obj, v->obj_off);
+  else
+    err =
+        region_map(s->region, v->off, v->len, prot, v->flags & VMA_COLD ? REGION_COLD : REGION_HOT);
+  if (err)
+    return err;
+  vma_insert(&s->vmas, v);
+  if (v->off == s->mmap_hint)
+    s->mmap_hint = v->off + v->len;
+  return 0;
+}
+
+int space_unmap(struct space *s, u64 off, u64 len) {
+  u64 end = off + len;
+  int err = vma_reserve(&s->vmas, 1);
+  if (err)
+    return err;
+  for (u32 i = vma_index(&s->vmas, off); i < s->vmas.n && s->vmas.v[i].off < end; i++) {
+    const struct vma *v = &s->vmas.v[i];
+    u64 lo = max_u64(off, v->off), hi = min_u64(end, vma_end(v));
+    err = region_unmap(s->region, lo, hi - lo);
+    if (err) { /* the list follows what has been done */
+      vma_remove(&s->vmas, off, lo - off);
+      return err;
+    }
+  }
+  vma_remove(&s->vmas, off, len);
+  if (off < s->mmap_hint)
+    s->mmap_hint = max_u64(off, SPACE_MMAP_LO);
+  return 0;
+}
+
+static void set_prot(struct vma *v, u64 prot) { v->prot = prot; }
+
+/* -EACCES if a mapping in the range may not become writable; bytes that would newly be data. */
+static i64 newly_writable(const struct space *s, u64 off, u64 end) {
+  u64 bytes = 0;
+  for (u32 i = vma_index(&s->vmas, off); i < s->vmas.n && s->vmas.v[i].off < end; i++) {
+    const struct vma *v = &s->vmas.v[i];
+    if (!(v->flags & VMA_MAY_WRITE))
+      return -EACCES;
+    if (v->obj == NULL && !(v->prot & PROT_WRITE))
+      bytes += min_u64(end, vma_end(v)) - max_u64(off, v->off);
+  }
+  return (i64)bytes;
+}
+
+int space_protect(struct space *s, u64 off, u64 len, int prot) {
+  if (!vma_range_full(&s->vmas, off, len))
+    return -ENOMEM;
+  if (prot & PROT_WRITE) {
+    i64 bytes = newly_writable(s, off, off + len);
+    if (bytes < 0)
+      return (int)bytes;
+    if (bytes > 0 && (!space_memory_fits((u64)bytes) ||
+                      s->vmas.data_bytes + (u64)bytes > proc_current()->limits[RLIMIT_DATA].cur))
+      return -ENOMEM;
+  }
+  int err = vma_reserve(&s->vmas, 2);
+  if (err == 0)
+    err = region_protect(s->region, off, len, space_region_prot(prot));
+  if (err == 0)
+    vma_change(&s->vmas, off, len, set_prot, (u64)prot);
+  return err;
+}
+
+/* ---- reports --------------------------------------------------------------------------- */
+
+void space_each_vma(struct space *s, void (*emit)(void *arg, const struct vma *v), void *arg) {
+  mutex_lock(&s->lock);
+  for (u32 i = 0; i < s->vmas.n; i++)
+    emit(arg, &s->vmas.v[i]);
+  mutex_unlock(&s->lock);
+}
+
+u64 space_mapped_bytes(struct space *s) {
+  mutex_lock(&s->lock);
+  u64 bytes = s->vmas.bytes;
+  mutex_unlock(&s->lock);
+  return bytes;
+}

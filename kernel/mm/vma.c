@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernel/mm/vma.h"
+#include "kernel/errno.h"
+#include "kernel/fs/file.h"
+#include "kernel/kassert.h"
+#include "kernel/mm/kmalloc.h"
+#include "lib/string.h"
+
+#define FIRST_CAP 8u
+#define PROT_WRITE 2
+
+static void vma_get(const struct vma *v) {
+  if (v->obj != NULL)
+    memobj_get(v->obj);
+  if (v->file != NULL)
+    file_get(v->file);
+}
+
+static void vma_put(const struct vma *v) {
+  if (v->obj != NULL)
+    memobj_put(v->obj);
+  if (v->file != NULL)
+    file_put(v->file);
+}
+
+/* ---- accounting ------------------------------------------------------------------------ */
+
+static bool is_data(const struct vma *v) { return v->obj == NULL && (v->prot & PROT_WRITE); }
+
+static void account(struct vma_list *l, const struct vma *v, u64 len) {
+  l->bytes += len;
+  if (is_data(v))
+    l->data_bytes += len;
+}
+
+static void unaccount(struct vma_list *l, const struct vma *v, u64 len) {
+  l->bytes -= len;
+  if (is_data(v))
+    l->data_bytes -= len;
+}
+
+/* ---- the array ------------------------------------------------------------------------- */
+
+void vma_list_init(struct vma_list *l) {
+  l->v = NULL;
+  l->n = l->cap = 0;
+  l->bytes = l->data_bytes = 0;
+}
+
+void vma_list_destroy(struct vma_list *l) {
+  for (u32 i = 0; i < l->n; i++)
+    vma_put(&l->v[i]);
+  kfree(l->v);
+  vma_list_init(l);
+}
+
+int vma_reserve(struct vma_list *l, u32 extra) {
+  if (likely(l->n + extra <= l->cap))
+    return 0;
+  if (l->n + extra > VMA_COUNT_MAX)
+    return -ENOMEM;
+  u32 cap = l->cap ? l->cap * 2 : FIRST_CAP;
+  struct vma *v = krealloc(l->v, cap * sizeof *v);
+  if (v == NULL)
+    return -ENOMEM;
+  l->v = v;
+  l->cap = cap;
+  return 0;
+}
+
+int vma_list_copy(struct vma_list *dst, const struct vma_list *src) {
+  u32 cap = src->n + FIRST_CAP / 2;
+  struct vma *v = kmalloc(cap * sizeof *v);
+  if (v == NULL)
+    return -ENOMEM;
+  dst->v = v;
+  dst->cap = cap;
+  dst->n = 0;
+  for (u32 i = 0; i < src->n; i++) {
+    if (src->v[i].flags & VMA_DONTFORK)
+      continue;
+    vma_get(&src->v[i]);
+    account(dst, &src->v[i], src->v[i].len);
+    dst->v[dst->n++] = src->v[i];
+  }
+  return 0;
+}
+
+static void open_slot(struct vma_list *l, u32 i) {
+  kassert(l->n < l->cap);
+  memmove(&l->v[i + 1], &l->v[i], (l->n - i) * sizeof *l->v);
+  l->n++;
+}
+
+static void close_slots(struct vma_list *l, u32 from, u32 to) {
+  memmove(&l->v[from], &l->v[to], (l->n - to) * sizeof *l->v);
+  l->n -= to - from;
+}
+
+/* ---- look-ups -------------------------------------------------------------------------- */
+
+u32 vma_index(const struct vma_list *l, u64 off) {
+  u32 lo = 0, hi = l->n;
+  while (lo < hi) {
+    u32 mid = (lo + hi) / 2;
+    if (vma_end(&l->v[mid]) <= off)
+      lo = mid + 1;
+    else
+      hi = mid;
+  }
+  return lo;
+}
+
+struct vma *vma_find(const struct vma_list *l, u64 off) {
+  u32 i = vma_index(l, off);
+  return i < l->n && l->v[i].off <= off ? &l->v[i] : NULL;
+}
+
+bool vma_range_free(const struct vma_list *l, u64 off, u64 len) {
+  u32 i = vma_index(l, off);
+  return i == l->n || l->v[i].off >= off + len;
+}
+
+bool vma_range_full(const struct vma_list *l, u64 off, u64 len) {
+  u64 end = off + len;
+  for (u32 i = vma_index(l, off); off < end; i++) {
+    if (i == l->n || l->v[i].off > off)
+      return false;
+    off = vma_end(&l->v[i]);
+  }
+  return true;
+}
+
+u32 vma_find_hole(const struct vma_list *l, u64 len, u64 lo, u64 hi) {
+  for (u32 i = vma_index(l, lo); i < l->n && l->v[i].off < hi; i++) {
+    if (l->v[i].off >= lo + len)
+      return (u32)lo;
+    lo = vma_end(&l->v[i]);
+  }
+  return lo + len <= hi ? (u32)lo : 0;
+}
+
+/* ---- changes --------------------------------------------------------------------------- */
+
+/* May b, which begins where a ends, become part of a? */
+static bool continues(const struct vma *a, const struct vma *b) {
+  return vma_end(a) == b->off && a->prot == b->prot && a->kind == b->kind && a->flags == b->flags &&
+         a->obj == b->obj && a->file == b->file &&
+         ((a->obj == NULL && a->file == NULL) || a->obj_off + a->len == b->obj_off);
+}
+
+/* Merges entry i+1 into i if it continues it. */
+static bool merge(struct vma_list *l, u32 i) {
+  if (i + 1 >= l->n || !continues(&l->v[i], &l->v[i + 1]))
+    return false;
+  l->v[i].len += l->v[i + 1].len;
+  vma_put(&l->v[i + 1]);
+  close_slots(l, i + 1, i + 2);
+  return true;
+}
+
+void vma_insert(struct vma_list *l, const struct vma *v) {
+  u32 i = vma_index(l, v->off);
+  kassert(v->len > 0 && (i == l->n || l->v[i].off >= vma_end(v)));
+  open_slot(l, i);
+  l->v[i] = *v;
+  account(l, v, v->len);
+  merge(l, i);
+  if (i > 0)
+    merge(l, i - 1);
+}
+
+static void drop_head(struct vma *v, u64 n) {
+  v->off += n;
+  v->len -= n;
+  v->obj_off += n;
+}
+
+/* Splits the entry that contains off, if it does not begin there. */
+static void split(struct vma_list *l, u64 off) {
+  u32 i = vma_index(l, off);
+  if (i == l->n || l->v[i].off >= off)
+    return;
+  u64 head = off - l->v[i].off;
+  open_slot(l, i);
+  vma_get(&l->v[i]);
+  l->v[i].len = head;
+  drop_head(&l->v[i + 1], head);
+}
+
+void vma_remove(struct vma_list *l, u64 off, u64 len) {
+  u64 end = off + len;
+  u32 i = vma_index(l, off);
+  if (i < l->n && l->v[i].off < off && vma_end(&l->v[i]) > end) { /* a hole in its middle */
+    split(l, end);
+    l->v[i].len = off - l->v[i].off;
+    unaccount(l, &l->v[i], len);
+    return;
+  }
+  if (i < l->n && l->v[i].off < off) {
+    unaccount(l, &l->v[i], vma_end(&l->v[i]) - off);
+    l->v[i].len = off - l->v[i].off;
+    i++;
+  }
+  u32 j = i;
+  for (; j < l->n && vma_end(&l->v[j]) <= end; j++) {
+    unaccount(l, &l->v[j], l->v[j].len);
+    vma_put(&l->v[j]);
+  }
+  if (j < l->n && l->v[j].off < end) {
+    unaccount(l, &l->v[j], end - l->v[j].off);
+    drop_head(&l->v[j], end - l->v[j].off);
+  }
+  close_slots(l, i, j);
+}
+
+void vma_change(struct vma_list *l, u64 off, u64 len, void (*change)(struct vma *v, u64 arg),
+                u64 arg) {
+  u64 end = off + len;
+  split(l, off);
+  split(l, end);
+  u32 first = vma_index(l, off), i;
+  for (i = first; i < l->n && l->v[i].off < end; i++) {
+    unaccount(l, &l->v[i], l->v[i].len);
+    change(&l->v[i], arg);
+    account(l, &l->v[i], l->v[i].len);
+  }
+  while (i-- > first)
+    merge(l, i);
+  if (first > 0)
+    merge(l, first - 1);
+}
