@@ -3,6 +3,7 @@
 #include "check.h"
 #include <setjmp.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 enum { PAGE = 4096 };
 
@@ -52,7 +53,7 @@ int main(void) {
   FAILS(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, 99, 0), EBADF);
   FAILS(mmap(NULL, PAGE, PROT_READ, MAP_ANONYMOUS, -1, 0), EINVAL);
   FAILS(munmap((char *)PAGE + 1, PAGE), EINVAL);
-  FAILS(mprotect(m + 1, PAGE, PROT_READ), EINVAL);
+  FAILS(syscall(SYS_mprotect, m + 1, PAGE, PROT_READ), EINVAL);
   FAILS(mprotect(grown, PAGE, PROT_READ), ENOMEM);
   char *none = OK((char *)mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   EXPECT(readable(none), 0);
