@@ -127,6 +127,17 @@ void hostio_wait(u64 deadline, const u32 *kicked) {
     deliver(&ev[i]);
 }
 
+#define LOOK_CYCLES 100000 /* some tens of microseconds */
+
+void hostio_look(void) {
+  static u64 last;
+  u64 now = __builtin_ia32_rdtsc();
+  if (now - __atomic_load_n(&last, __ATOMIC_RELAXED) < LOOK_CYCLES)
+    return;
+  __atomic_store_n(&last, now, __ATOMIC_RELAXED);
+  plat_poll_io();
+}
+
 void plat_poll_io(void) {
   static const u32 never;
   if (nslots)

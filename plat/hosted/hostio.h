@@ -27,6 +27,10 @@ void hostio_remove(struct hostio *h);
 /* Delivers events; sleeps for them until `deadline` (0: not at all) unless *kicked. */
 void hostio_wait(u64 deadline, const u32 *kicked);
 
+/* Asks the host for events unless somebody did so a moment ago: for programs that poll without
+   ever sleeping. No locks held. */
+void hostio_look(void);
+
 /* A transfer in direction `bit` (POLLIN or POLLOUT) is about to be tried. */
 static inline void hostio_begin(struct hostio *h, u32 bit) {
   __atomic_and_fetch(&h->ready, ~bit, __ATOMIC_SEQ_CST);

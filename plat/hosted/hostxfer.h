@@ -16,7 +16,8 @@ int host_iov_populate(struct uio *u, size_t limit, bool write);
 
 /*
  * Runs `call` (an expression that uses iov and n_iov) on u until it no longer returns -EINTR; once
- * more after -EFAULT if the missing pages can be made present. Advances u by what was transferred.
+ * more after -EFAULT if the missing pages can be made present. Advances u by what was transferred
+ * (a datagram's length may be more).
  */
 #define HOST_XFER(u, limit, to_user, call)                                                         \
   ({                                                                                               \
@@ -30,7 +31,7 @@ int host_iov_populate(struct uio *u, size_t limit, bool write);
         break;                                                                                     \
     }                                                                                              \
     if (xfer_ret_ > 0)                                                                             \
-      uio_advance((u), (size_t)xfer_ret_);                                                         \
+      uio_advance((u), min_u64((u64)xfer_ret_, (u)->left));                                        \
     xfer_ret_;                                                                                     \
   })
 

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SIGNAL_STACK (64 << 10)
@@ -135,6 +136,7 @@ int main(int argc, char **argv) {
   if (options.boot.memory_limit == 0)
     options.boot.memory_limit = host_memory();
   raise_descriptor_limit();
+  umask(0); /* µprocesses have their own */
   reserve_window();
   mem_set_limit(options.boot.memory_limit);
   fork_mode = options.fork;

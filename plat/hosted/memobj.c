@@ -31,6 +31,21 @@ int memobj_create(u64 size, struct memobj **out) {
   return 0;
 }
 
+int memobj_from_host(int fd, struct memobj **out) {
+  struct memobj *o = kmalloc(sizeof(*o));
+  if (!o)
+    return -ENOMEM;
+  i64 dup = lx_call6(72 /* fcntl */, (u64)fd, 1030 /* F_DUPFD_CLOEXEC */, 3, 0, 0, 0);
+  if (dup < 0) {
+    kfree(o);
+    return (int)dup;
+  }
+  *o = (struct memobj){.refs = 1, .fd = (int)dup, .size = UINT64_MAX, .host_file = true};
+  list_init(&o->node);
+  *out = o;
+  return 0;
+}
+
 void memobj_get(struct memobj *o) { __atomic_add_fetch(&o->refs, 1, __ATOMIC_RELAXED); }
 
 void memobj_put(struct memobj *o) {

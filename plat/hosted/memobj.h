@@ -10,8 +10,12 @@ struct memobj {
   u32 refs;
   int fd;
   u64 size;
+  bool host_file;   /* not memory of ours */
   struct list node; /* all objects, for accounting */
 };
+
+/* The bytes of an open host file as an object, for shared mappings; fd is duplicated. */
+int memobj_from_host(int fd, struct memobj **out);
 
 /* Bytes of page frames that all objects hold. */
 u64 memobj_bytes_used(void);

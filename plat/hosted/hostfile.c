@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#include "plat/hosted/hostfile.h"
+#include "kernel/fs/vfs.h"
+#include "lib/string.h"
+#include "plat/hosted/hostxfer.h"
+#include "plat/hosted/linux.h"
+#include "plat/hosted/memobj.h"
+
+#define HOST_RWF_APPEND 0x10
+#define DIR_BUFFER 2048
+
+static int fd_of(const struct file *f) { return (int)(uintptr_t)f->priv; }
+
+static i64 file_read_op(struct file *f, struct uio *u, u64 *pos) {
+  i64 sum = 0, n;
+  do {
+    n = HOST_XFER(u, SIZE_MAX, true, lx5(preadv, fd_of(f), iov, n_iov, *pos, 0));
+    if (n > 0) {
+      *pos += (u64)n;
+      sum += n;
+    }
+  } while (n > 0 && u->left > 0);
+  return sum ? sum : n;
+}
+
+static i64 write_some(struct file *f, struct uio *u, u64 pos) {
+  if (f->flags & O_APPEND)
+    return HOST_XFER(u, SIZE_MAX, false,
+                     lx6(pwritev2, fd_of(f), iov, n_iov, pos, 0, HOST_RWF_APPEND));
+  return HOST_XFER(u, SIZE_MAX, false, lx5(pwritev, fd_of(f), iov, n_iov, pos, 0));
+}
+
+static i64 file_write_op(struct file *f, struct uio *u, u64 *pos) {
+  i64 sum = 0, n;
+  do {
+    n = write_some(f, u, *pos);
+    if (n > 0) {
+      *pos += (u64)n;
+      sum += n;
+    }
+  } while (n > 0 && u->left > 0);
+  if (sum > 0 && (f->flags & O_APPEND)) {
+    i64 end = lx3(lseek, fd_of(f), 0, 2);
+    if (end >= 0)
+      *pos = (u64)end;
+  }
+  return sum ? sum : n;
+}
+
+/* The host's own position is used for the end of the file, data and holes only. */
+static i64 file_seek_op(struct file *f, i64 off, int whence) {
+  i64 at;
+  if (whence == 0)
+    at = off;
+  else if (whence == 1)
+    at = (i64)f->pos + off;
+  else
+    at = lx3(lseek, fd_of(f), off, whence);
+  if (at < 0)
+    return whence > 1 ? at : -EINVAL;
+  f->pos = (u64)at;
+  return at;
+}
+
+static int file_truncate_op(struct file *f, u64 size) {
+  return (int)LX_RETRY(lx2(ftruncate, fd_of(f), size));
+}
+
+static int file_sync_op(struct file *f, bool data_only) {
+  return (int)LX_RETRY(data_only ? lx1(fdatasync, fd_of(f)) : lx1(fsync, fd_of(f)));
+}
+
+static int file_memobj_op(struct file *f, struct memobj **out) {
+  return memobj_from_host(fd_of(f), out);
+}
+
+static void file_release_op(struct file *f) { lx1(close, fd_of(f)); }
+
+const struct file_ops host_file_ops = {
+    .name = "hostfs",
+    .read = file_read_op,
+    .write = file_write_op,
+    .seek = file_seek_op,
+    .truncate = file_truncate_op,
+    .sync = file_sync_op,
+    .memobj = file_memobj_op,
+    .release = file_release_op,
+};
+
+/* ---- directories ------------------------------------------------------------------------------
+ */
+
+struct host_dirent {
+  u64 ino, next;
+  u16 reclen;
+  u8 type;
+  char name[];
+};
+
+/* 0, or dirent_emit's result when the reader's buffer is full. */
+static int emit_batch(struct file *f, struct uio *u, const char *buf, i64 n) {
+  for (i64 at = 0; at < n;) {
+    const struct host_dirent *d = (const struct host_dirent *)(buf + at);
+    int err = dirent_emit(u, d->ino, d->next, (u32)d->type << 12, d->name);
+    if (err)
+      return err;
+    f->pos = d->next;
+    at += d->reclen;
+  }
+  return 0;
+}
+
+static i64 dir_read(struct file *f, struct uio *u) {
+  _Alignas(8) char buf[DIR_BUFFER];
+  u64 before = u->left;
+  i64 err = lx3(lseek, fd_of(f), f->pos, 0);
+  while (err >= 0) {
+    i64 n = lx3(getdents64, fd_of(f), buf, sizeof(buf));
+    if (n == 0)
+      break;
+    err = n < 0 ? n : emit_batch(f, u, buf, n);
+  }
+  u64 done = before - u->left;
+  return done ? (i64)done : err < 0 ? err : 0;
+}
+
+static i64 dir_seek(struct file *f, i64 off, int whence) {
+  i64 at = whence == 1 ? (i64)f->pos + off : off;
+  if (whence > 1 || at < 0)
+    return -EINVAL;
+  f->pos = (u64)at;
+  return at;
+}
+
+const struct file_ops host_dir_ops = {
+    .name = "hostfs",
+    .seek = dir_seek,
+    .readdir = dir_read,
+    .sync = file_sync_op,
+    .release = file_release_op,
+};

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Host sockets: structure, options, ioctls. */
+#ifndef UFORK_HOSTED_HOSTSOCKOPT_H
+#define UFORK_HOSTED_HOSTSOCKOPT_H
+
+#include "kernel/net/sock.h"
+#include "plat/hosted/hostio.h"
+
+struct host_sock {
+  struct sock sock;
+  struct hostio io;
+  u64 recv_timeout, send_timeout; /* SO_RCVTIMEO, SO_SNDTIMEO in ns; 0: none */
+};
+
+int host_setsockopt(struct sock *s, int level, int name, const void *val, u32 len);
+int host_getsockopt(struct sock *s, int level, int name, void *val, u32 *len);
+i64 host_sock_ioctl(struct sock *s, u32 cmd, u64 arg);
+
+#endif
