@@ -179,8 +179,8 @@ static int load_text(struct image *im, const char *bytes, u32 *slide) {
 }
 
 int image_read(struct image *im, struct file *f) {
-  void *bytes;
-  u32 slide;
+  void *bytes = NULL;
+  u32 slide = 0;
   int err = check_magic(f);
   if (err == 0)
     err = read_file(im, f, &bytes);
