@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import throughput
 from redis_server import VALUE, Server
 from snapshot import prove, snapshot
 
@@ -127,6 +128,22 @@ def scenario(build, sizes, systems, rounds=None, options=()):
     return results
 
 
+def plain_throughput(build, systems, options):
+    """Prints the medians of SET and GET without a snapshot."""
+    values = {}
+
+    def add(system, _pipeline, _run, results):
+        for test, _, value in results:
+            values.setdefault((test, system), []).append(value)
+
+    throughput.all_runs(build, systems, 3, 50000, add, options, pipelines=(1,))
+    for test in ("set", "get"):
+        medians = [statistics.median(values[test, system]) for system in systems]
+        ratio = f"; ratio {medians[0] / medians[1]:.2f}" if len(medians) == 2 else ""
+        say(f"{test.upper()} without a snapshot: "
+            + ", ".join(f"{s} {m:.0f}/s" for s, m in zip(systems, medians)) + ratio)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -137,6 +154,7 @@ def main():
     parser.add_argument("--option", action="append", default=[], help="option of `ufork run`")
     args = parser.parse_args()
     start = time.monotonic()
+    plain_throughput(args.build.resolve(), args.systems, args.option)
     results = scenario(args.build.resolve(), args.sizes, args.systems, args.rounds, args.option)
     say("\nMedians; `BGSAVE call` is the client's wait for the call that forks; ratio = ufork/native")
     say(table(results, args.sizes, args.systems))
