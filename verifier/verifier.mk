@@ -15,3 +15,28 @@ $(O)/bin/ufork-verify: $(O)/obj/host/verifier/main.o $(O)/lib/libufverify.a
 	$(CC) -o $@ $^ -lZydis -lZycore
 
 tools: $(O)/lib/libufverify.a $(O)/bin/ufork-verify
+
+# ---- tests ---------------------------------------------------------------------------------
+
+verifier-test-obj := $(O)/obj/verifier-test
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_VERIFIER_TEST := $(CFLAGS_COMMON) -I$(S)/verifier/test
+
+$(verifier-test-obj)/%.o: $(S)/verifier/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_VERIFIER_TEST) $(SANITIZE) -c $< -o $@
+
+$(verifier-test-obj)/%.o: $(S)/verifier/%.S
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_VERIFIER_TEST) -c $< -o $@
+
+$(verifier-test-obj)/verifier-test: $(addprefix $(verifier-test-obj)/,check.o decode.o elf.o \
+		resume.o sequence.o test/main.o test/cases.o test/sequences.o test/elf.o \
+		test/reference.o test/refuse.o test/accept.o)
+	$(CC) $(SANITIZE) -o $@ $^ -lZydis -lZycore
+
+.PHONY: verifier-tests
+verifier-tests: $(verifier-test-obj)/verifier-test
+	@$(verifier-test-obj)/verifier-test
+
+unit-tests: verifier-tests
