@@ -28,7 +28,7 @@ deps:
 tools:
 unit-tests:
 
-include $(wildcard lib/*.mk toolchain/*.mk verifier/*.mk kernel/*.mk plat/*/*.mk user/*.mk \
+include $(wildcard lib/*.mk toolchain/*.mk verifier/*.mk kernel/*.mk kernel/test/*.mk plat/*/*.mk user/*.mk \
 	ports/*.mk test/*.mk bench/*.mk)
 
 $(O)/obj/host/%.o: $(S)/%.c

@@ -76,11 +76,10 @@ static void set_bit(struct sigpending *p, int signo) {
 }
 
 /* A timer that fires again before its signal was taken only counts. */
-static bool count_overrun(struct sigpending *p, const struct ksiginfo *info) {
+static bool count_overrun(struct sigpending *p, int signo, const struct ksiginfo *info) {
   struct sigqueued *q;
   list_for_each(q, &p->queue, node) {
-    if (q->info.code == SI_TIMER && q->info.signo == info->signo &&
-        q->info.timerid == info->timerid) {
+    if (q->info.code == SI_TIMER && q->info.signo == signo && q->info.timerid == info->timerid) {
       q->info.overrun += info->overrun + 1;
       return true;
     }
@@ -93,7 +92,7 @@ int sigpending_add(struct sighand *sh, struct sigpending *p, int signo, const st
   bool real_time = signo >= SIGRTMIN;
   if (!real_time && (p->set & SIG_BIT(signo)))
     return 0;
-  if (info && info->code == SI_TIMER && count_overrun(p, info))
+  if (info && info->code == SI_TIMER && count_overrun(p, signo, info))
     return 0;
   struct sigqueued *q = NULL;
   if (!real_time || sh->nqueued < limit)

@@ -1,0 +1,33 @@
+# Unit tests of sched, time, proc and signal on the fake platform.
+
+CFLAGS_FAKE := -std=gnu11 -O1 -g -fno-strict-aliasing -MMD -MP $(WARN) -I$(S) -I$(S)/include \
+	-I$(S)/kernel/test/fake
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+FAKE_SRC := kernel/test/fake/plat.c kernel/klog.c lib/fmt.c lib/spin.c
+# Contexts of the C library confuse the address sanitizer: the scheduler goes without.
+SANITIZE_test_sched := -fsanitize=undefined -fno-sanitize-recover=undefined
+SRC_test_sched := $(wildcard kernel/sched/*.c) kernel/time/timer.c
+SRC_test_timer := kernel/time/timer.c kernel/test/no_sched.c
+SRC_test_pid := kernel/proc/pid.c kernel/test/no_sched.c
+SRC_test_sigqueue := kernel/signal/pending.c kernel/test/no_sched.c
+
+CORE_TESTS := test_sched test_timer test_pid test_sigqueue
+
+define core_test
+$(O)/test/kernel/$(1): $(S)/kernel/test/$(1).c $(addprefix $(S)/,$(SRC_$(1)) $(FAKE_SRC)) \
+		$(wildcard $(S)/kernel/*/*.h $(S)/kernel/*.h $(S)/kernel/test/fake/*.h)
+	@mkdir -p $$(@D)
+	$(CC) $(filter-out -MMD -MP,$(CFLAGS_FAKE)) $(or $(SANITIZE_$(1)),$(SANITIZE)) \
+		$$(filter %.c,$$^) -pthread -o $$@
+endef
+$(foreach t,$(CORE_TESTS),$(eval $(call core_test,$(t))))
+
+.PHONY: core-unit-tests
+unit-tests: core-unit-tests
+core-unit-tests: $(CORE_TESTS:%=$(O)/test/kernel/%)
+	timeout 60 $(O)/test/kernel/test_timer
+	timeout 60 $(O)/test/kernel/test_pid
+	timeout 60 $(O)/test/kernel/test_sigqueue
+	timeout 60 $(O)/test/kernel/test_sched 1
+	timeout 60 $(O)/test/kernel/test_sched 4

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A platform for unit tests on the host: memory is malloc, CPUs are host threads, kernel threads
+ * are contexts of the C library. Tests set what the platform would decide.
+ */
+#ifndef UFORK_FAKE_H
+#define UFORK_FAKE_H
+
+#include "kernel/thread.h"
+
+/* Makes `t` (NULL: a thread of the fake's own, on CPU 0) the host thread's running thread. */
+void fake_become(struct thread *t);
+
+extern unsigned fake_ncpus;
+extern bool fake_clock_frozen; /* plat_now returns fake_time instead of the host's clock */
+extern u64 fake_time;
+extern unsigned fake_kicks;    /* calls of plat_cpu_kick */
+extern size_t fake_pages_used; /* page frames handed out */
+extern size_t fake_pages_fail; /* fail from this many page frames on; 0: never */
+
+/* Runs `main` as the first kernel thread with fake_ncpus CPUs, each a host thread in the scheduler.
+   Returns when fake_stop has been called by a kernel thread. Once per program. */
+void fake_run(void (*entry)(struct thread *t));
+_Noreturn void fake_stop(void);
+/* A kernel thread that runs entry(t); started by sched_start. */
+struct thread *fake_thread(void (*entry)(struct thread *t));
+
+#endif

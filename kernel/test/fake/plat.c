@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "kernel/sched/sched.h"
+#include "kernel/test/fake/fake.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define CONTEXT_STACK (256 * 1024)
+
+unsigned fake_ncpus = 1;
+bool fake_clock_frozen;
+u64 fake_time;
+unsigned fake_kicks;
+size_t fake_pages_used, fake_pages_fail;
+
+static struct thread own_thread; /* of tests that do not run the scheduler */
+static __thread struct thread *current;
+
+/* Not inlined: a context may continue on another host thread, with another `current`. */
+__attribute__((noinline)) struct thread *fake_current(void) {
+  __asm__ volatile("");
+  return current ? current : &own_thread;
+}
+
+__attribute__((noinline)) void fake_become(struct thread *t) {
+  __asm__ volatile("");
+  current = t;
+}
+
+/* ---- memory -------------------------------------------------------------------------- */
+
+void *plat_pages_alloc(size_t n, size_t align) {
+  if (fake_pages_fail && fake_pages_used + n > fake_pages_fail)
+    return NULL;
+  void *p = aligned_alloc(align, n * PAGE_SIZE);
+  if (!p)
+    abort();
+  memset(p, 0, n * PAGE_SIZE);
+  __atomic_add_fetch(&fake_pages_used, n, __ATOMIC_RELAXED);
+  return p;
+}
+
+void plat_pages_free(void *p, size_t n) {
+  __atomic_sub_fetch(&fake_pages_used, n, __ATOMIC_RELAXED);
+  free(p);
+}
+
+u64 plat_mem_limit(void) { return UINT64_MAX; }
+u64 plat_mem_used(void) { return fake_pages_used * PAGE_SIZE; }
+
+/* ---- time, log ----------------------------------------------------------------------- */
+
+u64 plat_now(void) {
+  struct timespec ts;
+  if (fake_clock_frozen)
+    return __atomic_load_n(&fake_time, __ATOMIC_RELAXED);
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec;
+}
+
+u64 plat_walltime(void) { return plat_now(); }
+
+void plat_random(void *buf, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    ((u8 *)buf)[i] = (u8)rand();
+}
+
+void plat_log(const char *text, size_t n) { fwrite(text, 1, n, stderr); }
+
+void plat_panic(const char *why) {
+  fprintf(stderr, "panic: %s\n", why);
+  abort();
+}
+
+void plat_relax(void) { sched_yield(); }
+
+/* ---- CPUs ---------------------------------------------------------------------------- */
+
+static struct cpu_state {
+  pthread_mutex_t lock;
+  pthread_cond_t wake;
+  bool kicked;
+} cpu_states[MAX_CPUS];
+
+static void (*first_entry)(struct thread *t);
+static pthread_mutex_t stop_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t stopped = PTHREAD_COND_INITIALIZER;
+static bool stop;
+
+unsigned plat_ncpus(void) { return fake_ncpus; }
+
+void plat_cpu_kick(unsigned cpu) {
+  struct cpu_state *c = &cpu_states[cpu];
+  __atomic_add_fetch(&fake_kicks, 1, __ATOMIC_RELAXED);
+  pthread_mutex_lock(&c->lock);
+  c->kicked = true;
+  pthread_cond_signal(&c->wake);
+  pthread_mutex_unlock(&c->lock);
+}
+
+/* Sleeps until kicked or the deadline, no longer: a lost wake-up makes the test hang. */
+void plat_cpu_idle(unsigned cpu, u64 deadline) {
+  struct cpu_state *c = &cpu_states[cpu];
+  struct timespec until = {(time_t)(deadline / 1000000000), (long)(deadline % 1000000000)};
+  pthread_mutex_lock(&c->lock);
+  while (!c->kicked) {
+    if (deadline == UINT64_MAX)
+      pthread_cond_wait(&c->wake, &c->lock);
+    else if (pthread_cond_timedwait(&c->wake, &c->lock, &until) != 0)
+      break;
+  }
+  c->kicked = false;
+  pthread_mutex_unlock(&c->lock);
+}
+
+void plat_poll_io(void) {}
+void plat_tick_needed(unsigned cpu, bool needed) { (void)cpu, (void)needed; }
+
+/* Busy CPUs look at timers when they schedule; sleeping ones are told. */
+void plat_timer_changed(u64 deadline) {
+  (void)deadline;
+  for (unsigned i = 0; i < fake_ncpus; i++)
+    plat_cpu_kick(i);
+}
+
+struct context {
+  ucontext_t uc;
+  void (*entry)(struct thread *t);
+  struct thread *thread;
+  char stack[CONTEXT_STACK];
+};
+
+static void trampoline(unsigned lo, unsigned hi) {
+  struct context *c = (struct context *)((u64)hi << 32 | lo);
+  c->entry(c->thread);
+  abort();
+}
+
+void plat_thread_init(struct thread *t, void (*entry)(struct thread *t)) {
+  struct context *c = t->fpu ? t->fpu : malloc(sizeof *c);
+  t->fpu = c;
+  c->entry = entry;
+  c->thread = t;
+  getcontext(&c->uc);
+  c->uc.uc_stack.ss_sp = c->stack;
+  c->uc.uc_stack.ss_size = sizeof c->stack;
+  c->uc.uc_link = NULL;
+  makecontext(&c->uc, (void (*)(void))trampoline, 2, (unsigned)(u64)c, (unsigned)((u64)c >> 32));
+}
+
+void plat_switch(struct thread *from, struct thread *to) {
+  static __thread ucontext_t host; /* where a host thread came from: never returned to */
+  struct context *f = from->fpu, *n = to->fpu;
+  fake_become(to);
+  swapcontext(f ? &f->uc : &host, &n->uc);
+}
+
+static void *run_cpu(void *arg) {
+  struct thread *boot = calloc(1, sizeof *boot);
+  boot->cpu = (u32)(u64)arg;
+  fake_become(boot);
+  if (boot->cpu == 0)
+    sched_boot(fake_thread(first_entry));
+  sched_run(boot->cpu);
+}
+
+struct thread *fake_thread(void (*entry)(struct thread *t)) {
+  struct thread *t = thread_alloc();
+  if (t)
+    plat_thread_init(t, entry);
+  return t;
+}
+
+void fake_run(void (*entry)(struct thread *t)) {
+  pthread_t host;
+  first_entry = entry;
+  sched_init();
+  pthread_condattr_t attr;
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  for (unsigned i = 0; i < fake_ncpus; i++) {
+    pthread_mutex_init(&cpu_states[i].lock, NULL);
+    pthread_cond_init(&cpu_states[i].wake, &attr);
+  }
+  for (u64 i = 0; i < fake_ncpus; i++)
+    pthread_create(&host, NULL, run_cpu, (void *)i);
+  pthread_mutex_lock(&stop_lock);
+  while (!stop)
+    pthread_cond_wait(&stopped, &stop_lock);
+  pthread_mutex_unlock(&stop_lock);
+}
+
+void fake_stop(void) {
+  pthread_mutex_lock(&stop_lock);
+  stop = true;
+  pthread_cond_signal(&stopped);
+  pthread_mutex_unlock(&stop_lock);
+  for (;;)
+    pause();
+}
+
+/* The one function of lib/string.c that the C library does not have. */
+size_t str_copy(char *dst, const char *src, size_t size);
+size_t str_copy(char *dst, const char *src, size_t size) {
+  return (size_t)snprintf(dst, size, "%s", src);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* For tests that link the fake platform, but no scheduler. */
+#include "kernel/sched/sched.h"
+#include <stdlib.h>
+
+void sched_init(void) { abort(); }
+void sched_boot(struct thread *t) {
+  (void)t;
+  abort();
+}
+_Noreturn void sched_run(unsigned cpu) {
+  (void)cpu;
+  abort();
+}
+struct thread *thread_alloc(void) {
+  abort();
+}

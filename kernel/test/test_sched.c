@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The scheduler on host threads as CPUs: every test is run with 1 and with 4 of them. A lost
+ * wake-up shows as a hang (the caller's time limit), a doubly running thread as a wrong sum.
+ */
+#include "kernel/proc/proc.h"
+#include "kernel/signal/sig.h"
+#include "kernel/test/fake/check.h"
+#include "kernel/test/fake/fake.h"
+#include "kernel/time/timer.h"
+#include <stdlib.h>
+
+#define THREADS 24
+#define ROUNDS 2000
+#define MS 1000000UL
+
+/* What the scheduler needs of rooms that are not under test. */
+void proc_put(struct proc *p) { (void)p; }
+void proc_park_here(void) {}
+bool signal_pending(void) { return false; }
+void thread_sig_reset(struct thread_sig *ts) { (void)ts; }
+void thread_sig_free(struct thread_sig *ts) { (void)ts; }
+
+/* ---- helpers ----------------------------------------------------------------------------- */
+
+static struct waitq done_q = WAITQ_INIT(done_q);
+static unsigned running_threads;
+
+static void begin(void) { sched_thread_begin(); }
+
+static _Noreturn void end(void) {
+  __atomic_sub_fetch(&running_threads, 1, __ATOMIC_SEQ_CST);
+  waitq_wake(&done_q, 0, 0, 0);
+  sched_exit();
+}
+
+static void start(void (*entry)(struct thread *t), unsigned flags) {
+  struct thread *t = fake_thread(entry);
+  CHECK(t);
+  __atomic_add_fetch(&running_threads, 1, __ATOMIC_SEQ_CST);
+  sched_start(t, flags);
+}
+
+static void join_all(void) {
+  waitq_wait(&done_q, __atomic_load_n(&running_threads, __ATOMIC_SEQ_CST) == 0);
+}
+
+/* ---- mutex: a counter that only the lock protects ------------------------------------------ */
+
+static struct mutex counter_lock;
+static volatile u64 counter;
+
+static void count(struct thread *t) {
+  (void)t;
+  begin();
+  for (int i = 0; i < ROUNDS; i++) {
+    mutex_lock(&counter_lock);
+    u64 v = counter;
+    if (i % 7 == 0)
+      sched_yield_cpu();
+    counter = v + 1;
+    mutex_unlock(&counter_lock);
+  }
+  end();
+}
+
+static void mutex_excludes(void) {
+  mutex_init(&counter_lock);
+  counter = 0;
+  for (int i = 0; i < THREADS; i++)
+    start(count, 0);
+  join_all();
+  CHECK(counter == THREADS * ROUNDS);
+  CHECK(mutex_trylock(&counter_lock));
+  CHECK(!mutex_trylock(&counter_lock));
+  mutex_unlock(&counter_lock);
+}
+
+/* ---- wait queues: tokens handed round ------------------------------------------------------ */
+
+static struct waitq ring[2] = {WAITQ_INIT(ring[0]), WAITQ_INIT(ring[1])};
+static u32 turn;
+
+static void ping(u32 me, unsigned flags) {
+  for (int i = 0; i < ROUNDS * 5; i++) {
+    waitq_wait(&ring[me], __atomic_load_n(&turn, __ATOMIC_SEQ_CST) == me);
+    __atomic_store_n(&turn, !me, __ATOMIC_SEQ_CST);
+    waitq_wake(&ring[!me], 1, 0, flags);
+  }
+}
+
+static void ping_sync(struct thread *t) {
+  (void)t;
+  begin();
+  ping(0, WAKE_SYNC);
+  end();
+}
+static void pong_sync(struct thread *t) {
+  (void)t;
+  begin();
+  ping(1, WAKE_SYNC);
+  end();
+}
+static void ping_kick(struct thread *t) {
+  (void)t;
+  begin();
+  ping(0, 0);
+  end();
+}
+static void pong_kick(struct thread *t) {
+  (void)t;
+  begin();
+  ping(1, 0);
+  end();
+}
+
+static void ping_pong(void) {
+  turn = 0;
+  start(ping_sync, 0);
+  start(pong_sync, 0);
+  join_all();
+  CHECK(turn == 0);
+  start(ping_kick, 0);
+  start(pong_kick, 0);
+  join_all();
+  CHECK(turn == 0);
+}
+
+/* On one CPU a synchronous hand-over never needs another one. */
+static void sync_wakes_kick_nobody(void) {
+  if (fake_ncpus != 1)
+    return;
+  unsigned before = fake_kicks;
+  start(ping_sync, WAKE_SYNC);
+  start(pong_sync, WAKE_SYNC);
+  join_all();
+  CHECK(fake_kicks == before);
+}
+
+/* ---- exclusive wake-ups: one item wakes one consumer --------------------------------------- */
+
+static struct waitq items_q = WAITQ_INIT(items_q);
+static int items, consumed;
+static bool closed;
+
+static bool take_item(void) {
+  int n = __atomic_load_n(&items, __ATOMIC_SEQ_CST);
+  while (n > 0)
+    if (__atomic_compare_exchange_n(&items, &n, n - 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+      return true;
+  return false;
+}
+
+static void consume(struct thread *t) {
+  (void)t;
+  begin();
+  for (;;) {
+    struct waiter w = {.exclusive = true};
+    bool got, last;
+    for (;;) {
+      waitq_prepare(&items_q, &w, THREAD_SLEEPING);
+      got = take_item();
+      last = __atomic_load_n(&closed, __ATOMIC_SEQ_CST);
+      if (got || last)
+        break;
+      schedule();
+    }
+    waitq_finish(&w);
+    if (!got)
+      break;
+    __atomic_add_fetch(&consumed, 1, __ATOMIC_SEQ_CST);
+  }
+  end();
+}
+
+static void exclusive_wakes(void) {
+  items = consumed = 0;
+  closed = false;
+  for (int i = 0; i < 6; i++)
+    start(consume, 0);
+  for (int i = 0; i < ROUNDS; i++) {
+    __atomic_add_fetch(&items, 1, __ATOMIC_SEQ_CST);
+    waitq_wake(&items_q, 1, 0, 0);
+    if (i % 16 == 0)
+      sched_yield_cpu();
+  }
+  while (__atomic_load_n(&consumed, __ATOMIC_SEQ_CST) < ROUNDS)
+    sched_yield_cpu(); /* each item woke somebody: nobody needs a second push */
+  __atomic_store_n(&closed, true, __ATOMIC_SEQ_CST);
+  waitq_wake(&items_q, 0, 0, 0);
+  join_all();
+  CHECK(consumed == ROUNDS);
+  CHECK(items == 0);
+}
+
+/* ---- timed sleep ----------------------------------------------------------------------------- */
+
+static void timed_sleep(void) {
+  struct waitq q;
+  waitq_init(&q);
+  u64 t0 = plat_now();
+  CHECK(waitq_wait_until(&q, false, t0 + 5 * MS) == -110);
+  CHECK(plat_now() >= t0 + 5 * MS);
+  CHECK(waitq_wait_until(&q, false, t0) == -110); /* in the past */
+  CHECK(waitq_wait_until(&q, true, t0) == 0);
+  CHECK(list_empty(&q.waiters));
+}
+
+static u32 sleepers_woken;
+
+static void sleep_a_little(struct thread *t) {
+  begin();
+  struct waitq q;
+  waitq_init(&q);
+  for (int i = 0; i < 20; i++)
+    waitq_wait_until(&q, false, plat_now() + (u64)(((u64)t >> 12) % 13) * MS / 10);
+  __atomic_add_fetch(&sleepers_woken, 1, __ATOMIC_SEQ_CST);
+  end();
+}
+
+static void many_sleepers(void) {
+  sleepers_woken = 0;
+  for (int i = 0; i < 50; i++)
+    start(sleep_a_little, 0);
+  join_all();
+  CHECK(sleepers_woken == 50);
+  CHECK(ktimer_next() == UINT64_MAX);
+}
+
+/* ---- wake-ups that race with going to sleep ---------------------------------------------------
+ */
+
+static struct thread *victim;
+static u64 wakes_wanted, wakes_seen;
+
+static void sleeper(struct thread *t) {
+  begin();
+  while (__atomic_load_n(&wakes_seen, __ATOMIC_SEQ_CST) < ROUNDS * 5) {
+    sched_set_state(t, THREAD_UNINTERRUPTIBLE);
+    if (__atomic_load_n(&wakes_wanted, __ATOMIC_SEQ_CST) == wakes_seen)
+      schedule();
+    sched_set_state(t, THREAD_RUNNABLE);
+    __atomic_store_n(&wakes_seen, __atomic_load_n(&wakes_wanted, __ATOMIC_SEQ_CST),
+                     __ATOMIC_SEQ_CST);
+  }
+  thread_put(t);
+  end();
+}
+
+static void waker(struct thread *t) {
+  (void)t;
+  begin();
+  for (u64 i = 1; i <= ROUNDS * 5; i++) {
+    __atomic_store_n(&wakes_wanted, i, __ATOMIC_SEQ_CST);
+    sched_wake(victim, i % 2 ? WAKE_SYNC : 0);
+    while (__atomic_load_n(&wakes_seen, __ATOMIC_SEQ_CST) < i) {
+      sched_yield_cpu();
+    }
+  }
+  end();
+}
+
+static void wake_races_sleep(void) {
+  wakes_wanted = wakes_seen = 0;
+  victim = fake_thread(sleeper);
+  thread_get(victim);
+  running_threads++;
+  sched_start(victim, 0);
+  start(waker, 0);
+  join_all();
+  CHECK(wakes_seen == ROUNDS * 5);
+}
+
+/* ---- thread blocks are recycled ----------------------------------------------------------------
+ */
+
+static void nothing(struct thread *t) {
+  (void)t;
+  begin();
+  end();
+}
+
+static void stacks_are_recycled(void) {
+  for (int i = 0; i < 100; i++) {
+    start(nothing, WAKE_SYNC);
+    join_all();
+  }
+  size_t before = fake_pages_used;
+  for (int i = 0; i < 1000; i++) {
+    start(nothing, WAKE_SYNC);
+    join_all();
+  }
+  CHECK(fake_pages_used <= before + 4 * KSTACK_SIZE / PAGE_SIZE);
+}
+
+static void no_memory(void) {
+  struct list taken = LIST_INIT(taken);
+  struct list *n;
+  fake_pages_fail = fake_pages_used;
+  struct thread *t;
+  while ((t = thread_alloc()) != NULL)
+    list_push_back(&taken, &t->run_node);
+  while ((n = list_pop_front(&taken)) != NULL)
+    thread_put(list_entry(n, struct thread, run_node));
+  fake_pages_fail = 0;
+  start(nothing, 0);
+  join_all();
+}
+
+static void all(struct thread *t) {
+  (void)t;
+  begin();
+  TEST(mutex_excludes);
+  TEST(ping_pong);
+  TEST(sync_wakes_kick_nobody);
+  TEST(exclusive_wakes);
+  TEST(timed_sleep);
+  TEST(many_sleepers);
+  TEST(wake_races_sleep);
+  TEST(stacks_are_recycled);
+  TEST(no_memory);
+  fake_stop();
+}
+
+int main(int argc, char **argv) {
+  fake_ncpus = argc > 1 ? (unsigned)atoi(argv[1]) : 1;
+  fake_run(all);
+  return check_summary("test_sched");
+}
