@@ -45,4 +45,35 @@ struct sock {
   void *priv;
 };
 
+/* An open file for s, which it takes over (ops->release when the file goes). flags: SOCK_NONBLOCK
+   as O_NONBLOCK. NULL: no memory, s still belongs to the caller. net/socket.c. */
+struct file *sock_file_create(struct sock *s, u32 flags);
+/* The sock behind an open file, or NULL if it is none. */
+struct sock *sock_of_file(struct file *f);
+
+/* AF_UNIX: ipc/unix.c. */
+int unix_sock_create(int type, int protocol, struct sock **out);
+int unix_sock_pair(int type, struct sock *out[2]);
+
+/* MSG_* and option numbers of Linux that more than one file needs. */
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define SOCK_SEQPACKET 5
+#define SOCK_TYPE_MASK 0xf
+#define SOCK_CLOEXEC O_CLOEXEC
+#define SOCK_NONBLOCK O_NONBLOCK
+#define MSG_OOB 1u
+#define MSG_PEEK 2u
+#define MSG_CTRUNC 8u
+#define MSG_TRUNC 0x20u
+#define MSG_DONTWAIT 0x40u
+#define MSG_EOR 0x80u
+#define MSG_WAITALL 0x100u
+#define MSG_NOSIGNAL 0x4000u
+#define MSG_CMSG_CLOEXEC 0x40000000u
+#define SOL_SOCKET 1
+
 #endif
