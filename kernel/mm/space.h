@@ -65,6 +65,9 @@ int space_populate(struct space *s, u64 off, u64 len, bool write);
 /* Calls emit for each mapping in order, with the lock held: it must not sleep on user memory. For
    /proc/PID/maps and statm. */
 void space_each_vma(struct space *s, void (*emit)(void *arg, const struct vma *v), void *arg);
+/* If memory at off is shared between spaces: what identifies it everywhere, its memory object and the
+   offset there (no reference is taken). Otherwise false, and the results are left alone. */
+bool space_shared_key(struct space *s, u64 off, const void **owner, u64 *at);
 /* Bytes mapped in all. */
 u64 space_mapped_bytes(struct space *s);
 

@@ -50,13 +50,6 @@ i64 sys_getpgid(struct uregs *r) { return id_of((int)r->rdi, proc_pgid); }
 
 i64 sys_getsid(struct uregs *r) { return id_of((int)r->rdi, proc_sid); }
 
-static struct pgrp *find_pgrp(int pgid) {
-  spin_lock(&pids_lock);
-  struct pgrp *g = pid_get(pgid, PID_PGRP);
-  spin_unlock(&pids_lock);
-  return g;
-}
-
 static bool leads_session(const struct proc *p) { return p->pgrp->session->sid == p->pid; }
 
 static void move(struct proc *p, struct pgrp *g) {
@@ -74,7 +67,7 @@ static int set_pgid(struct proc *me, struct proc *p, int pgid) {
     return -EPERM;
   if (p->pgrp->pgid == pgid)
     return 0;
-  struct pgrp *g = find_pgrp(pgid);
+  struct pgrp *g = pgrp_find(pgid);
   if (pgid != p->pid && (!g || g->session != me->pgrp->session))
     return -EPERM;
   if (!g)
@@ -106,7 +99,7 @@ i64 sys_setsid(struct uregs *r) {
   struct proc *me = proc_current();
   i64 ret = -EPERM;
   spin_lock(&proc_tree_lock);
-  if (find_pgrp(me->pid))
+  if (pgrp_find(me->pid))
     goto out;
   ret = -ENOMEM;
   struct session *s = session_create(me->pid);

@@ -54,6 +54,13 @@ void proc_reaped(struct proc *p) {
 
 /* ---- groups and sessions; proc_tree_lock held ------------------------------------------ */
 
+struct pgrp *pgrp_find(int pgid) {
+  spin_lock(&pids_lock);
+  struct pgrp *g = pid_get(pgid, PID_PGRP);
+  spin_unlock(&pids_lock);
+  return g;
+}
+
 struct session *session_create(int sid) {
   struct session *s = kzalloc(sizeof *s);
   if (!s)
@@ -123,4 +130,20 @@ int proc_sid(struct proc *p) {
   int id = p->pgrp ? p->pgrp->session->sid : 0;
   spin_unlock(&proc_tree_lock);
   return id;
+}
+
+int proc_pgrp_session(int pgid) {
+  spin_lock(&proc_tree_lock);
+  struct pgrp *g = pgrp_find(pgid);
+  int sid = g ? g->session->sid : 0;
+  spin_unlock(&proc_tree_lock);
+  return sid;
+}
+
+bool proc_pgrp_is_orphaned(int pgid) {
+  spin_lock(&proc_tree_lock);
+  struct pgrp *g = pgrp_find(pgid);
+  bool orphaned = !g || pgrp_is_orphaned(g, NULL);
+  spin_unlock(&proc_tree_lock);
+  return orphaned;
 }

@@ -136,6 +136,10 @@ struct thread *thread_find(int tid);
 /* Process group and session ids of p (it may change groups meanwhile; takes proc_tree_lock). */
 int proc_pgid(struct proc *p);
 int proc_sid(struct proc *p);
+/* Session of a process group, 0 if there is no such group. */
+int proc_pgrp_session(int pgid);
+/* Nobody in the group's session outside of it could continue it if it were stopped. */
+bool proc_pgrp_is_orphaned(int pgid);
 /* The instance's host name (kernel/proc/info.c). */
 void info_hostname(char *buf, size_t size);
 /* CPU time of all threads, dead ones included, ns. */

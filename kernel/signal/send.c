@@ -149,9 +149,7 @@ int signal_send_pgrp(int pgid, int signo, const struct ksiginfo *info) {
   struct proc *p;
   int err = -ESRCH;
   spin_lock(&proc_tree_lock);
-  spin_lock(&pids_lock);
-  struct pgrp *g = pid_get(pgid, PID_PGRP);
-  spin_unlock(&pids_lock);
+  struct pgrp *g = pgrp_find(pgid);
   if (g) {
     err = 0;
     list_for_each(p, &g->members, pgrp_node) signal_send_proc(p, signo, info);
