@@ -83,3 +83,16 @@ $(SYSROOT)/.stamp: $(MUSL_SRC)/.stamp $(MUSL_OVERLAY) $(O)/bin/ufork-cc $(O)/obj
 $(NATIVE)/.stamp: $(MUSL_SRC)/.stamp $(MUSL_OVERLAY)
 	$(TC)/musl/build.sh $(MUSL_SRC) $(O)/obj/musl-native gcc $(NATIVE)
 	@touch $@
+
+# ---- tests -----------------------------------------------------------------------------------
+
+CFLAGS_toolchain_test_ := -mgeneral-regs-only -O1
+
+$(O)/test/load: $(O)/obj/host/toolchain/test/load.o
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_HOST) $< -o $@
+
+.PHONY: toolchain-tests
+unit-tests: toolchain-tests
+toolchain-tests: toolchain $(O)/test/load $(O)/bin/ufork-verify
+	python3 $(TC)/test/toolchain_test.py $(O)

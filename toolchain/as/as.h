@@ -85,6 +85,9 @@ void expand_macros(const struct raws *in, struct raws *out, const char *const *d
 
 /* ---- expr.c -------------------------------------------------------------------------- */
 
+/* Value in a symbol map of what is defined but not absolute, such as a label. */
+extern long long not_absolute;
+
 /* Evaluates an absolute expression; symbols are looked up in `symbols` (values: long long *). */
 bool eval(const char *expr, const struct map *symbols, long long *value);
 
@@ -210,6 +213,8 @@ void rewrite(const struct prog *prog, FILE *out, const char *file);
 
 /* Puts the memory operand into one of the forms M1 to M3, emitting what must come before. */
 void sandbox_operand(struct insn *in, struct operand *op);
+/* The address of a GOT slot is never needed in a static image: the operand is its content. */
+bool is_got(const struct operand *op);
 /* Takes %r11 for this instruction, or refuses if it is in use already. */
 void take_scratch(struct insn *in);
 

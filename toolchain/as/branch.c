@@ -63,8 +63,7 @@ static bool count_branch(const struct stmt *st, const char *target) {
   return true;
 }
 
-static void direct_branch(const struct stmt *st) {
-  char *target = direct_target(st);
+static void direct_branch(const struct stmt *st, const char *target) {
   if (starts(st->name, "call")) {
     direct_call(target);
     return;
@@ -88,6 +87,10 @@ static void indirect_branch(struct insn *in) {
   bool call = starts(in->name, "call");
   int reg = op->reg.num;
   op->star = false;
+  if (is_rip(op) && is_got(op)) {
+    direct_branch(in->st, op->disp);
+    return;
+  }
   if (in->ops.count != 1 || op->kind == OP_IMM)
     refuse(in->st->pos, "cannot parse `%s %s`", in->st->name, in->st->args);
   if (op->kind == OP_REG && (reg == REG_SP || op->reg.width != 64))
@@ -131,7 +134,7 @@ bool rewrite_branch(struct insn *in) {
     if (in->ops.count)
       indirect_branch(in);
     else
-      direct_branch(in->st);
+      direct_branch(in->st, direct_target(in->st));
   } else if (streq(in->name, "syscall")) {
     system_call();
   } else if (streq(in->name, "hlt")) { /* a privileged instruction is a SIGSEGV */

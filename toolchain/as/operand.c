@@ -206,8 +206,8 @@ static char *print_memory(const struct operand *op) {
                                               : reg_name(op->base.num, op->base.width);
   if (op->index.num == REG_NONE)
     return fmt("%s%s(%s)%s", seg, disp, base, op->tail);
-  return fmt("%s%s(%s,%s,%s)%s", seg, disp, base, reg_name(op->index.num, op->index.width),
-             *op->scale ? op->scale : "1", op->tail);
+  return fmt("%s%s(%s,%s%s%s)%s", seg, disp, base, reg_name(op->index.num, op->index.width),
+             *op->scale ? "," : "", op->scale, op->tail);
 }
 
 char *print_operand(const struct operand *op) {

@@ -15,8 +15,7 @@ void take_scratch(struct insn *in) {
   in->scratch_used = true;
 }
 
-/* The address of a GOT slot is never needed in a static image: the operand is its content. */
-static bool is_got(const struct operand *op) {
+bool is_got(const struct operand *op) {
   return starts(op->reloc, "GOTPCREL") || starts(op->reloc, "gotpcrel");
 }
 
@@ -48,7 +47,7 @@ static void use_thread_pointer(struct insn *in, struct operand *op) {
     op->base = scratch;
   } else if (op->index.num == REG_NONE) {
     op->index = scratch;
-    op->scale = "1";
+    op->scale = "";
   } else {
     emit_insn("leal (%%r11,%s), %%r11d", reg_name(op->base.num, 64));
     op->base = scratch;
