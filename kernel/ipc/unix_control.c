@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ancillary data: SCM_RIGHTS moves references to open files, SCM_CREDENTIALS names the sender.
+ * Files that are under way inside each other's sockets are freed only with the sockets: a ring
+ * of sockets that carry each other and that nobody can reach any more lasts until the instance
+ * ends.
+ */
+#include "kernel/errno.h"
+#include "kernel/ipc/unix.h"
+#include "kernel/mm/kmalloc.h"
+#include "kernel/proc/proc.h"
+#include "lib/string.h"
+
+#define SCM_RIGHTS 1
+#define SCM_CREDENTIALS 2
+
+struct kcmsghdr {
+  u64 len; /* header included */
+  i32 level, type;
+};
+#define CMSG_ALIGN(n) round_up((n), 8)
+
+void unix_rights_free(struct unix_rights *r) {
+  if (!r)
+    return;
+  for (unsigned i = 0; i < r->n; i++)
+    file_put(r->files[i]);
+  kfree(r);
+}
+
+static int parse_rights(const u8 *data, u64 len, struct unix_control *c) {
+  u64 n = len / sizeof(i32);
+  if (c->rights || n == 0)
+    return c->rights ? -EINVAL : 0;
+  if (n > UNIX_RIGHTS_MAX)
+    return -EINVAL;
+  struct unix_rights *r = kmalloc(sizeof *r + n * sizeof(struct file *));
+  if (!r)
+    return -ENOMEM;
+  for (r->n = 0; r->n < n; r->n++) {
+    i32 fd;
+    memcpy(&fd, data + r->n * sizeof fd, sizeof fd);
+    r->files[r->n] = fd_get_path(fd);
+    if (!r->files[r->n]) {
+      unix_rights_free(r);
+      return -EBADF;
+    }
+  }
+  c->rights = r;
+  return 0;
+}
+
+static int parse_cred(const u8 *data, u64 len, struct unix_control *c) {
+  const struct proc *p = proc_current();
+  struct unix_cred want;
+  if (len != sizeof want)
+    return -EINVAL;
+  memcpy(&want, data, sizeof want);
+  if (!cred_is_root() &&
+      (want.pid != p->pid ||
+       (want.uid != p->cred.uid && want.uid != p->cred.euid && want.uid != p->cred.suid) ||
+       (want.gid != p->cred.gid && want.gid != p->cred.egid && want.gid != p->cred.sgid)))
+    return -EPERM;
+  c->cred = want;
+  c->cred_explicit = true;
+  return 0;
+}
+
+int unix_control_parse(const u8 *buf, u32 len, struct unix_control *c) {
+  struct kcmsghdr h;
+  int err = 0;
+  for (u64 at = 0; !err && at + sizeof h <= len; at += CMSG_ALIGN(h.len)) {
+    memcpy(&h, buf + at, sizeof h);
+    if (h.len < sizeof h || h.len > len - at) {
+      err = -EINVAL;
+      break;
+    }
+    if (h.level != SOL_SOCKET)
+      continue;
+    const u8 *data = buf + at + sizeof h;
+    if (h.type == SCM_RIGHTS)
+      err = parse_rights(data, h.len - sizeof h, c);
+    else if (h.type == SCM_CREDENTIALS)
+      err = parse_cred(data, h.len - sizeof h, c);
+    else
+      err = -EINVAL;
+  }
+  if (err) {
+    unix_rights_free(c->rights);
+    c->rights = NULL;
+  }
+  return err;
+}
+
+/* Appends one control message of n bytes; false (MSG_CTRUNC) if it does not fit. */
+static bool append(struct msg *m, i32 type, const void *data, u64 n) {
+  struct kcmsghdr h = {sizeof h + n, SOL_SOCKET, type};
+  if (m->control_len + h.len > m->control_cap) {
+    m->flags |= MSG_CTRUNC;
+    return false;
+  }
+  memcpy(m->control + m->control_len, &h, sizeof h);
+  memcpy(m->control + m->control_len + sizeof h, data, n);
+  m->control_len = (u32)min_u64(m->control_len + CMSG_ALIGN(h.len), m->control_cap);
+  return true;
+}
+
+/* Installs as many of the files as there is room for; the rest are dropped with MSG_CTRUNC. */
+static void emit_rights(struct msg *m, struct unix_rights *r, bool cloexec) {
+  i32 fds[UNIX_RIGHTS_MAX];
+  u64 used = m->control_len + sizeof(struct kcmsghdr);
+  u64 room = m->control_cap > used ? (m->control_cap - used) / sizeof(i32) : 0;
+  unsigned n = 0;
+  while (n < r->n && n < room) {
+    file_get(r->files[n]);
+    fds[n] = fd_install(r->files[n], cloexec ? O_CLOEXEC : 0, 0);
+    if (fds[n] < 0) {
+      file_put(r->files[n]);
+      break;
+    }
+    n++;
+  }
+  if (n < r->n)
+    m->flags |= MSG_CTRUNC;
+  if (n > 0)
+    append(m, SCM_RIGHTS, fds, n * sizeof(i32));
+}
+
+void unix_control_emit(struct msg *m, struct unix_packet *p, bool want_cred, bool cloexec,
+                       bool peek) {
+  if (want_cred && m->control_cap)
+    append(m, SCM_CREDENTIALS, &p->cred, sizeof p->cred);
+  if (!p->rights)
+    return;
+  emit_rights(m, p->rights, cloexec);
+  if (!peek) {
+    unix_rights_free(p->rights);
+    p->rights = NULL;
+  }
+}
