@@ -37,8 +37,8 @@ __attribute__((noinline)) void fake_become(struct thread *t) {
 void *plat_pages_alloc(size_t n, size_t align) {
   if (fake_pages_fail && fake_pages_used + n > fake_pages_fail)
     return NULL;
-  void *p = aligned_alloc(align, n * PAGE_SIZE);
-  if (!p)
+  void *p;
+  if (posix_memalign(&p, align, n * PAGE_SIZE) != 0)
     abort();
   memset(p, 0, n * PAGE_SIZE);
   __atomic_add_fetch(&fake_pages_used, n, __ATOMIC_RELAXED);
