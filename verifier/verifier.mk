@@ -35,8 +35,18 @@ $(verifier-test-obj)/verifier-test: $(addprefix $(verifier-test-obj)/,check.o de
 		test/reference.o test/refuse.o test/accept.o)
 	$(CC) $(SANITIZE) -o $@ $^ -lZydis -lZycore
 
+# Without sanitizers: it runs instructions with registers of its own choosing.
+$(verifier-test-obj)/plain/%.o: $(S)/verifier/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_VERIFIER_TEST) -c $< -o $@
+
+$(verifier-test-obj)/verifier-sweep: $(addprefix $(verifier-test-obj)/plain/test/,sweep.o silicon.o \
+		reference.o) $(O)/lib/libufverify.a
+	$(CC) -o $@ $^ -lZydis -lZycore
+
 .PHONY: verifier-tests
-verifier-tests: $(verifier-test-obj)/verifier-test
+verifier-tests: $(addprefix $(verifier-test-obj)/,verifier-test verifier-sweep)
 	@$(verifier-test-obj)/verifier-test
+	@$(verifier-test-obj)/verifier-sweep
 
 unit-tests: verifier-tests
