@@ -155,6 +155,10 @@ struct inode {
 void inode_init(struct inode *i, struct super *s, const struct inode_ops *ops, u64 ino, u32 mode);
 struct inode *inode_get(struct inode *i);
 void inode_put(struct inode *i);
+/* Numbers for objects without a file system (pipes, sockets...): unique in the instance. */
+u64 anon_ino(void);
+/* stat of such an object: mode with type. */
+void anon_stat(struct kstat *st, u64 ino, u32 mode);
 /* Asks the file system, or fills st from the inode's fields. */
 int inode_getattr(struct inode *i, struct kstat *st);
 /* May the running process's fsuid/fsgid do this? 0 or -EACCES. */
@@ -174,11 +178,11 @@ int dirent_emit(struct uio *u, u64 ino, u64 next, u32 mode, const char *name);
 struct dentry {
   u32 refs;
   u32 hash;
-  struct list hash_node; /* empty: not (any more) reachable by this name; dcache_lock */
-  struct dentry *parent; /* reference held; changed by rename under dcache_lock */
-  struct inode *inode;   /* reference held, never NULL */
-  struct mount *mnt;     /* the mount it lies in */
-  struct mount *mounted; /* the mount whose root lies over it, or NULL */
+  struct dentry *hash_next, **hash_link; /* hash_link NULL: not in the hash; dcache_lock */
+  struct dentry *parent;                 /* reference held; changed by rename under dcache_lock */
+  struct inode *inode;                   /* reference held, never NULL */
+  struct mount *mnt;                     /* the mount it lies in */
+  struct mount *mounted;                 /* the mount whose root lies over it, or NULL */
   bool deleted;
   u32 len;
   char *name; /* inline_name or kmalloc'd; dcache_lock */
@@ -186,6 +190,24 @@ struct dentry {
 };
 struct dentry *dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d);
+/* A dentry outside of any mount (memfd, a host file run directly): its own parent. Takes over the
+   inode reference. NULL: no memory. */
+struct dentry *dentry_new_root(struct inode *i, const char *name);
+/* Child of directory dir, whose lock the caller holds; asks the file system if need be. Does not
+   cross mounts. *out gets a reference. -ENOENT. */
+int dentry_child(struct dentry *dir, const char *name, struct dentry **out);
+/* The same without asking the file system: NULL if nobody uses the name now. */
+struct dentry *dentry_find(struct dentry *dir, const char *name);
+/* The name is gone; dir's lock held. */
+void dentry_delete(struct dentry *d);
+/* d now is called name in dir; both directories locked, vfs_rename_lock held. -ENOMEM. */
+int dentry_move(struct dentry *d, struct dentry *dir, const char *name);
+/* The parent as it is now, with a reference. */
+struct dentry *dentry_parent(struct dentry *d);
+/* Is d in the tree below (or equal to) top? Call with vfs_rename_lock held. */
+bool dentry_is_below(struct dentry *d, struct dentry *top);
+extern struct spin dcache_lock;
+extern struct mutex vfs_rename_lock;
 
 /* ---- mounts: fs/mount.c ------------------------------------------------------------------ */
 
@@ -261,9 +283,19 @@ struct fs_context {
   struct dentry *cwd, *root;
 };
 
+/* ---- open files: fs/file.c --------------------------------------------------------------- */
+
+/* Transfers at a given position: access mode, RLIMIT_FSIZE; the position is advanced. */
+i64 file_read_at(struct file *f, struct uio *u, u64 *pos);
+i64 file_write_at(struct file *f, struct uio *u, u64 *pos);
+int file_getattr(struct file *f, struct kstat *st);
+u32 file_poll(struct file *f, struct poller *p);
+/* lseek for a file of a known size: moves f->pos (pos_lock is held by the caller of ops->seek). */
+i64 seek_in_size(struct file *f, i64 off, int whence, u64 size);
+
 /* ---- opening: fs/open.c ------------------------------------------------------------------ */
 
-/* Opens an inode reached as d. flags as in open(2). */
+/* Opens an inode reached as d (permission has not been checked). flags as in open(2). */
 int vfs_open_dentry(struct dentry *d, u32 flags, struct file **out);
 int vfs_openat(int dirfd, const char *path, u32 flags, u32 mode, u32 walk, struct file **out);
 

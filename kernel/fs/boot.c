@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The tree µprocess 1 finds. `/` is a tmpfs. Every directory of the host's root tree is mounted
+ * read-only under its name (programs keep their identity there, so images stay cached), but those
+ * that programs write to (import.c) are copied into the tmpfs. Then /dev, /proc and the mounts of
+ * the command line.
+ */
+#include "kernel/boot.h"
+#include "kernel/fs/devfs.h"
+#include "kernel/fs/import.h"
+#include "kernel/fs/namei.h"
+#include "kernel/fs/procfs.h"
+#include "kernel/fs/tmpfs.h"
+#include "kernel/klog.h"
+
+static struct super root_super;
+
+static int mount_root(void) {
+  struct inode *root = tmpfs_create(&root_super, 0755);
+  return root ? vfs_mount(NULL, root, "tmpfs", false) : -ENOMEM;
+}
+
+static int make_standard_dirs(void) {
+  static const struct {
+    const char *path;
+    u32 mode;
+  } dirs[] = {
+      {"/dev", 0755},       {"/proc", 0555}, {"/tmp", 01777},     {"/root", 0700},
+      {"/home", 0755},      {"/run", 0755},  {"/var/tmp", 01777}, {"/var/run", 0755},
+      {"/var/lock", 01777}, {"/etc", 0755},
+  };
+  int e = 0;
+  for (size_t k = 0; k < ARRAY_LEN(dirs) && e == 0; k++)
+    e = vfs_mkdir_p(dirs[k].path, dirs[k].mode);
+  return e;
+}
+
+static int mount_host(const char *guest, const char *host, bool read_only) {
+  struct inode *root;
+  struct dentry *at;
+  int e = plat_hostfs(host, read_only, &root);
+  if (e < 0)
+    return e;
+  e = vfs_mkdir_p(guest, 0755);
+  if (e == 0)
+    e = path_walk(NULL, guest, WALK_FOLLOW | WALK_DIRECTORY, &at);
+  if (e == 0) {
+    e = S_ISDIR(root->mode) ? vfs_mount(at, root, host, read_only) : -ENOTDIR;
+    dentry_put(at);
+  }
+  if (e < 0)
+    inode_put(root);
+  return e;
+}
+
+static int mount_command_line(const struct boot_args *b) {
+  for (unsigned k = 0; k < b->n_mounts; k++) {
+    const struct boot_mount *m = &b->mounts[k];
+    int e = mount_host(m->guest, m->host, m->read_only);
+    if (e < 0) {
+      klog("cannot mount %s at %s: error %d", m->host, m->guest, -e);
+      return e;
+    }
+  }
+  return 0;
+}
+
+int vfs_boot(const struct boot_args *b) {
+  int e = mount_root();
+  if (e == 0 && b->root)
+    e = import_root(b->root);
+  if (e == 0)
+    e = make_standard_dirs();
+  if (e == 0)
+    e = devfs_boot();
+  if (e == 0)
+    e = procfs_boot();
+  return e < 0 ? e : mount_command_line(b);
+}
+
+int vfs_open_host(const char *host_path, struct file **out) {
+  struct inode *i;
+  struct dentry *d;
+  int e = plat_hostfs(host_path, true, &i);
+  if (e < 0)
+    return e;
+  d = dentry_new_root(i, host_path);
+  if (!d) {
+    inode_put(i);
+    return -ENOMEM;
+  }
+  e = S_ISREG(i->mode) ? vfs_open_dentry(d, O_RDONLY, out) : -EACCES;
+  dentry_put(d);
+  return e;
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernel/fs/fdtable.h"
+#include "kernel/errno.h"
+#include "kernel/fs/flock.h"
+#include "kernel/mm/kmalloc.h"
+#include "lib/string.h"
+
+static void table_init(struct fdtable *t) {
+  t->refs = 1;
+  t->lock.held = 0;
+  t->cap = FD_INLINE;
+  t->end = t->lowest = 0;
+  t->slots = t->inline_slots;
+}
+
+struct fdtable *fdtable_create(void) {
+  struct fdtable *t = kmalloc(sizeof *t);
+  if (!t)
+    return NULL;
+  table_init(t);
+  memset(t->inline_slots, 0, sizeof t->inline_slots);
+  return t;
+}
+
+/* Slots for n descriptors in all, without changing the table. */
+static u64 *slots_alloc(u32 n) { return kzalloc(n * sizeof(u64)); }
+
+static u32 grown_capacity(u32 need) {
+  u32 cap = 64;
+  while (cap < need)
+    cap *= 2;
+  return cap;
+}
+
+int fdtable_fork(struct fdtable *t, struct fdtable **out) {
+  struct fdtable *c = kmalloc(sizeof *c);
+  u64 *more = NULL;
+  u32 more_cap = 0;
+  if (!c)
+    return -ENOMEM;
+  table_init(c);
+  spin_lock(&t->lock);
+  while (t->end > FD_INLINE && t->end > more_cap) { /* it may grow while we allocate */
+    more_cap = grown_capacity(t->end);
+    spin_unlock(&t->lock);
+    kfree(more);
+    more = slots_alloc(more_cap);
+    if (!more) {
+      kfree(c);
+      return -ENOMEM;
+    }
+    spin_lock(&t->lock);
+  }
+  if (more) {
+    c->slots = more;
+    c->cap = more_cap;
+  }
+  for (u32 fd = 0; fd < t->end; fd++) {
+    u64 slot = t->slots[fd];
+    if (slot)
+      file_get(fd_slot_file(slot));
+    c->slots[fd] = slot;
+  }
+  c->end = t->end;
+  c->lowest = t->lowest;
+  spin_unlock(&t->lock);
+  memset(c->slots + c->end, 0, (c->cap - c->end) * sizeof(u64));
+  *out = c;
+  return 0;
+}
+
+void fdtable_get(struct fdtable *t) { __atomic_fetch_add(&t->refs, 1, __ATOMIC_RELAXED); }
+
+/* A descriptor of the table is gone: its process's record locks on the file go, too. */
+static void close_file(struct fdtable *t, struct file *f) {
+  if (f->inode && f->inode->locks)
+    flock_close(f, t);
+  if (f->ops->flush)
+    f->ops->flush(f);
+  file_put(f);
+}
+
+void fdtable_put(struct fdtable *t) {
+  if (!t || __atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL) != 0)
+    return;
+  for (u32 fd = 0; fd < t->end; fd++)
+    if (t->slots[fd])
+      close_file(t, fd_slot_file(t->slots[fd]));
+  if (t->slots != t->inline_slots)
+    kfree(t->slots);
+  kfree(t);
+}
+
+/* ---- slots ---------------------------------------------------------------------------- */
+
+static struct fdtable *running(void) { return proc_current()->files; }
+
+static u32 descriptor_limit(void) {
+  return (u32)min_u64(proc_current()->limits[RLIMIT_NOFILE].cur, FD_TABLE_MAX);
+}
+
+/* Grows the table to hold descriptor fd. Called with the lock held, which is dropped meanwhile. */
+static int grow(struct fdtable *t, u32 fd) {
+  while (fd >= t->cap) {
+    u32 cap = grown_capacity(fd + 1);
+    u64 *slots, *old;
+    spin_unlock(&t->lock);
+    slots = slots_alloc(cap);
+    spin_lock(&t->lock);
+    if (!slots)
+      return -ENOMEM;
+    old = slots;
+    if (cap > t->cap) {
+      memcpy(slots, t->slots, t->cap * sizeof(u64));
+      old = t->slots == t->inline_slots ? NULL : t->slots;
+      t->slots = slots;
+      t->cap = cap;
+    }
+    kfree(old);
+  }
+  return 0;
+}
+
+/* Returns what was there. Lock held. */
+static u64 slot_set(struct fdtable *t, u32 fd, u64 slot) {
+  u64 old = t->slots[fd];
+  t->slots[fd] = slot;
+  if (slot && fd >= t->end)
+    t->end = fd + 1;
+  if (!slot) {
+    if (fd < t->lowest)
+      t->lowest = fd;
+    while (t->end > 0 && !t->slots[t->end - 1])
+      t->end--;
+  }
+  return old;
+}
+
+static u64 make_slot(struct file *f, u32 flags) {
+  return (u64)f | ((flags & O_CLOEXEC) ? FD_CLOEXEC_BIT : 0);
+}
+
+int fd_install(struct file *f, u32 flags, int from) {
+  struct fdtable *t = running();
+  u32 fd, limit = descriptor_limit();
+  int e = 0;
+  spin_lock(&t->lock);
+  do { /* again if the table changed while it grew */
+    fd = (u32)from < t->lowest ? t->lowest : (u32)from;
+    while (fd < t->end && t->slots[fd])
+      fd++;
+    if (fd >= limit)
+      e = -EMFILE;
+    else if (fd < t->cap)
+      break;
+    else
+      e = grow(t, fd);
+  } while (e == 0);
+  if (e == 0) {
+    slot_set(t, fd, make_slot(f, flags));
+    if ((u32)from <= t->lowest)
+      t->lowest = fd + 1;
+  }
+  spin_unlock(&t->lock);
+  return e < 0 ? e : (int)fd;
+}
+
+int fd_install_at(struct file *f, u32 flags, int fd) {
+  struct fdtable *t = running();
+  u64 old = 0;
+  int e;
+  if (fd < 0 || (u32)fd >= descriptor_limit())
+    return -EBADF;
+  spin_lock(&t->lock);
+  e = grow(t, (u32)fd);
+  if (e == 0)
+    old = slot_set(t, (u32)fd, make_slot(f, flags));
+  spin_unlock(&t->lock);
+  if (old)
+    close_file(t, fd_slot_file(old));
+  return e < 0 ? e : fd;
+}
+
+int fd_close(int fd) {
+  struct fdtable *t = running();
+  u64 old = 0;
+  spin_lock(&t->lock);
+  if ((u32)fd < t->end)
+    old = slot_set(t, (u32)fd, 0);
+  spin_unlock(&t->lock);
+  if (!old)
+    return -EBADF;
+  close_file(t, fd_slot_file(old));
+  return 0;
+}
+
+struct file *fdtable_file(struct fdtable *t, int fd, bool *cloexec) {
+  struct file *f = NULL;
+  spin_lock(&t->lock);
+  if ((u32)fd < t->end && t->slots[fd]) {
+    f = fd_slot_file(t->slots[fd]);
+    if (cloexec)
+      *cloexec = t->slots[fd] & FD_CLOEXEC_BIT;
+    file_get(f);
+  }
+  spin_unlock(&t->lock);
+  return f;
+}
+
+int fdtable_next(struct fdtable *t, int from) {
+  int fd = -1;
+  spin_lock(&t->lock);
+  for (u32 k = (u32)from; k < t->end && fd < 0; k++)
+    if (t->slots[k])
+      fd = (int)k;
+  spin_unlock(&t->lock);
+  return fd;
+}
+
+unsigned fdtable_capacity(struct fdtable *t) { return t->cap; }
+
+struct file *fd_get_path(int fd) {
+  return fdtable_file(running(), fd, NULL);
+}
+
+struct file *fd_get(int fd) {
+  struct file *f = fd_get_path(fd);
+  if (f && (f->flags & O_PATH)) {
+    file_put(f);
+    return NULL;
+  }
+  return f;
+}
+
+/* exec has a table of its own (no threads, unshared), but others may look at it. */
+void fdtable_close_on_exec(struct fdtable *t) {
+  for (u32 fd = 0; fd < t->end; fd++) {
+    u64 old = 0;
+    if (!(t->slots[fd] & FD_CLOEXEC_BIT))
+      continue;
+    spin_lock(&t->lock);
+    old = slot_set(t, fd, 0);
+    spin_unlock(&t->lock);
+    if (old)
+      close_file(t, fd_slot_file(old));
+  }
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptor tables. A slot is a file pointer with the close-on-exec bit in bit 0. Small tables
+ * live inside struct fdtable, so that fork copies one block and touches no lock but the table's.
+ */
+#ifndef UFORK_KERNEL_FDTABLE_H
+#define UFORK_KERNEL_FDTABLE_H
+
+#include "kernel/fs/file.h"
+#include "kernel/proc/proc.h"
+
+#define FD_INLINE 24
+#define FD_CLOEXEC_BIT 1UL
+#define FD_TABLE_MAX (1u << 20)
+
+struct fdtable {
+  u32 refs;
+  struct spin lock; /* slots */
+  u32 cap;          /* slots there are */
+  u32 end;          /* one past the highest descriptor in use */
+  u32 lowest;       /* nothing is free below it */
+  u64 *slots;
+  u64 inline_slots[FD_INLINE];
+};
+
+static inline struct file *fd_slot_file(u64 slot) {
+  return (struct file *)(slot & ~FD_CLOEXEC_BIT);
+}
+
+/*
+ * A descriptor's file for the length of one system call. If nobody else can close it meanwhile
+ * (one thread, one process on the table) no lock and no reference is taken.
+ */
+struct fdref {
+  struct file *f; /* NULL: -EBADF */
+  bool owned;
+};
+static inline struct fdref fd_borrow(int fd) {
+  struct proc *p = proc_current();
+  struct fdtable *t = p->files;
+  if (likely(p->nthreads == 1 && __atomic_load_n(&t->refs, __ATOMIC_RELAXED) == 1)) {
+    struct file *f = (unsigned)fd < t->cap ? fd_slot_file(t->slots[fd]) : NULL;
+    if (unlikely(f && (f->flags & O_PATH)))
+      f = NULL;
+    return (struct fdref){f, false};
+  }
+  return (struct fdref){fd_get(fd), true};
+}
+static inline void fd_return(struct fdref r) {
+  if (unlikely(r.owned))
+    file_put(r.f);
+}
+
+/* Puts f (reference taken over) at exactly fd, closing what is there. fd or -EBADF, -ENOMEM. */
+int fd_install_at(struct file *f, u32 flags, int fd);
+/* Gives back the file at descriptor fd of any process's table with a reference, or NULL. */
+struct file *fdtable_file(struct fdtable *t, int fd, bool *cloexec);
+/* The lowest descriptor in use >= from, or -1. */
+int fdtable_next(struct fdtable *t, int from);
+unsigned fdtable_capacity(struct fdtable *t);
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/* Open files: life, transfers, identity. */
+#include "kernel/fs/file.h"
+#include "kernel/fs/epoll.h"
+#include "kernel/fs/flock.h"
+#include "kernel/fs/vfs.h"
+#include "kernel/mm/kmalloc.h"
+#include "kernel/proc/proc.h"
+#include "kernel/signal/signal.h"
+
+struct file *file_alloc(const struct file_ops *ops, u32 flags, void *priv) {
+  struct file *f = kmalloc(sizeof *f);
+  if (!f)
+    return NULL;
+  f->refs = 1;
+  f->flags = flags & ~(u32)O_CLOEXEC;
+  f->ops = ops;
+  f->inode = NULL;
+  f->dentry = NULL;
+  mutex_init(&f->pos_lock);
+  f->pos = 0;
+  f->priv = priv;
+  list_init(&f->epoll_watches);
+  f->epoll_lock.held = 0;
+  return f;
+}
+
+void file_get(struct file *f) { __atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED); }
+
+void file_put(struct file *f) {
+  if (!f || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) != 0)
+    return;
+  if (!list_empty(&f->epoll_watches))
+    epoll_file_released(f);
+  if (f->inode && f->inode->locks)
+    flock_release(f);
+  if (f->ops->release)
+    f->ops->release(f);
+  dentry_put(f->dentry);
+  inode_put(f->inode);
+  kfree(f);
+}
+
+/* ---- transfers ------------------------------------------------------------------------ */
+
+static bool may_read(const struct file *f) { return (f->flags & O_ACCMODE) != O_WRONLY; }
+static bool may_write(const struct file *f) { return (f->flags & O_ACCMODE) != O_RDONLY; }
+
+static int no_transfer(const struct file *f) {
+  return f->inode && S_ISDIR(f->inode->mode) ? -EISDIR : -EINVAL;
+}
+
+i64 file_read_at(struct file *f, struct uio *u, u64 *pos) {
+  if (unlikely(f->flags & O_PATH) || !may_read(f))
+    return -EBADF;
+  if (unlikely(!f->ops->read))
+    return no_transfer(f);
+  return f->ops->read(f, u, pos);
+}
+
+/* RLIMIT_FSIZE: shortens the transfer, or SIGXFSZ and -EFBIG. */
+static int limit_size(struct file *f, struct uio *u, u64 pos) {
+  struct proc *p = proc_current();
+  u64 limit = p ? p->limits[RLIMIT_FSIZE].cur : RLIM_INFINITY;
+  struct kstat st;
+  if (likely(limit == RLIM_INFINITY) || !f->inode || !S_ISREG(f->inode->mode))
+    return 0;
+  if ((f->flags & O_APPEND) && inode_getattr(f->inode, &st) == 0)
+    pos = st.size;
+  if (pos >= limit) {
+    signal_send_thread(thread_current(), SIGXFSZ, NULL);
+    return -EFBIG;
+  }
+  u->left = min_u64(u->left, limit - pos);
+  return 0;
+}
+
+i64 file_write_at(struct file *f, struct uio *u, u64 *pos) {
+  int e;
+  if (unlikely(f->flags & O_PATH) || !may_write(f))
+    return -EBADF;
+  if (unlikely(!f->ops->write))
+    return no_transfer(f);
+  e = limit_size(f, u, *pos);
+  return e < 0 ? e : f->ops->write(f, u, pos);
+}
+
+/* Only files that can be positioned share a position worth a lock. */
+i64 file_read(struct file *f, struct uio *u) {
+  i64 n;
+  if (!f->ops->seek)
+    return file_read_at(f, u, &f->pos);
+  mutex_lock(&f->pos_lock);
+  n = file_read_at(f, u, &f->pos);
+  mutex_unlock(&f->pos_lock);
+  return n;
+}
+
+i64 file_write(struct file *f, struct uio *u) {
+  i64 n;
+  if (!f->ops->seek)
+    return file_write_at(f, u, &f->pos);
+  mutex_lock(&f->pos_lock);
+  n = file_write_at(f, u, &f->pos);
+  mutex_unlock(&f->pos_lock);
+  return n;
+}
+
+i64 file_pread_kernel(struct file *f, void *buf, size_t n, u64 pos) {
+  size_t done = 0;
+  while (done < n) {
+    struct uio u;
+    i64 got;
+    uio_init_kernel(&u, (char *)buf + done, n - done);
+    got = file_read_at(f, &u, &pos);
+    uio_destroy(&u);
+    if (got < 0)
+      return done ? (i64)done : got;
+    if (got == 0)
+      break;
+    done += (size_t)got;
+  }
+  return (i64)done;
+}
+
+i64 seek_in_size(struct file *f, i64 off, int whence, u64 size) {
+  i64 base;
+  switch (whence) {
+  case 0: /* SEEK_SET */
+    base = 0;
+    break;
+  case 1: /* SEEK_CUR */
+    base = (i64)f->pos;
+    break;
+  case 2: /* SEEK_END */
+    base = (i64)size;
+    break;
+  case 3: /* SEEK_DATA: a file is one piece of data ... */
+  case 4: /* SEEK_HOLE: ... with a hole at its end */
+    if (off < 0 || (u64)off >= size)
+      return -ENXIO;
+    f->pos = whence == 3 ? (u64)off : size;
+    return (i64)f->pos;
+  default:
+    return -EINVAL;
+  }
+  if (__builtin_add_overflow(base, off, &base))
+    return -EOVERFLOW;
+  if (base < 0)
+    return -EINVAL;
+  f->pos = (u64)base;
+  return base;
+}
+
+int file_getattr(struct file *f, struct kstat *st) {
+  if (f->ops->stat)
+    return f->ops->stat(f, st);
+  if (f->inode)
+    return inode_getattr(f->inode, st);
+  return -EBADF;
+}
+
+u32 file_poll(struct file *f, struct poller *p) {
+  return f->ops->poll ? f->ops->poll(f, p) : POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+}
+
+int file_identity(struct file *f, struct file_identity *id) {
+  struct kstat st;
+  int e = file_getattr(f, &st);
+  if (e < 0)
+    return e;
+  *id = (struct file_identity){
+      .fs = st.dev,
+      .ino = st.ino,
+      .size = st.size,
+      .mtime_ns = (u64)st.mtime,
+      .version = st.version ? st.version : (u64)st.ctime,
+  };
+  return 0;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Contents of tmpfs files. Small ones are a buffer in the kernel heap; a file that grows beyond
+ * TMPFS_SMALL bytes or is mapped shared moves into a memory object, which stays. Bytes of the
+ * buffer beyond the size are zero, so that growing needs no clearing.
+ */
+#include "kernel/fs/tmpfs.h"
+#include "kernel/mm/kmalloc.h"
+#include "lib/string.h"
+
+#define SIZE_MAX_FILE (1UL << 40)
+
+static int no_space(int e) { return e == -ENOMEM ? -ENOSPC : e; }
+
+/* Objects are resized in steps, so that appending rarely does. */
+static u64 object_size(u64 size) {
+  return size < MIB(1) ? round_up(size, KIB(64)) : round_up(size, MIB(1));
+}
+
+static bool memory_left(u64 more) { return plat_mem_used() + more <= plat_mem_limit(); }
+
+static int small_reserve(struct tmp_inode *t, u64 size) {
+  u32 cap = 64;
+  u8 *buf;
+  if (size <= t->reg.small_cap)
+    return 0;
+  while (cap < size)
+    cap *= 2;
+  buf = kzalloc(cap);
+  if (!buf)
+    return -ENOSPC;
+  if (t->reg.small)
+    memcpy(buf, t->reg.small, t->reg.small_cap);
+  kfree(t->reg.small);
+  t->reg.small = buf;
+  t->reg.small_cap = cap;
+  return 0;
+}
+
+static int to_object(struct tmp_inode *t, u64 size) {
+  struct memobj *o;
+  i64 n = 0;
+  int e = memobj_create(object_size(size), &o);
+  if (e < 0)
+    return no_space(e);
+  if (t->reg.small)
+    n = memobj_write(o, 0, t->reg.small, t->reg.size);
+  if (n < 0) {
+    memobj_put(o);
+    return no_space((int)n);
+  }
+  kfree(t->reg.small);
+  t->reg.small = NULL;
+  t->reg.small_cap = 0;
+  t->reg.obj = o;
+  return 0;
+}
+
+/* Makes room for a file of this size without changing the size. */
+static int reserve(struct tmp_inode *t, u64 size) {
+  if (size > SIZE_MAX_FILE)
+    return -EFBIG;
+  if (t->reg.obj) {
+    if (object_size(size) <= object_size(t->reg.size))
+      return 0;
+    return no_space(memobj_resize(t->reg.obj, object_size(size)));
+  }
+  return size <= TMPFS_SMALL ? small_reserve(t, size) : to_object(t, size);
+}
+
+/* Bytes [size, old) become zeros again. */
+static int cut(struct tmp_inode *t, u64 size) {
+  u64 old = t->reg.size;
+  if (t->reg.small)
+    memset(t->reg.small + size, 0, old - size);
+  if (!t->reg.obj)
+    return 0;
+  int e = memobj_punch(t->reg.obj, size, object_size(old) - size);
+  if (e == 0 && object_size(size) < object_size(old))
+    e = memobj_resize(t->reg.obj, object_size(size));
+  return e;
+}
+
+int tmp_file_resize(struct tmp_inode *t, u64 size) {
+  int e = size < t->reg.size ? cut(t, size) : reserve(t, size);
+  if (e == 0) {
+    t->reg.size = size;
+    t->version++;
+  }
+  return e;
+}
+
+void tmp_file_free(struct tmp_inode *t) {
+  kfree(t->reg.small);
+  if (t->reg.obj)
+    memobj_put(t->reg.obj);
+}
+
+/* ---- transfers; lock held ---------------------------------------------------------------------
+ */
+
+/* One piece of u from or to the object; absent user pages are made present once. */
+static i64 object_piece(struct memobj *o, u64 at, struct uio *u, u64 most, bool to_object_) {
+  size_t n;
+  void *p = uio_piece(u, &n);
+  i64 done;
+  if (!p)
+    return -EFAULT;
+  n = min_u64(n, most);
+  done = to_object_ ? memobj_write(o, at, p, n) : memobj_read(o, at, p, n);
+  if (done == -EFAULT && !u->kernel &&
+      user_populate(u->segs[u->at].base + u->seg_off, n, !to_object_) == 0)
+    done = to_object_ ? memobj_write(o, at, p, n) : memobj_read(o, at, p, n);
+  if (done > 0)
+    uio_advance(u, (size_t)done);
+  return done;
+}
+
+static i64 object_transfer(struct memobj *o, u64 at, struct uio *u, u64 most, bool to_object_) {
+  i64 done = 0;
+  while (u->left > 0 && (u64)done < most) {
+    i64 n = object_piece(o, at + (u64)done, u, most - (u64)done, to_object_);
+    if (n <= 0)
+      return done ? done : n;
+    done += n;
+  }
+  return done;
+}
+
+static i64 read_locked(struct tmp_inode *t, struct uio *u, u64 pos) {
+  u64 n;
+  if (pos >= t->reg.size || u->left == 0)
+    return 0;
+  n = min_u64(u->left, t->reg.size - pos);
+  if (t->reg.obj)
+    return object_transfer(t->reg.obj, pos, u, n, false);
+  return uio_write_to(u, t->reg.small + pos, n);
+}
+
+static i64 write_locked(struct tmp_inode *t, struct uio *u, u64 pos) {
+  u64 end;
+  i64 n;
+  if (u->left == 0)
+    return 0;
+  if (__builtin_add_overflow(pos, u->left, &end) || end > SIZE_MAX_FILE)
+    return -EFBIG;
+  if (end > t->reg.size) {
+    if (!memory_left(end - max_u64(pos, t->reg.size)))
+      return -ENOSPC;
+    int e = reserve(t, end);
+    if (e < 0)
+      return e;
+  }
+  n = t->reg.obj ? object_transfer(t->reg.obj, pos, u, u->left, true)
+                 : uio_read_from(u, t->reg.small + pos, u->left);
+  if (n <= 0)
+    return no_space((int)n);
+  t->reg.size = max_u64(t->reg.size, pos + (u64)n);
+  t->version++;
+  return n;
+}
+
+/* ---- file operations
+ * ----------------------------------------------------------------------------- */
+
+static i64 tmp_read(struct file *f, struct uio *u, u64 *pos) {
+  struct tmp_inode *t = tmp_inode(f->inode);
+  i64 n;
+  mutex_lock(&t->inode.lock);
+  n = read_locked(t, u, *pos);
+  mutex_unlock(&t->inode.lock);
+  if (n > 0)
+    *pos += (u64)n;
+  return n;
+}
+
+static i64 tmp_write(struct file *f, struct uio *u, u64 *pos) {
+  struct tmp_inode *t = tmp_inode(f->inode);
+  i64 n;
+  mutex_lock(&t->inode.lock);
+  if (f->flags & O_APPEND)
+    *pos = t->reg.size;
+  n = write_locked(t, u, *pos);
+  if (n > 0)
+    tmp_touch(t);
+  mutex_unlock(&t->inode.lock);
+  if (n > 0)
+    *pos += (u64)n;
+  return n;
+}
+
+static i64 tmp_seek(struct file *f, i64 off, int whence) {
+  return seek_in_size(f, off, whence, tmp_inode(f->inode)->reg.size);
+}
+
+static int tmp_memobj(struct file *f, struct memobj **out) {
+  struct tmp_inode *t = tmp_inode(f->inode);
+  int e = 0;
+  mutex_lock(&t->inode.lock);
+  if (!t->reg.obj)
+    e = to_object(t, max_u64(t->reg.size, 1));
+  if (e == 0) {
+    memobj_get(t->reg.obj);
+    *out = t->reg.obj;
+  }
+  mutex_unlock(&t->inode.lock);
+  return e;
+}
+
+static int tmp_sync(struct file *f, bool data_only) {
+  (void)f;
+  (void)data_only;
+  return 0;
+}
+
+const struct file_ops tmp_file_ops = {
+    .name = "tmpfs",
+    .read = tmp_read,
+    .write = tmp_write,
+    .seek = tmp_seek,
+    .memobj = tmp_memobj,
+    .sync = tmp_sync,
+};

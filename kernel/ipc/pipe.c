@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernel/ipc/pipe.h"
+#include "kernel/fs/fdtable.h"
+#include "kernel/fs/vfs.h"
+#include "kernel/mm/kmalloc.h"
+#include "kernel/signal/signal.h"
+#include "kernel/syscall/syscall.h"
+#include "lib/string.h"
+
+#define READABLE (POLLIN | POLLRDNORM)
+#define WRITABLE (POLLOUT | POLLWRNORM)
+#define FIONREAD 0x541b
+
+struct pipe *pipe_create(void) {
+  struct pipe *p = kmalloc(sizeof *p);
+  if (!p)
+    return NULL;
+  memset(p, 0, sizeof *p);
+  p->refs = 1;
+  mutex_init(&p->lock);
+  waitq_init(&p->rd);
+  waitq_init(&p->wr);
+  p->capacity = PIPE_CAPACITY;
+  p->ino = anon_ino();
+  return p;
+}
+
+void pipe_get(struct pipe *p) { __atomic_fetch_add(&p->refs, 1, __ATOMIC_RELAXED); }
+
+void pipe_put(struct pipe *p) {
+  if (__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) != 0)
+    return;
+  kfree(p->ring);
+  kfree(p);
+}
+
+/* ---- the ring; lock held --------------------------------------------------------------- */
+
+static u32 used(const struct pipe *p) { return p->head - p->tail; }
+static u32 room(const struct pipe *p) { return p->capacity - used(p); }
+
+static int resize(struct pipe *p, u32 size) {
+  u8 *ring = kmalloc(size);
+  u32 n = used(p);
+  if (!ring)
+    return -ENOMEM;
+  for (u32 done = 0; done < n;) {
+    u32 at = (p->tail + done) & (p->size - 1);
+    u32 piece = (u32)min_u64(n - done, p->size - at);
+    memcpy(ring + done, p->ring + at, piece);
+    done += piece;
+  }
+  kfree(p->ring);
+  p->ring = ring;
+  p->size = size;
+  p->tail = 0;
+  p->head = n;
+  return 0;
+}
+
+/* Makes the ring hold n more bytes (no more than the capacity allows). */
+static int reserve(struct pipe *p, u64 n) {
+  if (likely(used(p) + n <= p->size))
+    return 0;
+  if (p->size == 0 && n <= PAGE_SIZE)
+    return resize(p, (u32)min_u64(PAGE_SIZE, p->capacity));
+  return p->size < p->capacity ? resize(p, p->capacity) : 0;
+}
+
+/* Copies as much as is there (or fits) between the ring and u; bytes or -EFAULT if none. */
+static i64 ring_get(struct pipe *p, struct uio *u) {
+  i64 done = 0;
+  while (u->left > 0 && used(p) > 0) {
+    u32 at = p->tail & (p->size - 1);
+    i64 n = uio_write_to(u, p->ring + at, min_u64(used(p), p->size - at));
+    if (n <= 0)
+      return done ? done : n;
+    p->tail += (u32)n;
+    done += n;
+  }
+  return done;
+}
+
+static i64 ring_put(struct pipe *p, struct uio *u) {
+  i64 done = 0;
+  while (u->left > 0 && used(p) < p->size) {
+    u32 at = p->head & (p->size - 1);
+    i64 n = uio_read_from(u, p->ring + at, min_u64(p->size - used(p), p->size - at));
+    if (n <= 0)
+      return done ? done : n;
+    p->head += (u32)n;
+    done += n;
+  }
+  return done;
+}
+
+/* ---- transfers ------------------------------------------------------------------------- */
+
+static i64 pipe_read(struct file *f, struct uio *u, u64 *pos) {
+  struct pipe *p = f->priv;
+  i64 n = 0;
+  (void)pos;
+  if (u->left == 0)
+    return 0;
+  mutex_lock(&p->lock);
+  while (used(p) == 0) {
+    u32 writers = p->writers;
+    mutex_unlock(&p->lock);
+    if (writers == 0)
+      return 0;
+    if (f->flags & O_NONBLOCK)
+      return -EAGAIN;
+    n = waitq_wait(&p->rd, used(p) > 0 || p->writers == 0);
+    if (n < 0)
+      return n;
+    mutex_lock(&p->lock);
+  }
+  n = ring_get(p, u);
+  mutex_unlock(&p->lock);
+  waitq_wake(&p->wr, 0, WRITABLE, WAKE_SYNC);
+  return n;
+}
+
+static i64 broken(void) {
+  signal_send_thread(thread_current(), SIGPIPE, NULL);
+  return -EPIPE;
+}
+
+/* Bytes of u that can go in now; a small write goes as a whole or not at all. Lock held. */
+static i64 write_now(struct pipe *p, struct uio *u) {
+  u64 n = min_u64(u->left, room(p));
+  int e;
+  if (n == 0 || (u->left <= PIPE_BUF && n < u->left))
+    return 0;
+  e = reserve(p, n);
+  return e < 0 ? e : ring_put(p, u);
+}
+
+/* Does a writer with `left` bytes have something to do? Without the lock: a hint. */
+static bool may_proceed(const struct pipe *p, u64 left) {
+  return p->readers == 0 || room(p) >= (left <= PIPE_BUF ? left : 1);
+}
+
+static i64 pipe_write(struct file *f, struct uio *u, u64 *pos) {
+  struct pipe *p = f->priv;
+  i64 done = 0;
+  (void)pos;
+  while (u->left > 0) {
+    u64 whole = u->left;
+    i64 n;
+    mutex_lock(&p->lock);
+    n = p->readers == 0 ? -EPIPE : write_now(p, u);
+    mutex_unlock(&p->lock);
+    if (n == -EPIPE)
+      return done ? done : broken();
+    if (n < 0)
+      return done ? done : n;
+    if (n > 0) {
+      done += n;
+      waitq_wake(&p->rd, 0, READABLE, WAKE_SYNC);
+      continue;
+    }
+    if (f->flags & O_NONBLOCK)
+      return done ? done : -EAGAIN;
+    n = waitq_wait(&p->wr, may_proceed(p, whole));
+    if (n < 0)
+      return done ? done : n;
+  }
+  return done;
+}
+
+static u32 pipe_poll(struct file *f, struct poller *w) {
+  struct pipe *p = f->priv;
+  u32 mode = f->flags & O_ACCMODE, ready = 0;
+  if (mode != O_WRONLY) {
+    poll_wait(w, &p->rd);
+    if (used(p) > 0)
+      ready |= READABLE;
+    if (p->writers == 0 && p->writer_opens > 0)
+      ready |= POLLHUP;
+  }
+  if (mode != O_RDONLY) {
+    poll_wait(w, &p->wr);
+    if (room(p) >= PIPE_BUF)
+      ready |= WRITABLE;
+    if (p->readers == 0)
+      ready |= POLLERR;
+  }
+  return ready;
+}
+
+static i64 pipe_ioctl(struct file *f, u32 cmd, u64 arg) {
+  struct pipe *p = f->priv;
+  return cmd == FIONREAD ? user_store32(arg, used(p)) : -ENOTTY;
+}
+
+static int pipe_stat(struct file *f, struct kstat *st) {
+  struct pipe *p = f->priv;
+  if (f->inode)
+    return inode_getattr(f->inode, st);
+  anon_stat(st, p->ino, S_IFIFO | 0600);
+  return 0;
+}
+
+/* ---- ends ------------------------------------------------------------------------------ */
+
+static void count_ends(struct pipe *p, struct file *f, int by) {
+  u32 mode = f->flags & O_ACCMODE;
+  mutex_lock(&p->lock);
+  if (mode != O_WRONLY) {
+    p->readers += (u32)by;
+    p->reader_opens += by > 0;
+  }
+  if (mode != O_RDONLY) {
+    p->writers += (u32)by;
+    p->writer_opens += by > 0;
+  }
+  if (by < 0 && p->readers == 0 && p->writers == 0)
+    p->head = p->tail = 0; /* a FIFO that nobody has open is empty */
+  mutex_unlock(&p->lock);
+  waitq_wake(&p->rd, 0, by < 0 ? READABLE | POLLHUP : 0, 0);
+  waitq_wake(&p->wr, 0, by < 0 ? WRITABLE | POLLERR : 0, 0);
+}
+
+static void pipe_release(struct file *f) {
+  count_ends(f->priv, f, -1);
+  pipe_put(f->priv);
+}
+
+static const struct file_ops pipe_ops = {
+    .name = "pipe",
+    .read = pipe_read,
+    .write = pipe_write,
+    .poll = pipe_poll,
+    .ioctl = pipe_ioctl,
+    .stat = pipe_stat,
+    .release = pipe_release,
+};
+
+void pipe_attach(struct pipe *p, struct file *f) {
+  pipe_get(p);
+  f->ops = &pipe_ops;
+  f->priv = p;
+  count_ends(p, f, 1);
+}
+
+/* ---- capacity -------------------------------------------------------------------------- */
+
+i64 pipe_capacity(struct file *f) {
+  return f->ops == &pipe_ops ? (i64)((struct pipe *)f->priv)->capacity : -EBADF;
+}
+
+i64 pipe_set_capacity(struct file *f, u64 size) {
+  struct pipe *p = f->priv;
+  u32 capacity = PIPE_BUF;
+  i64 e = 0;
+  if (f->ops != &pipe_ops)
+    return -EBADF;
+  if (size > PIPE_CAPACITY_MAX)
+    return size > 1u << 31 ? -EINVAL : -EPERM;
+  while (capacity < size)
+    capacity *= 2;
+  mutex_lock(&p->lock);
+  if (used(p) > capacity)
+    e = -EBUSY;
+  else if (p->size > capacity)
+    e = resize(p, capacity);
+  if (e == 0)
+    p->capacity = capacity;
+  mutex_unlock(&p->lock);
+  waitq_wake(&p->wr, 0, WRITABLE, 0);
+  return e < 0 ? e : (i64)capacity;
+}
+
+/* ---- system calls ---------------------------------------------------------------------- */
+
+static struct file *open_end(struct pipe *p, u32 flags) {
+  struct file *f = file_alloc(&pipe_ops, flags, NULL);
+  if (f)
+    pipe_attach(p, f);
+  return f;
+}
+
+/* Installs both files (references taken over in any case) and tells the user. */
+static i64 install_pair(struct file *a, struct file *b, u32 flags, u64 uaddr) {
+  int fds[2] = {-1, -1};
+  fds[0] = fd_install(a, flags, 0);
+  if (fds[0] < 0) {
+    file_put(a);
+    file_put(b);
+    return fds[0];
+  }
+  fds[1] = fd_install(b, flags, 0);
+  if (fds[1] < 0) {
+    file_put(b);
+    fd_close(fds[0]);
+    return fds[1];
+  }
+  if (copy_to_user(uaddr, fds, sizeof fds) == 0)
+    return 0;
+  fd_close(fds[0]);
+  fd_close(fds[1]);
+  return -EFAULT;
+}
+
+static i64 make_pipe(u64 uaddr, u32 flags) {
+  struct pipe *p;
+  struct file *rd, *wr;
+  if (flags & ~(u32)(O_CLOEXEC | O_NONBLOCK))
+    return -EINVAL;
+  p = pipe_create();
+  if (!p)
+    return -ENOMEM;
+  rd = open_end(p, O_RDONLY | (flags & O_NONBLOCK));
+  wr = rd ? open_end(p, O_WRONLY | (flags & O_NONBLOCK)) : NULL;
+  pipe_put(p);
+  if (!wr) {
+    file_put(rd);
+    return -ENOMEM;
+  }
+  return install_pair(rd, wr, flags, uaddr);
+}
+
+i64 sys_pipe(struct uregs *r) { return make_pipe(r->rdi, 0); }
+i64 sys_pipe2(struct uregs *r) { return make_pipe(r->rdi, (u32)r->rsi); }
