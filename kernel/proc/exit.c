@@ -46,7 +46,9 @@ static struct proc *find_reaper(struct proc *p) {
   return proc_init_process();
 }
 
-/* A child lost its tie: a stopped group that nobody is left to continue gets SIGHUP and SIGCONT. */
+/* A group lost a tie: if it is stopped and nobody is left to continue it, it gets SIGHUP and
+ * SIGCONT.
+ */
 static void hang_up_if_orphaned(struct pgrp *g, struct proc *except) {
   struct proc *p;
   bool stopped = false;
@@ -99,7 +101,9 @@ static void reparent_children(struct proc *p, struct list *dead) {
     return;
   struct proc *reaper = find_reaper(p);
   list_for_each_safe(c, tmp, &p->children, sibling_node) {
+    bool tied = proc_ties_group(c);
     c->parent = reaper;
+    c->adopted = reaper->pid == 1;
     list_remove(&c->sibling_node);
     list_push_back(&reaper->children, &c->sibling_node);
     if (c->pdeath_signal)
@@ -111,7 +115,7 @@ static void reparent_children(struct proc *p, struct list *dead) {
         list_push_back(dead, &c->sibling_node);
       }
     }
-    if (c->pgrp != NULL && c->pgrp != p->pgrp)
+    if (tied)
       hang_up_if_orphaned(c->pgrp, NULL);
   }
 }
@@ -120,8 +124,10 @@ static void become_zombie(struct proc *p) {
   struct list dead = LIST_INIT(dead);
   spin_lock(&proc_tree_lock);
   reparent_children(p, &dead);
+  bool tied = proc_ties_group(p);
   p->state = PROC_ZOMBIE;
-  hang_up_if_orphaned(p->pgrp, p);
+  if (tied)
+    hang_up_if_orphaned(p->pgrp, p);
   if (tell_parent(p)) {
     proc_unlink(p);
     list_push_back(&dead, &p->sibling_node);

@@ -32,10 +32,12 @@ void proc_reaped(struct proc *p);
 /* proc_tree_lock held. */
 void pgrp_join(struct proc *p, struct pgrp *g);
 void pgrp_leave(struct proc *p);
-struct pgrp *pgrp_find(int pgid); /* or NULL */
+struct pgrp *pgrp_find(int pgid);                      /* or NULL */
 struct pgrp *pgrp_create(int pgid, struct session *s); /* no member yet; NULL: no memory */
 struct session *session_create(int sid);               /* no group yet */
 void session_discard(struct session *s);
+bool proc_ties_group(struct proc *p);
+/* No member but `except` ties the group to a parent that does job control. */
 bool pgrp_is_orphaned(struct pgrp *g, struct proc *except);
 
 /* ---- thread.c ----------------------------------------------------------------------------- */

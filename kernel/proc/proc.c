@@ -105,16 +105,16 @@ void pgrp_leave(struct proc *p) {
   kfree(g);
 }
 
-/* No member (but `except`) has a parent in another group of the same session. */
+/* p's parent could continue p's group if it were stopped: it is in another group of the session. */
+bool proc_ties_group(struct proc *p) {
+  struct proc *parent = p->parent;
+  return p->state != PROC_ZOMBIE && !p->adopted && parent && parent->pgrp &&
+         parent->pgrp != p->pgrp && parent->pgrp->session == p->pgrp->session;
+}
+
 bool pgrp_is_orphaned(struct pgrp *g, struct proc *except) {
   struct proc *p;
-  list_for_each(p, &g->members, pgrp_node) {
-    struct proc *parent = p->parent;
-    if (p == except || p->state == PROC_ZOMBIE || !parent || !parent->pgrp || parent->pid == 1)
-      continue;
-    if (parent->pgrp != g && parent->pgrp->session == g->session)
-      return false;
-  }
+  list_for_each(p, &g->members, pgrp_node) if (p != except && proc_ties_group(p)) return false;
   return true;
 }
 

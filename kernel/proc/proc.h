@@ -83,6 +83,7 @@ struct proc {
   struct waitq child_wait;                   /* its threads sleep here in wait4 */
   bool stop_unreported, continue_unreported; /* for wait; proc_tree_lock */
   bool did_exec;                             /* setpgid by the parent is over */
+  bool adopted;                              /* by µprocess 1, which is not its shell */
   bool subreaper;                            /* adopts orphans below it */
   int pdeath_signal;                         /* sent to it when its parent ends */
 
