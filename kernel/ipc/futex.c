@@ -217,7 +217,7 @@ static i64 futex_requeue(u64 from, u64 to, bool private, int nwake, int nmove,
     moved++;
   }
   bucket_unlock_two(b1, b2);
-  return expected ? done + moved : done;
+  return done + moved;
 }
 
 static bool op_apply(u32 op, u32 old, u32 arg, u32 *new_) {
