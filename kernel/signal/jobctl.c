@@ -64,20 +64,16 @@ void jobctl_stop_here(void) {
   sched_set_state(me, THREAD_RUNNABLE);
 }
 
-bool jobctl_continue(struct proc *p) {
+void jobctl_continue(struct proc *p, int signo) {
   struct thread *t;
   if (!p->stopping)
-    return false;
-  bool was_stopped = jobctl_all_stopped(p);
-  p->stopping = false;
+    return;
+  /* The parent is told by a thread of p, which may take proc_tree_lock: before any of them runs. */
+  if (signo == SIGCONT && jobctl_all_stopped(p))
+    __atomic_store_n(&p->tell_continued, true, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&p->stopping, false, __ATOMIC_SEQ_CST);
   p->nstopped = 0;
   list_for_each(t, &p->threads, proc_node) sched_continue(t);
-  if (was_stopped) { /* told by a thread of p, which may take proc_tree_lock */
-    p->tell_continued = true;
-    if ((t = list_first(&p->threads, struct thread, proc_node)) != NULL)
-      thread_set_work(t, WORK_SIGNAL);
-  }
-  return was_stopped;
 }
 
 /* On p's way back to user code: the parent learns that it was continued. */

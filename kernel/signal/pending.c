@@ -115,8 +115,10 @@ static void drop_entry(struct sighand *sh, struct sigqueued *q) {
   kfree(q);
 }
 
-/* The signal to take first: synchronous faults, then the lowest number. */
+/* The signal to take first: SIGKILL, synchronous faults, then the lowest number. */
 static int first_of(u64 set) {
+  if (set & SIG_BIT(SIGKILL))
+    return SIGKILL;
   u64 sync = set & SIG_SYNCHRONOUS;
   return __builtin_ctzl(sync ? sync : set) + 1;
 }

@@ -104,8 +104,6 @@ static void job_control(struct proc *p, int signo) {
   else if (signo == SIGCONT)
     drop_everywhere(p, SIG_STOPS);
   spin_unlock(&p->sighand->lock);
-  if (signo == SIGCONT || signo == SIGKILL)
-    jobctl_continue(p);
 }
 
 /* t NULL: to the process. */
@@ -119,6 +117,8 @@ int signal_send_locked(struct proc *p, struct thread *t, int signo, const struct
   spin_lock(&sh->lock);
   if (!blocked && is_ignored(sh, signo) && !((taker->sig->blocked) & SIG_BIT(signo))) {
     spin_unlock(&sh->lock);
+    if (signo == SIGCONT)
+      jobctl_continue(p, signo);
     return 0;
   }
   u64 limit = p->limits[RLIMIT_SIGPENDING].cur;
@@ -126,6 +126,8 @@ int signal_send_locked(struct proc *p, struct thread *t, int signo, const struct
   spin_unlock(&sh->lock);
   if (err == 0 && taker && !blocked)
     summon(taker);
+  if (signo == SIGCONT || signo == SIGKILL)
+    jobctl_continue(p, signo); /* after it is pending: it is the first thing that they see */
   return err;
 }
 

@@ -143,9 +143,8 @@ void jobctl_stop(int signo);
 void jobctl_stop_here(void);
 /* Continued while stopped: a thread of the process tells the parent on its way out. */
 void jobctl_tell_continued(void);
-/* SIGCONT or SIGKILL has been sent: everybody runs again. proc->lock held. True if p was stopped.
- */
-bool jobctl_continue(struct proc *p);
+/* SIGCONT or SIGKILL has been sent: everybody runs again. proc->lock held. */
+void jobctl_continue(struct proc *p, int signo);
 /* Tells the parent (wait and SIGCHLD). proc_tree_lock held, proc->lock not. */
 void jobctl_notify_parent(struct proc *p, int code, int status);
 /* A thread left p without stopping: maybe all others have. proc->lock held; true: report. */
