@@ -103,6 +103,7 @@ static void reparent_children(struct proc *p, struct list *dead) {
   list_for_each_safe(c, tmp, &p->children, sibling_node) {
     bool tied = proc_ties_group(c);
     c->parent = reaper;
+    __atomic_store_n(&c->ppid, reaper->pid, __ATOMIC_RELAXED);
     c->adopted = reaper->pid == 1;
     list_remove(&c->sibling_node);
     list_push_back(&reaper->children, &c->sibling_node);

@@ -189,6 +189,7 @@ static int enter_tree(struct proc *c, struct proc *p, bool as_sibling) {
     err = -ERESTARTNOINTR;
   } else {
     c->parent = as_sibling && p->parent ? p->parent : p;
+    c->ppid = c->parent->pid;
     list_push_back(&c->parent->children, &c->sibling_node);
     pgrp_join(c, p->pgrp);
   }

@@ -16,11 +16,7 @@ i64 sys_gettid(struct uregs *r) {
 
 i64 sys_getppid(struct uregs *r) {
   (void)r;
-  spin_lock(&proc_tree_lock);
-  struct proc *parent = proc_current()->parent;
-  int pid = parent ? parent->pid : 0;
-  spin_unlock(&proc_tree_lock);
-  return pid;
+  return __atomic_load_n(&proc_current()->ppid, __ATOMIC_RELAXED);
 }
 
 i64 sys_set_tid_address(struct uregs *r) {

@@ -77,6 +77,7 @@ struct proc {
   int exit_signal;       /* sent to the parent at exit: SIGCHLD or clone's */
 
   struct proc *parent; /* proc_tree_lock */
+  int ppid;            /* parent's pid, or 0; readable without the lock */
   struct list children, sibling_node;
   struct pgrp *pgrp;
   struct list pgrp_node;

@@ -47,7 +47,7 @@ void sched_init(void) {
 static void rq_push(struct cpu *c, struct thread *t) {
   spin_lock(&c->lock);
   list_push_back(&c->rq, &t->run_node);
-  __atomic_store_n(&c->nqueued, c->nqueued + 1, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&c->nqueued, c->nqueued + 1, __ATOMIC_RELAXED);
   spin_unlock(&c->lock);
 }
 
@@ -62,7 +62,7 @@ static struct thread *rq_take(struct cpu *from, unsigned cpu) {
     __atomic_store_n(&from->nqueued, from->nqueued - 1, __ATOMIC_RELAXED);
     t = list_entry(n, struct thread, run_node);
     t->cpu = cpu;
-    __atomic_store_n(&t->on_cpu, true, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&t->on_cpu, true, __ATOMIC_RELAXED);
   }
   spin_unlock(&from->lock);
   return t;
@@ -85,8 +85,10 @@ static bool work_anywhere(void) {
   return false;
 }
 
-/* Wakes one sleeping CPU other than `self`, if there is one. */
+/* Wakes one sleeping CPU other than `self`, if there is one. Orders what was queued before the look
+   at the mask; idle_once does the same the other way round. */
 static void kick_idle(unsigned self) {
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
   u64 mask = __atomic_load_n(&idle_mask, __ATOMIC_SEQ_CST) & ~(1UL << self);
   if (mask == 0)
     return;
@@ -179,14 +181,17 @@ u64 sched_switches(void) {
   return sum;
 }
 
-/* On the new thread's stack: the previous thread's stack is free now. */
+/* On the new thread's stack: the previous thread's stack is free now. The full barrier (a lock or a
+   fence) also orders the new thread's on_cpu before its look at `work`; see thread_set_work. */
 static void finish_switch(void) {
   struct cpu *c = this_cpu();
   struct thread *prev = c->prev;
-  if (prev == c->idle || prev == c->boot)
+  if (prev == c->idle || prev == c->boot) {
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return;
+  }
   spin_lock(&prev->wake_lock);
-  __atomic_store_n(&prev->on_cpu, false, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&prev->on_cpu, false, __ATOMIC_RELEASE);
   enum thread_state s = state_of(prev);
   if (s == THREAD_RUNNABLE)
     rq_push(c, prev);
@@ -226,7 +231,8 @@ void schedule(void) {
   bool may_park = me->state == THREAD_SLEEPING;
   u64 now = plat_now();
   housekeep(c, now);
-  thread_clear_work(me, WORK_RESCHED);
+  if (me->work & WORK_RESCHED)
+    thread_clear_work(me, WORK_RESCHED);
   struct thread *next = rq_take(c, cpu);
   if (!next && (me == c->idle || state_of(me) != THREAD_RUNNABLE))
     next = steal(cpu);

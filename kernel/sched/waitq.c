@@ -41,7 +41,7 @@ void waitq_prepare(struct waitq *q, struct waiter *w, enum thread_state state) {
 }
 
 void waitq_finish(struct waiter *w) {
-  sched_set_state(thread_current(), THREAD_RUNNABLE);
+  __atomic_store_n(&thread_current()->state, THREAD_RUNNABLE, __ATOMIC_RELEASE);
   waitq_remove(w);
 }
 
