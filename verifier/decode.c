@@ -131,39 +131,21 @@ static int32_t load32(const uint8_t *p) {
   return v;
 }
 
-/* The prefix bit of a byte, 0 if it is not a prefix, or -1 if it is one that is never allowed. */
-static int prefix_bit(uint8_t byte) {
-  switch (byte) {
-  case 0x66:
-    return UFD_OPSIZE;
-  case 0x67:
-    return UFD_ADDR32;
-  case 0x65:
-    return UFD_GS;
-  case 0xf0:
-    return UFD_LOCKED;
-  case 0xf3:
-    return UFD_F3;
-  case 0xf2:
-    return UFD_F2;
-  case 0x26:
-  case 0x2e:
-  case 0x36:
-  case 0x3e:
-  case 0x64:
-    return -1;
-  default:
-    return 0;
-  }
-}
+/* The prefix bit of each byte, FORBIDDEN for a prefix that no row allows, 0 for other bytes. */
+enum { FORBIDDEN = 0x80 };
+static const uint8_t prefix_bits[256] = {
+    [0x66] = UFD_OPSIZE, [0x67] = UFD_ADDR32, [0x65] = UFD_GS,    [0xf0] = UFD_LOCKED,
+    [0xf3] = UFD_F3,     [0xf2] = UFD_F2,     [0x26] = FORBIDDEN, [0x2e] = FORBIDDEN,
+    [0x36] = FORBIDDEN,  [0x3e] = FORBIDDEN,  [0x64] = FORBIDDEN,
+};
 
 /* Legacy prefixes, each at most once, then at most one REX. */
 static enum ufv_rule read_prefixes(struct cursor *c, struct ufd_insn *i) {
-  int bit;
-  while ((bit = prefix_bit(*c->p)) != 0) {
-    if (bit < 0 || (i->prefix & bit))
+  uint8_t bit;
+  while ((bit = prefix_bits[*c->p]) != 0) {
+    if (bit == FORBIDDEN || (i->prefix & bit))
       return UFV_PREFIX;
-    i->prefix |= (uint8_t)bit;
+    i->prefix |= bit;
     c->p++;
   }
   if ((i->prefix & (UFD_F3 | UFD_F2)) == (UFD_F3 | UFD_F2))
@@ -171,7 +153,7 @@ static enum ufv_rule read_prefixes(struct cursor *c, struct ufd_insn *i) {
   if ((*c->p & 0xf0) == 0x40) {
     i->rex = true;
     c->rex = *c->p++ & 15;
-    if (prefix_bit(*c->p) != 0) /* the processor would ignore the REX */
+    if (prefix_bits[*c->p]) /* the processor would ignore the REX */
       return UFV_PREFIX;
   }
   c->prefix = i->prefix & UFD_F3       ? UFD_PF3

@@ -44,8 +44,27 @@ $(verifier-test-obj)/verifier-sweep: $(addprefix $(verifier-test-obj)/plain/test
 		reference.o) $(O)/lib/libufverify.a
 	$(CC) -o $@ $^ -lZydis -lZycore
 
-.PHONY: verifier-tests
-verifier-tests: $(addprefix $(verifier-test-obj)/,verifier-test verifier-sweep)
+# The fuzzer needs clang's runtime. Bounded: FUZZ_SECONDS, always the same seed.
+FUZZ_SECONDS ?= 10
+$(verifier-test-obj)/fuzz/%.o: $(S)/verifier/%.c
+	@mkdir -p $(@D)
+	$(CLANG) $(CFLAGS_VERIFIER_TEST) -fsanitize=fuzzer-no-link,address,undefined \
+		-fno-sanitize-recover=all -c $< -o $@
+
+$(verifier-test-obj)/verifier-fuzz: $(addprefix $(verifier-test-obj)/fuzz/,check.o decode.o elf.o \
+		resume.o sequence.o test/fuzz.o test/reference.o)
+	$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ -lZydis -lZycore
+
+.PHONY: verifier-tests verifier-fuzz
+verifier-fuzz: $(addprefix $(verifier-test-obj)/,verifier-test verifier-fuzz)
+	@rm -rf $(verifier-test-obj)/corpus && mkdir -p $(verifier-test-obj)/corpus
+	@$(verifier-test-obj)/verifier-test --seeds $(verifier-test-obj)/corpus
+	@cd $(verifier-test-obj) && if ./verifier-fuzz -seed=1 -max_total_time=$(FUZZ_SECONDS) \
+		-max_len=512 corpus >fuzz.log 2>&1; then \
+		grep '^fuzz:' fuzz.log; echo 'verifier-fuzz: 1 passed, 0 failed'; \
+	else tail -40 fuzz.log; echo 'verifier-fuzz: 0 passed, 1 failed'; exit 1; fi
+
+verifier-tests: $(addprefix $(verifier-test-obj)/,verifier-test verifier-sweep) verifier-fuzz
 	@$(verifier-test-obj)/verifier-test
 	@$(verifier-test-obj)/verifier-sweep
 
