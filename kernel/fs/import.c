@@ -206,7 +206,8 @@ static int mount_entry(struct inode *child, const char *path) {
 
 static int top_entry(struct inode *child, const char *name, void *arg) {
   static const char *const ours[] = {"dev", "proc", NULL};
-  static const char *const written[] = {"etc", "tmp", "root", "home", "var", "run", NULL};
+  static const char *const written[] = {"etc", "tmp", "root", "home", "var",
+                                        "run", "mnt", "sys",  NULL};
   char *path;
   int e;
   (void)arg;

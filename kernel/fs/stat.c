@@ -104,6 +104,21 @@ static int stat_fd(int fd, struct kstat *st) {
   return e;
 }
 
+/* A followed link without a dentry at its end (/dev/stdin that is a pipe) is its file. */
+static int stat_dentry(struct dentry *d, u32 at_flags, struct kstat *st) {
+  struct inode *i = d->inode;
+  struct file *f;
+  int e;
+  if ((at_flags & AT_SYMLINK_NOFOLLOW) || !S_ISLNK(i->mode) || !i->ops->reopen)
+    return inode_getattr(i, st);
+  e = i->ops->reopen(i, O_PATH, &f);
+  if (e < 0)
+    return e;
+  e = file_getattr(f, st);
+  file_put(f);
+  return e;
+}
+
 static int stat_path(int dirfd, u64 uaddr, u32 at_flags, struct kstat *st) {
   struct pathname p;
   struct dentry *start, *d;
@@ -122,7 +137,7 @@ static int stat_path(int dirfd, u64 uaddr, u32 at_flags, struct kstat *st) {
   pathname_put(&p);
   if (e < 0)
     return e;
-  e = inode_getattr(d->inode, st);
+  e = stat_dentry(d, at_flags, st);
   dentry_put(d);
   return e;
 }

@@ -5,7 +5,7 @@
 #include "kernel/fs/devfs.h"
 #include "kernel/fs/vfs.h"
 #include "kernel/mm/kmalloc.h"
-#include "kernel/proc/internal.h"
+#include "kernel/proc/proc.h"
 #include "kernel/signal/signal.h"
 
 #define TOSTOP 0400u /* lflag: background writers stop */
@@ -80,25 +80,6 @@ static bool controls_me(const struct tty *t) {
   return t->sid != 0 && t->sid == proc_sid(proc_current());
 }
 
-static bool my_group_is_orphaned(void) {
-  bool orphaned;
-  spin_lock(&proc_tree_lock);
-  orphaned = pgrp_is_orphaned(proc_current()->pgrp, NULL);
-  spin_unlock(&proc_tree_lock);
-  return orphaned;
-}
-
-/* Session of a process group, 0 if there is no such group. */
-static int session_of(int pgid) {
-  struct pgrp *g;
-  int sid;
-  spin_lock(&proc_tree_lock);
-  g = pid_get(pgid, PID_PGRP);
-  sid = g ? g->session->sid : 0;
-  spin_unlock(&proc_tree_lock);
-  return sid;
-}
-
 /* A background process wants to use its controlling terminal: 0 if it may, -EIO if nobody could
    ever let it, otherwise its group gets signo and the call is to be restarted. */
 static int background(struct tty *t, int signo) {
@@ -107,7 +88,7 @@ static int background(struct tty *t, int signo) {
     return 0;
   if (signal_is_ignored_or_blocked(signo))
     return signo == SIGTTOU ? 0 : -EIO;
-  if (my_group_is_orphaned())
+  if (proc_pgrp_is_orphaned(pgid))
     return -EIO;
   signal_send_pgrp(pgid, signo, NULL);
   return -ERESTARTSYS;
@@ -225,7 +206,7 @@ static i64 set_foreground(struct tty *t, u64 arg) {
   e = background(t, SIGTTOU);
   if (e < 0)
     return e;
-  if (session_of((int)pgid) != t->sid)
+  if (proc_pgrp_session((int)pgid) != t->sid)
     return -EPERM;
   __atomic_store_n(&t->fg_pgid, (int)pgid, __ATOMIC_RELAXED);
   return 0;

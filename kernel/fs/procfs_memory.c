@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/* /proc/PID: maps, memory figures, arguments and environment. Addresses are region offsets, which
+   is what pointers of the process hold. */
+#include "kernel/fs/procfs.h"
+#include "kernel/mm/kmalloc.h"
+#include "kernel/mm/space.h"
+#include "lib/string.h"
+
+/* The space with a reference: exec and exit replace it under the lock. */
+static struct space *space_of(struct proc *p) {
+  struct space *s;
+  spin_lock(&p->lock);
+  s = p->space;
+  if (s)
+    space_get(s);
+  spin_unlock(&p->lock);
+  return s;
+}
+
+/* By PID; NULL if there is no such process or it has ended. */
+static struct space *space_of_pid(int pid, int *err) {
+  struct proc *p = proc_find(pid);
+  struct space *s;
+  *err = -ESRCH;
+  if (!p)
+    return NULL;
+  s = space_of(p);
+  proc_put(p);
+  *err = 0;
+  return s;
+}
+
+static void count_vma(void *arg, const struct vma *v) {
+  struct pfs_memory *m = arg;
+  m->mapped += v->len;
+  if (v->kind == VMA_STACK)
+    m->stack += v->len;
+  else if (!v->obj && (v->prot & PROT_WRITE))
+    m->data += v->len;
+}
+
+static void memory_of(struct space *s, struct pfs_memory *m) {
+  struct region_usage u = {0, 0};
+  memset(m, 0, sizeof *m);
+  space_each_vma(s, count_vma, m);
+  mutex_lock(&s->lock);
+  region_usage(s->region, &u);
+  mutex_unlock(&s->lock);
+  m->private_ = u.private_bytes;
+  m->shared = u.shared_bytes;
+  m->resident = u.private_bytes + u.shared_bytes;
+}
+
+void pfs_memory(struct proc *p, struct pfs_memory *m) {
+  struct space *s = space_of(p);
+  memset(m, 0, sizeof *m);
+  if (!s)
+    return;
+  memory_of(s, m);
+  space_put(s);
+}
+
+/* ---- mappings ----------------------------------------------------------------------------------
+ */
+
+struct vma_text {
+  struct text *text;
+  char *path;     /* PATH_MAX bytes of scratch */
+  bool with_size; /* smaps */
+};
+
+static const char *vma_name(const struct vma *v, char *buf) {
+  if (v->file && v->file->dentry && vfs_path_of(v->file, buf, PATH_MAX) > 0)
+    return buf;
+  switch (v->kind) {
+  case VMA_BRK:
+    return "[heap]";
+  case VMA_STACK:
+    return "[stack]";
+  default:
+    return "";
+  }
+}
+
+static void show_vma(void *arg, const struct vma *v) {
+  struct vma_text *x = arg;
+  text_printf(x->text, "%08x-%08lx %c%c-%c %08lx 00:00 0 %24s%s\n", v->off, vma_end(v),
+              v->prot & PROT_READ ? 'r' : '-', v->prot & PROT_WRITE ? 'w' : '-', v->obj ? 's' : 'p',
+              v->obj_off, "", vma_name(v, x->path));
+  if (x->with_size)
+    text_printf(x->text, "Size: %18u kB\n", v->len >> 10);
+}
+
+static int show_vmas(struct text *t, struct space *s, bool with_size) {
+  struct vma_text x = {t, kmalloc(PATH_MAX), with_size};
+  if (!x.path)
+    return -ENOMEM;
+  space_each_vma(s, show_vma, &x);
+  kfree(x.path);
+  return 0;
+}
+
+int pfs_show_maps(struct text *t, const struct pfs_who *w) {
+  int e;
+  struct space *s = space_of_pid(w->pid, &e);
+  if (!s)
+    return e;
+  e = show_vmas(t, s, false);
+  space_put(s);
+  return e;
+}
+
+static void show_totals(struct text *t, struct space *s) {
+  struct pfs_memory m;
+  memory_of(s, &m);
+  text_printf(t, "%08x-%08lx ---p 00000000 00:00 0 %24s[rollup]\n", UF_DATA_LO, UF_REGION_SIZE, "");
+  text_printf(t,
+              "Rss: %19lu kB\nPss: %19lu kB\nShared_Clean: %10lu kB\nShared_Dirty: %10u kB\n"
+              "Private_Clean: %9u kB\nPrivate_Dirty: %9lu kB\nSwap: %18u kB\n",
+              m.resident >> 10, m.private_ >> 10, m.shared >> 10, 0, 0, m.private_ >> 10, 0);
+}
+
+int pfs_show_smaps_rollup(struct text *t, const struct pfs_who *w) {
+  int e;
+  struct space *s = space_of_pid(w->pid, &e);
+  if (!s)
+    return e;
+  show_totals(t, s);
+  space_put(s);
+  return 0;
+}
+
+/* The platform counts pages per region, not per mapping: sizes per mapping, then the totals. */
+int pfs_show_smaps(struct text *t, const struct pfs_who *w) {
+  int e;
+  struct space *s = space_of_pid(w->pid, &e);
+  if (!s)
+    return e;
+  e = show_vmas(t, s, true);
+  show_totals(t, s);
+  space_put(s);
+  return e;
+}
+
+int pfs_show_statm(struct text *t, const struct pfs_who *w) {
+  struct pfs_memory m;
+  struct proc *p = proc_find(w->pid);
+  if (!p)
+    return -ESRCH;
+  pfs_memory(p, &m);
+  proc_put(p);
+  text_printf(t, "%lu %lu %lu 0 0 %lu 0\n", m.mapped / PAGE_SIZE, m.resident / PAGE_SIZE,
+              m.shared / PAGE_SIZE, (m.data + m.stack) / PAGE_SIZE);
+  return 0;
+}
+
+/* ---- strings
+ * ------------------------------------------------------------------------------------- */
+
+#define STRINGS_MAX KIB(256)
+
+/* Another process's memory; what is not there (any more) ends the text. */
+static int show_user_bytes(struct text *t, int pid, bool environment) {
+  struct proc *p = proc_find(pid);
+  struct space *s = p ? space_of(p) : NULL;
+  char buf[256];
+  u64 at, end;
+  if (!p)
+    return -ESRCH;
+  at = environment ? p->env_start : p->arg_start;
+  end = environment ? p->env_end : p->arg_end;
+  if (end > at + STRINGS_MAX)
+    end = at + STRINGS_MAX;
+  while (s && at < end && end <= UF_REGION_SIZE) {
+    size_t n = min_u64(end - at, sizeof buf);
+    if (plat_copy_in(buf, (void *)(region_base(s->region) + at), n) < 0)
+      break;
+    text_add(t, buf, n);
+    at += n;
+  }
+  if (s)
+    space_put(s);
+  proc_put(p);
+  return 0;
+}
+
+int pfs_show_cmdline(struct text *t, const struct pfs_who *w) {
+  return show_user_bytes(t, w->pid, false);
+}
+
+int pfs_show_environ(struct text *t, const struct pfs_who *w) {
+  return show_user_bytes(t, w->pid, true);
+}
