@@ -29,7 +29,7 @@ tools:
 unit-tests:
 
 include $(wildcard lib/*.mk toolchain/*.mk verifier/*.mk kernel/*.mk kernel/test/*.mk plat/*/*.mk user/*.mk \
-	ports/*.mk test/*.mk bench/*.mk)
+	ports/*.mk test/*.mk bench/*.mk bench/*/*.mk)
 
 $(O)/obj/host/%.o: $(S)/%.c
 	@mkdir -p $(@D)
