@@ -67,5 +67,6 @@ verifier-fuzz: $(addprefix $(verifier-test-obj)/,verifier-test verifier-fuzz)
 verifier-tests: $(addprefix $(verifier-test-obj)/,verifier-test verifier-sweep) verifier-fuzz
 	@$(verifier-test-obj)/verifier-test
 	@$(verifier-test-obj)/verifier-sweep
+	@python3 $(S)/verifier/test/doc.py
 
 unit-tests: verifier-tests
