@@ -8,14 +8,25 @@ static u64 brk_max(const struct space *s) {
   return min_u64((u64)s->brk_lo + SPACE_BRK_MAX, SPACE_STACK_TOP - SPACE_STACK_MAX / 4);
 }
 
-static bool grow(struct space *s, u64 from, u64 to) {
+static bool map_heap(struct space *s, u64 from, u64 to, u32 flags) {
   struct vma v = {.off = (u32)from,
                   .len = (u32)(to - from),
                   .prot = PROT_READ | PROT_WRITE,
                   .kind = VMA_BRK,
-                  .flags = VMA_MAY_WRITE};
-  return vma_range_free(&s->vmas, from, v.len) && space_check_limits(s, v.len, true) == 0 &&
-         space_memory_fits(v.len) && space_map(s, &v) == 0;
+                  .flags = (u16)(VMA_MAY_WRITE | flags)};
+  return to <= from || space_map(s, &v) == 0;
+}
+
+static bool grow(struct space *s, u64 from, u64 to) {
+  u64 hot_end = (u64)s->brk_lo + SPACE_BRK_HOT;
+  if (!vma_range_free(&s->vmas, from, to - from) || space_check_limits(s, to - from, true) != 0 ||
+      !space_memory_fits(to - from) || !map_heap(s, from, min_u64(to, hot_end), 0))
+    return false;
+  if (map_heap(s, max_u64(from, hot_end), to, VMA_COLD))
+    return true;
+  if (from < hot_end)
+    space_unmap(s, from, hot_end - from);
+  return false;
 }
 
 static bool move_break(struct space *s, u64 to) {

@@ -21,7 +21,8 @@
 #define SPACE_STACK_MIN_WINDOW 0x8000u /* mapped at exec; the rest by faults */
 #define SPACE_STACK_MAX 0x4000000u     /* whatever RLIMIT_STACK says */
 #define SPACE_STACK_GAP 0x10000u       /* left free between the stack and what is below it */
-#define SPACE_BRK_MAX 0x400000u        /* beyond it brk fails and allocators use mmap */
+#define SPACE_BRK_HOT 0x400000u        /* of the heap; the rest is of class REGION_COLD */
+#define SPACE_BRK_MAX 0x10000000u      /* beyond it brk fails and allocators use mmap */
 #define SPACE_MMAP_LO 0x40000000u
 #define SPACE_MMAP_HI 0xffff0000u
 
@@ -65,8 +66,8 @@ int space_populate(struct space *s, u64 off, u64 len, bool write);
 /* Calls emit for each mapping in order, with the lock held: it must not sleep on user memory. For
    /proc/PID/maps and statm. */
 void space_each_vma(struct space *s, void (*emit)(void *arg, const struct vma *v), void *arg);
-/* If memory at off is shared between spaces: what identifies it everywhere, its memory object and the
-   offset there (no reference is taken). Otherwise false, and the results are left alone. */
+/* If memory at off is shared between spaces: what identifies it everywhere, its memory object and
+   the offset there (no reference is taken). Otherwise false, and the results are left alone. */
 bool space_shared_key(struct space *s, u64 off, const void **owner, u64 *at);
 /* Bytes mapped in all. */
 u64 space_mapped_bytes(struct space *s);
