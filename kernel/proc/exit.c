@@ -105,16 +105,14 @@ static void reparent_children(struct proc *p, struct list *dead) {
     c->parent = reaper;
     __atomic_store_n(&c->ppid, reaper->pid, __ATOMIC_RELAXED);
     c->adopted = reaper->pid == 1;
+    c->exit_signal = SIGCHLD; /* whatever the old parent had asked for */
     list_remove(&c->sibling_node);
     list_push_back(&reaper->children, &c->sibling_node);
     if (c->pdeath_signal)
       signal_send_proc(c, c->pdeath_signal, NULL);
-    if (c->state == PROC_ZOMBIE) {
-      c->exit_signal = SIGCHLD;
-      if (tell_parent(c)) {
-        proc_unlink(c);
-        list_push_back(dead, &c->sibling_node);
-      }
+    if (c->state == PROC_ZOMBIE && tell_parent(c)) {
+      proc_unlink(c);
+      list_push_back(dead, &c->sibling_node);
     }
     if (tied)
       hang_up_if_orphaned(c->pgrp, NULL);

@@ -118,7 +118,8 @@ static void copy_values(struct proc *c, struct proc *p, const struct clone_args 
   c->arg_end = p->arg_end;
   c->env_start = p->env_start;
   c->env_end = p->env_end;
-  c->exit_signal = (int)(a->flags & CSIGNAL);
+  /* A sibling must not choose what its creator's parent gets. */
+  c->exit_signal = a->flags & CLONE_PARENT ? p->exit_signal : (int)(a->flags & CSIGNAL);
   c->personality = p->personality;
   c->nice = p->nice;
 }
@@ -188,7 +189,7 @@ static int enter_tree(struct proc *c, struct proc *p, bool as_sibling) {
   if (signal_pending()) {
     err = -ERESTARTNOINTR;
   } else {
-    c->parent = as_sibling && p->parent ? p->parent : p;
+    c->parent = as_sibling ? p->parent : p;
     c->ppid = c->parent->pid;
     list_push_back(&c->parent->children, &c->sibling_node);
     pgrp_join(c, p->pgrp);
@@ -289,6 +290,8 @@ static int check_flags(u64 f) {
   if ((f & CLONE_SIGHAND) && !(f & CLONE_THREAD)) /* shared handlers between processes */
     return -EINVAL;
   if ((f & CLONE_THREAD) && (f & CLONE_VFORK))
+    return -EINVAL;
+  if ((f & CLONE_PARENT) && proc_current()->pid == 1)
     return -EINVAL;
   return (f & CSIGNAL) < NSIG ? 0 : -EINVAL;
 }

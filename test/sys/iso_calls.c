@@ -48,6 +48,15 @@ static void child(uint64_t seed) {
   _exit(0);
 }
 
+/* A child may have blocked or moved its alarm, and sleep. */
+static void reap(pid_t pid) {
+  for (long start = now_ms(); now_ms() - start < 1500; sleep_ms(1))
+    if (OK(waitpid(pid, NULL, WNOHANG)) == pid)
+      return;
+  OK(kill(pid, SIGKILL));
+  wait_for(pid);
+}
+
 int main(void) {
   if (geteuid() != 0)
     check_fail(__FILE__, __LINE__, "process 1 is root", geteuid());
@@ -61,7 +70,7 @@ int main(void) {
     pid_t pid = OK(fork());
     if (pid == 0)
       child(seed);
-    wait_for(pid);
+    reap(pid);
   }
   kill(-1, SIGKILL); /* what they left behind, if anything */
   while (wait(NULL) > 0)
