@@ -19,7 +19,8 @@ COMPILER = {"memcpy", "memmove", "memset", "memcmp"}
 
 def undefined(core):
     lines = subprocess.run(["nm", "-u", core], capture_output=True, text=True, check=True).stdout
-    return {line.split()[-1] for line in lines.splitlines() if line.strip()}
+    symbols = {line.split()[-1] for line in lines.splitlines() if line.strip()}
+    return symbols - {"_GLOBAL_OFFSET_TABLE_"}  # the linker's own
 
 
 def declared(header):

@@ -57,67 +57,67 @@ static Elf64_Phdr *segment(int executable) {
   return NULL;
 }
 
-static void instructions(void){static const struct {const char * name;
-unsigned char bytes[12];
-size_t n;
-}
-bad[] = {{"syscall", {0x0f, 0x05}, 2},
-         {"sysenter", {0x0f, 0x34}, 2},
-         {"int 0x80", {0xcd, 0x80}, 2},
-         {"ret", {0xc3}, 1},
-         {"retf", {0xcb}, 1},
-         {"jmp *%rax unmasked", {0xff, 0xe0}, 2},
-         {"call *%rax unmasked", {0xff, 0xd0}, 2},
-         {"mov (%rax),%rax", {0x48, 0x8b, 0x00}, 3},
-         {"mov %gs:(%rax),%rax", {0x65, 0x48, 0x8b, 0x00}, 4},
-         {"mov %rax,(%rdi)", {0x48, 0x89, 0x07}, 3},
-         {"mov %fs:0,%rax", {0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0}, 9},
-         {"mov %rax,%rsp", {0x48, 0x89, 0xc4}, 3},
-         {"mov %rax,%r15", {0x49, 0x89, 0xc7}, 3},
-         {"mov %rax,0(%r15)", {0x49, 0x89, 0x07}, 3},
-         {"mov 24(%r15),%rax", {0x49, 0x8b, 0x47, 0x18}, 4},
-         {"rep stosb bare", {0xf3, 0xaa}, 2},
-         {"movsb bare", {0xa4}, 1},
-         {"std", {0xfd}, 1},
-         {"popf", {0x9d}, 1},
-         {"wrgsbase %rax", {0xf3, 0x48, 0x0f, 0xae, 0xd8}, 5},
-         {"wrfsbase %rax", {0xf3, 0x48, 0x0f, 0xae, 0xd0}, 5},
-         {"mov %eax,%gs", {0x8e, 0xe8}, 2},
-         {"hlt", {0xf4}, 1},
-         {"wrmsr", {0x0f, 0x30}, 2},
-         {"in %dx,%al", {0xec}, 1},
-         {"xlat", {0xd7}, 1},
-         {"enter", {0xc8, 0x10, 0, 0}, 4},
-         {"leave", {0xc9}, 1},
-         {"wrpkru", {0x0f, 0x01, 0xef}, 3},
-         {"lgdt", {0x0f, 0x01, 0x10}, 3},
-         {"xchg %rax,%r15", {0x49, 0x87, 0xc7}, 3},
-         {"jmp into the middle", {0xeb, 0x01, 0x05, 0x0f, 0x05, 0x0f, 0x05}, 7},
-         2},
-}
-;
-Elf64_Phdr *text = segment(1);
-/* A bundle of traps near the end of the text, after it nothing: the padding of the page. */
-size_t at = text->p_offset + text->p_filesz - 32;
-unsigned char saved[32];
-memcpy(saved, image + at, 32);
-for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+static void instructions(void) {
+  static const struct {
+    const char *name;
+    unsigned char bytes[12];
+    size_t n;
+  } bad[] = {
+      {"syscall", {0x0f, 0x05}, 2},
+      {"sysenter", {0x0f, 0x34}, 2},
+      {"int 0x80", {0xcd, 0x80}, 2},
+      {"ret", {0xc3}, 1},
+      {"retf", {0xcb}, 1},
+      {"jmp *%rax unmasked", {0xff, 0xe0}, 2},
+      {"call *%rax unmasked", {0xff, 0xd0}, 2},
+      {"mov (%rax),%rax", {0x48, 0x8b, 0x00}, 3},
+      {"mov %gs:(%rax),%rax", {0x65, 0x48, 0x8b, 0x00}, 4},
+      {"mov %rax,(%rdi)", {0x48, 0x89, 0x07}, 3},
+      {"mov %fs:0,%rax", {0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0}, 9},
+      {"mov %rax,%rsp", {0x48, 0x89, 0xc4}, 3},
+      {"mov %rax,%r15", {0x49, 0x89, 0xc7}, 3},
+      {"mov %rax,0(%r15)", {0x49, 0x89, 0x07}, 3},
+      {"mov 24(%r15),%rax", {0x49, 0x8b, 0x47, 0x18}, 4},
+      {"rep stosb bare", {0xf3, 0xaa}, 2},
+      {"movsb bare", {0xa4}, 1},
+      {"std", {0xfd}, 1},
+      {"popf", {0x9d}, 1},
+      {"wrgsbase %rax", {0xf3, 0x48, 0x0f, 0xae, 0xd8}, 5},
+      {"wrfsbase %rax", {0xf3, 0x48, 0x0f, 0xae, 0xd0}, 5},
+      {"mov %eax,%gs", {0x8e, 0xe8}, 2},
+      {"hlt", {0xf4}, 1},
+      {"wrmsr", {0x0f, 0x30}, 2},
+      {"in %dx,%al", {0xec}, 1},
+      {"xlat", {0xd7}, 1},
+      {"enter", {0xc8, 0x10, 0, 0}, 4},
+      {"leave", {0xc9}, 1},
+      {"wrpkru", {0x0f, 0x01, 0xef}, 3},
+      {"lgdt", {0x0f, 0x01, 0x10}, 3},
+      {"xchg %rax,%r15", {0x49, 0x87, 0xc7}, 3},
+      {"jmp into the middle", {0xeb, 0x01, 0x05, 0x0f, 0x05, 0x0f, 0x05}, 7},
+  };
+  Elf64_Phdr *text = segment(1);
+  /* A bundle of traps near the end of the text, after it nothing: the padding of the page. */
+  size_t at = text->p_offset + text->p_filesz - 32;
+  unsigned char saved[32];
+  memcpy(saved, image + at, 32);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    memset(image + at, 0xcc, 32);
+    memcpy(image + at, bad[i].bytes, bad[i].n);
+    refused(bad[i].name, size);
+  }
   memset(image + at, 0xcc, 32);
-  memcpy(image + at, bad[i].bytes, bad[i].n);
-  refused(bad[i].name, size);
-}
-memset(image + at, 0xcc, 32);
-memcpy(image + at + 30, "\x48\xb8", 2); /* an instruction across the end */
-refused("across the end", size);
-memcpy(image + at, saved, 32);
-at = text->p_offset + text->p_filesz / 2 / 32 * 32; /* in the middle of real code */
-memcpy(saved, image + at, 32);
-memcpy(image + at, "\x0f\x05\x0f\x05", 4);
-refused("syscall in the middle", size);
-memset(image + at, 0x90, 32);
-image[at + 29] = 0xb8; /* mov $imm32,%eax crosses into the next bundle */
-refused("across a bundle", size);
-memcpy(image + at, saved, 32);
+  memcpy(image + at + 30, "\x48\xb8", 2); /* an instruction across the end */
+  refused("across the end", size);
+  memcpy(image + at, saved, 32);
+  at = text->p_offset + text->p_filesz / 2 / 32 * 32; /* in the middle of real code */
+  memcpy(saved, image + at, 32);
+  memcpy(image + at, "\x0f\x05\x0f\x05", 4);
+  refused("syscall in the middle", size);
+  memset(image + at, 0x90, 32);
+  image[at + 29] = 0xb8; /* mov $imm32,%eax crosses into the next bundle */
+  refused("across a bundle", size);
+  memcpy(image + at, saved, 32);
 }
 
 #define CHANGED(field, value)                                                                      \
