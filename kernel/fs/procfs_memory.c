@@ -2,6 +2,7 @@
 /* /proc/PID: maps, memory figures, arguments and environment. Addresses are region offsets, which
    is what pointers of the process hold. */
 #include "kernel/fs/procfs.h"
+#include "kernel/mm/image.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/mm/space.h"
 #include "lib/string.h"
@@ -65,14 +66,17 @@ void pfs_memory(struct proc *p, struct pfs_memory *m) {
 
 struct vma_text {
   struct text *text;
+  const char *image;
   char *path;     /* PATH_MAX bytes of scratch */
   bool with_size; /* smaps */
 };
 
-static const char *vma_name(const struct vma *v, char *buf) {
+static const char *vma_name(const struct vma *v, const char *image, char *buf) {
   if (v->file && v->file->dentry && vfs_path_of(v->file, buf, PATH_MAX) > 0)
     return buf;
   switch (v->kind) {
+  case VMA_IMAGE:
+    return image;
   case VMA_BRK:
     return "[heap]";
   case VMA_STACK:
@@ -85,16 +89,19 @@ static const char *vma_name(const struct vma *v, char *buf) {
 static void show_vma(void *arg, const struct vma *v) {
   struct vma_text *x = arg;
   text_printf(x->text, "%08x-%08lx %c%c-%c %08lx 00:00 0 %24s%s\n", v->off, vma_end(v),
-              v->prot & PROT_READ ? 'r' : '-', v->prot & PROT_WRITE ? 'w' : '-', v->obj ? 's' : 'p',
-              v->obj_off, "", vma_name(v, x->path));
+              v->prot & PROT_READ ? 'r' : '-', v->prot & PROT_WRITE ? 'w' : '-',
+              v->kind == VMA_SHARED ? 's' : 'p', v->obj_off, "", vma_name(v, x->image, x->path));
   if (x->with_size)
     text_printf(x->text, "Size: %18u kB\n", v->len >> 10);
 }
 
 static int show_vmas(struct text *t, struct space *s, bool with_size) {
-  struct vma_text x = {t, kmalloc(PATH_MAX), with_size};
+  struct vma_text x = {t, image_path(s->image), kmalloc(PATH_MAX), with_size};
+  u32 lo, hi;
   if (!x.path)
     return -ENOMEM;
+  image_text_range(s->image, &lo, &hi); /* not in the region, but the program sees it there */
+  text_printf(t, "%08x-%08x r-xp 00000000 00:00 0 %24s%s\n", lo, hi, "", x.image);
   space_each_vma(s, show_vma, &x);
   kfree(x.path);
   return 0;

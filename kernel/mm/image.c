@@ -33,6 +33,11 @@ u64 image_id(const struct image *im) { return im->id; }
 
 const char *image_path(const struct image *im) { return im->path; }
 
+void image_text_range(const struct image *im, u32 *lo, u32 *hi) {
+  *lo = im->text.vaddr;
+  *hi = im->text.vaddr + im->text.size;
+}
+
 static bool contains(const struct image *im, u64 addr) {
   return addr >= im->text.vaddr && addr - im->text.vaddr < im->text.size;
 }

@@ -24,6 +24,8 @@ void image_put(struct image *im);
 
 u64 image_id(const struct image *im); /* group of its regions; unique, never reused */
 const char *image_path(const struct image *im);
+/* Addresses of its text. */
+void image_text_range(const struct image *im, u32 *lo, u32 *hi);
 
 /* Is addr (absolute) a safe point of any loaded image? For sigreturn. */
 bool image_safe_point(u64 addr);

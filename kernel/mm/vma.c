@@ -173,7 +173,8 @@ void vma_insert(struct vma_list *l, const struct vma *v) {
 static void drop_head(struct vma *v, u64 n) {
   v->off += n;
   v->len -= n;
-  v->obj_off += n;
+  if (v->obj != NULL || v->file != NULL)
+    v->obj_off += n;
 }
 
 /* Splits the entry that contains off, if it does not begin there. */
