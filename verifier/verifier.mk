@@ -55,7 +55,14 @@ $(verifier-test-obj)/verifier-fuzz: $(addprefix $(verifier-test-obj)/fuzz/,check
 		resume.o sequence.o test/fuzz.o test/reference.o)
 	$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ -lZydis -lZycore
 
-.PHONY: verifier-tests verifier-fuzz
+$(verifier-test-obj)/verifier-lengths: $(verifier-test-obj)/plain/test/lengths.o $(O)/lib/libufverify.a
+	$(CC) -o $@ $^
+
+.PHONY: verifier-tests verifier-fuzz verifier-images
+# Real images: a probe built by ufork-cc, and all of $(O)/rootfs.
+verifier-images: $(verifier-test-obj)/verifier-lengths tools
+	@$(S)/verifier/test/images.sh $(O) $(verifier-test-obj)/verifier-lengths
+
 verifier-fuzz: $(addprefix $(verifier-test-obj)/,verifier-test verifier-fuzz)
 	@rm -rf $(verifier-test-obj)/corpus && mkdir -p $(verifier-test-obj)/corpus
 	@$(verifier-test-obj)/verifier-test --seeds $(verifier-test-obj)/corpus
@@ -69,4 +76,4 @@ verifier-tests: $(addprefix $(verifier-test-obj)/,verifier-test verifier-sweep) 
 	@$(verifier-test-obj)/verifier-sweep
 	@python3 $(S)/verifier/test/doc.py
 
-unit-tests: verifier-tests
+unit-tests: verifier-tests verifier-images
