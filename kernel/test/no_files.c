@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* For tests of kernel/mm: images and files that only count references, one process, free locks. */
+/* For tests of kernel/mm: files that only count references, one process, free locks. */
 #include "kernel/test/no_files.h"
 #include "kernel/errno.h"
 #include "kernel/fs/vfs.h"
-#include "kernel/mm/image.h"
 #include "kernel/test/fake/fake.h"
 #include <stdlib.h>
 #include <string.h>
@@ -20,23 +19,6 @@ void test_process(struct space *s) {
   test_thread.region = s ? s->region : NULL;
   test_thread.tcb_base = s ? region_base(s->region) : 0;
   fake_become(&test_thread);
-}
-
-/* ---- images ------------------------------------------------------------------------------ */
-
-int test_image_refs;
-
-void image_get(struct image *im) {
-  (void)im;
-  test_image_refs++;
-}
-void image_put(struct image *im) {
-  (void)im;
-  test_image_refs--;
-}
-u64 image_id(const struct image *im) {
-  (void)im;
-  return 1;
 }
 
 /* ---- one regular file: byte i is i / PAGE_SIZE + 1 ---------------------------------------- */
