@@ -54,7 +54,7 @@ static uint64_t nbody(void) {
       p[i].x[k] = i * 1.5 + k, p[i].v[k] = (i - k) * 0.01;
     p[i].m = 1 + i * 0.1;
   }
-  for (int step = 0; step < 1200000; step++) {
+  for (int step = 0; step < 4000000; step++) {
     for (int i = 0; i < 5; i++)
       for (int j = i + 1; j < 5; j++) {
         double d[3], r = 0.1;
@@ -133,7 +133,7 @@ static uint64_t hash(void) {
   enum { SIZE = 1 << 16 };
   static uint32_t keys[SIZE], values[SIZE];
   uint64_t sum = 0;
-  for (int i = 0; i < 8000000; i++) {
+  for (int i = 0; i < 60000000; i++) {
     uint32_t k = (rnd() >> 8 & 0x7fff) | 1, h = k * 2654435761u >> 16;
     while (keys[h] && keys[h] != k)
       h = (h + 1) & (SIZE - 1);
@@ -165,7 +165,7 @@ static uint64_t count(struct node *n) {
 
 static uint64_t trees(void) {
   uint64_t sum = 0;
-  for (int i = 0; i < 12; i++)
+  for (int i = 0; i < 40; i++)
     sum += count(tree(15));
   return sum;
 }

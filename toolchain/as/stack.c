@@ -67,6 +67,30 @@ static void lea_to_sp(struct insn *in) {
   rebase(fmt("leal %s, %%esp", print_operand(from)));
 }
 
+/*
+ * add, sub, and by a value in memory: S2 has no such form, and %r11 is taken by the base, so the
+ * new offset travels through memory below the stack. gcc uses no red zone where it emits this,
+ * and the flags are the instruction's own.
+ */
+static void adjust_sp_by_memory(struct insn *in, const char *op) {
+  struct operand *by = &in->ops.at[0];
+  if (by->base.num == REG_SP || by->index.num == REG_SP)
+    by->disp = *by->disp ? fmt("%s+8", by->disp) : "8";
+  emit_insn("pushq %%rax");
+  sandbox_operand(in, by);
+  emit_insn("movl %s, %%eax", print_operand(by));
+  if (streq(op, "and")) {
+    emit_insn("leal 8(%%rsp), %%r11d");
+    emit_insn("andl %%r11d, %%eax");
+  } else {
+    if (streq(op, "sub"))
+      emit_insn("negl %%eax");
+    emit_insn("leal 8(%%rsp,%%rax), %%eax");
+  }
+  emit_insn("xchgq %%rax, (%%rsp)");
+  rebase("movl (%rsp), %esp");
+}
+
 /* add, sub, and: by a small constant in place, otherwise on the offset. */
 static void adjust_sp(struct insn *in, const char *op) {
   struct operand *by = &in->ops.at[0];
@@ -78,6 +102,10 @@ static void adjust_sp(struct insn *in, const char *op) {
       emit_insn("%sq $%lld, %%rsp", op, value);
       return;
     }
+  }
+  if (by->kind == OP_MEM) {
+    adjust_sp_by_memory(in, op);
+    return;
   }
   take_scratch(in);
   rebase(by->kind == OP_IMM ? fmt("%sl $%s, %%esp", op, by->text)

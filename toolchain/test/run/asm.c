@@ -56,6 +56,7 @@ long stacked(long a, long b);
 long through_memory(long x);
 long leaves(long x);
 long relative(void);
+long moves(long x);
 long calls_back(long (*f)(long), long x);
 __asm__(".text\n"
         ".macro begin name\n"
@@ -83,6 +84,12 @@ __asm__(".text\n"
         "  lea 6f(%rip),%rax; movslq (%rax),%rcx; add %rcx,%rax; jmp *%rax\n"
         "7: mov $77,%eax; ret\n"
         "  .pushsection .rodata; .balign 4; 6: .long 7b-6b; .popsection\n"
+        "begin moves\n"
+        "  push %rbp; mov %rsp,%rbp; sub $32,%rsp; mov %rdi,-8(%rbp); mov %rdi,-16(%rbp)\n"
+        "  mov $5,%eax; sub -8(%rbp),%rsp; add -16(%rbp),%rsp; mov %rsp,%rcx; sub %rbp,%rcx\n"
+        "  add %rcx,%rax; movq $-16,8(%rsp); and 8(%rsp),%rsp; movq $16,(%rsp); sub (%rsp),%rsp\n"
+        "  mov %rbp,%rcx; sub %rsp,%rcx; and $-16,%rcx; imul $1000,%rcx,%rcx; add %rcx,%rax\n"
+        "  leave; ret\n"
         "begin calls_back\n"
         "  sub $24,%rsp; mov %rdi,8(%rsp); mov %rsi,%rdi; call *8(%rsp); add $24,%rsp; ret\n");
 
@@ -116,6 +123,7 @@ int main(void) {
   printf("%ld\n", stacked(3, 4));
   printf("%ld %ld\n", through_memory(0), through_memory(1));
   printf("%ld %ld %ld\n", leaves(8), relative(), calls_back(triple, 14));
+  printf("%ld\n", moves(64));
   atomics();
   stack_pointer();
   return 0;
