@@ -110,41 +110,58 @@ static int advise_locked(struct space *s, u64 off, u64 len, int advice) {
   return full ? 0 : -ENOMEM;
 }
 
-/* Discarded pages of private file mappings read as the file again. One mapping at a time: filling
-   must not hold the lock. */
+/* ---- private file mappings ----------------------------------------------------------------- */
+
+/* Discarded pages of one mapping, to be read from its file again. */
+struct refill {
+  u64 off, len, file_off;
+  struct file *file; /* reference held */
+  bool read_only;    /* made writable for the while */
+};
+
+/* The first private file mapping in [off, end). Lock held. */
+static bool next_refill(struct space *s, u64 off, u64 end, struct refill *r) {
+  u32 i = vma_index(&s->vmas, off);
+  while (i < s->vmas.n && s->vmas.v[i].off < end && s->vmas.v[i].kind != VMA_FILE_PRIVATE)
+    i++;
+  if (i == s->vmas.n || s->vmas.v[i].off >= end)
+    return false;
+  const struct vma *v = &s->vmas.v[i];
+  r->off = max_u64(off, v->off);
+  r->len = min_u64(end, vma_end(v)) - r->off;
+  r->file_off = v->obj_off + (r->off - v->off);
+  r->read_only = !(v->prot & PROT_WRITE);
+  r->file = v->file;
+  file_get(r->file);
+  return !r->read_only ||
+         region_protect(s->region, r->off, r->len, REGION_READ | REGION_WRITE) == 0;
+}
+
+/* Gives the region back the protection that the list says. */
+static void protect_again(struct space *s, const struct refill *r) {
+  mutex_lock(&s->lock);
+  const struct vma *v = vma_find(&s->vmas, r->off);
+  if (v != NULL && vma_end(v) >= r->off + r->len)
+    region_protect(s->region, r->off, r->len, space_region_prot(v->prot));
+  mutex_unlock(&s->lock);
+}
+
+/* One mapping at a time: filling must not hold the lock. */
 static void refill(struct space *s, u64 off, u64 end) {
-  while (off < end) {
-    struct file *f = NULL;
-    u64 at = 0, from = 0, len = 0;
-    bool writable = false;
+  for (;;) {
+    struct refill r = {.file = NULL};
     mutex_lock(&s->lock);
-    u32 i = vma_index(&s->vmas, off);
-    while (i < s->vmas.n && s->vmas.v[i].off < end && s->vmas.v[i].kind != VMA_FILE_PRIVATE)
-      i++;
-    if (i < s->vmas.n && s->vmas.v[i].off < end) {
-      const struct vma *v = &s->vmas.v[i];
-      at = max_u64(off, v->off);
-      len = min_u64(end, vma_end(v)) - at;
-      from = v->obj_off + (at - v->off);
-      writable = v->prot & PROT_WRITE;
-      f = v->file;
-      file_get(f);
-      if (!writable)
-        region_protect(s->region, at, len, REGION_READ | REGION_WRITE);
-    }
+    bool found = next_refill(s, off, end, &r);
     mutex_unlock(&s->lock);
-    if (f == NULL)
+    if (found)
+      mman_fill(r.file, r.file_off, r.off, r.len);
+    if (found && r.read_only)
+      protect_again(s, &r);
+    if (r.file != NULL)
+      file_put(r.file);
+    if (!found)
       return;
-    mman_fill(f, from, at, len);
-    file_put(f);
-    off = at + len;
-    if (!writable) {
-      mutex_lock(&s->lock);
-      const struct vma *v = vma_find(&s->vmas, at);
-      if (v != NULL && vma_end(v) >= off)
-        region_protect(s->region, at, len, space_region_prot(v->prot));
-      mutex_unlock(&s->lock);
-    }
+    off = r.off + r.len;
   }
 }
 
