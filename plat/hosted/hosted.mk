@@ -18,9 +18,28 @@ $(O)/obj/hosted-libc/%.o: $(S)/%.c
 
 $(O)/bin/ufork: $(hosted-libc-objs) $(hosted-objs) $(O)/obj/kern/hosted/kernel-core.o
 	@mkdir -p $(@D)
-	$(CC) -pie -Wl,-z,now,-z,relro,-z,noexecstack -pthread -o $@ $^ \
-	  -Wl,-Bstatic -lZydis -lZycore -Wl,-Bdynamic
+	$(CC) -pie -Wl,-z,now,-z,relro,-z,noexecstack -pthread -o $@ $^
 
 .PHONY: ufork
 ufork: $(O)/bin/ufork
 #tools: $(O)/bin/ufork
+
+# ---- tests: regions on libc, with a sanitizer whose shadow memory leaves the arena alone -----------
+
+hosted-region-src := $(addprefix plat/hosted/,region.c region_fork.c region_usage.c slots.c extent.c \
+	pool.c seg.c seg_fork.c seg_thaw.c memobj.c pagemap.c test/support.c) lib/spin.c
+
+$(O)/test/hosted/region_test: plat/hosted/test/region_test.c $(hosted-region-src) \
+		$(wildcard plat/hosted/*.h plat/hosted/test/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include \
+	  -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	  -DARENA_LO=0x200000000000UL -DALIAS_LO=0x110000000000UL $(filter %.c,$^) -o $@
+
+.PHONY: hosted-unit-tests
+unit-tests: hosted-unit-tests
+hosted-unit-tests: $(O)/test/hosted/region_test
+	timeout 120 $< auto 1 12000
+	timeout 120 $< lazy 2 12000
+	timeout 120 $< eager 3 6000
+	timeout 120 $< copy 4 6000

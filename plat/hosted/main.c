@@ -7,7 +7,8 @@
 #include "plat/hosted/cpu.h"
 #include "plat/hosted/hosted.h"
 #include "plat/hosted/options.h"
-#include "plat/hosted/region.h"
+#include "plat/hosted/pagemap.h"
+#include "plat/hosted/seg.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -142,6 +143,8 @@ int main(int argc, char **argv) {
   fork_mode = options.fork;
   check("kernel memory", pages_init());
   check("address space", slots_init());
+  pagemap_init(); /* without it all memory is copied by fork */
+  seg_init();
   check("epoll", hostio_init());
   stdio_init();
   long online = sysconf(_SC_NPROCESSORS_ONLN);

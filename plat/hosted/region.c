@@ -5,6 +5,7 @@
 #include "kernel/mm/kmalloc.h"
 #include "lib/string.h"
 #include "plat/hosted/linux.h"
+#include "plat/hosted/seg.h"
 
 enum fork_mode fork_mode = FORK_AUTO;
 static i64 anon_bytes; /* atomic */
@@ -66,13 +67,23 @@ int region_create(u64 group, struct region **out) {
   return region_new(group, out);
 }
 
-void region_free(struct region *r) {
+/* Unmaps runs of adjacent extents together: whatever lies in them goes. */
+static void unmap_everything(struct region *r) {
   for (u32 i = 0; i < r->map.n;) {
     u32 first = i++;
     while (i < r->map.n && r->map.v[i].off == r->map.v[i - 1].end)
       i++;
     host_unmap(r, r->map.v[first].off, r->map.v[i - 1].end);
   }
+  for (u32 i = 0; i < r->n_segs; i++)
+    if (!r->segs[i]->frozen && r->segs[i]->end > r->segs[i]->lo)
+      lx2(munmap, r->base + r->segs[i]->lo, r->segs[i]->end - r->segs[i]->lo);
+}
+
+void region_free(struct region *r) {
+  unmap_everything(r);
+  while (r->n_segs)
+    seg_leave(r, r->segs[0]);
   anon_account(r, -(i64)r->anon_pages);
   extents_free(&r->map);
   slot_give(r->slot);
@@ -84,21 +95,34 @@ static bool keeps_warm(const struct extent *e) {
   return e->kind == EXTENT_ANON || (e->kind == EXTENT_OBJECT && !(e->prot & REGION_WRITE));
 }
 
-void region_destroy(struct region *r) {
+/* Leaves only what keeps warm. */
+static void strip(struct region *r) {
   for (u32 i = 0; i < r->map.n;) {
-    struct extent *e = &r->map.v[i];
-    if (keeps_warm(e)) {
+    struct extent e = r->map.v[i];
+    if (keeps_warm(&e)) {
       i++;
       continue;
     }
-    if (e->kind != EXTENT_EMPTY)
-      host_unmap(r, e->off, e->end);
-    extents_remove(&r->map, e->off, e->end);
+    if (e.kind == EXTENT_OBJECT || (e.kind == EXTENT_LAZY && e.seg->frozen))
+      host_unmap(r, e.off, e.end);
+    extents_remove(&r->map, e.off, e.end);
   }
-  if (r->anon_pages <= HOT_PAGES_MAX && r->map.n <= 8)
-    pool_put(r);
-  else
+  seg_drop_unused(r);
+}
+
+#define WARM_EXTENTS_MAX 8
+
+void region_destroy(struct region *r) {
+  u32 warm = 0;
+  for (u32 i = 0; i < r->map.n; i++)
+    warm += keeps_warm(&r->map.v[i]);
+  if (warm == 0 || warm > WARM_EXTENTS_MAX || r->anon_pages > HOT_PAGES_MAX ||
+      extents_reserve(&r->map, 2)) {
     region_free(r);
+    return;
+  }
+  strip(r);
+  pool_put(r);
 }
 
 u64 region_base(const struct region *r) { return r->base; }
@@ -110,39 +134,51 @@ bool region_is_object(struct region *r, u64 off) {
 
 /* ---- changes ----------------------------------------------------------------------------- */
 
-static i64 anon_in(const struct extents *x, u32 first, u32 last) {
-  i64 pages = 0;
-  for (u32 i = first; i < last; i++)
-    if (x->v[i].kind == EXTENT_ANON)
-      pages += pages_of(x->v[i].off, x->v[i].end);
-  return pages;
+/* Takes one extent, or what is left of it after a split, off the host. */
+static int unmap_extent(struct region *r, const struct extent *e) {
+  if (e->kind == EXTENT_EMPTY)
+    return 0;
+  if (e->kind == EXTENT_LAZY && !e->seg->frozen)
+    return seg_unmap(r, e->seg, e->off, e->end, e->prot);
+  int err = host_unmap(r, e->off, e->end);
+  if (!err)
+    err = seg_close_over(r, e->off, e->end);
+  if (!err && e->kind == EXTENT_ANON)
+    anon_account(r, -(i64)pages_of(e->off, e->end));
+  return err;
 }
 
-/* Takes what lies in [off, end) out of the books and off the host. Room for two is reserved. */
+/* Takes what lies in [off, end) out of the books and off the host. Room for two is reserved. On an
+   error (the host is out of mappings) a part may be left, on the host and in the books. */
 static int clear_range(struct region *r, u32 off, u32 end) {
   u32 first, last;
-  extents_split(&r->map, off, end, &first, &last);
   int err = 0;
-  bool mapped = false;
-  for (u32 i = first; i < last; i++)
-    mapped |= r->map.v[i].kind != EXTENT_EMPTY;
-  if (mapped)
-    err = host_unmap(r, off, end);
-  if (err) { /* the host is out of mappings: the pages stay, and so do the books */
-    extents_merge(&r->map, off, end);
-    return -ENOMEM;
+  extents_split(&r->map, off, end, &first, &last);
+  while (first < last && !err) {
+    struct extent e = r->map.v[first];
+    err = unmap_extent(r, &e);
+    if (!err) {
+      extents_remove(&r->map, e.off, e.end);
+      last--;
+    }
   }
-  anon_account(r, -anon_in(&r->map, first, last));
-  extents_remove(&r->map, off, end);
-  return 0;
+  if (err)
+    extents_merge(&r->map, off, end);
+  if (r->n_segs)
+    seg_drop_unused(r);
+  return err ? -ENOMEM : 0;
 }
 
-static int add_mapping(struct region *r, struct extent *e) {
-  int err = extents_reserve(&r->map, 6);
-  if (!err)
-    err = clear_range(r, e->off, e->end);
-  if (!err)
-    err = host_map(r, e);
+/* Enters e, whose range is clear, in the books after mapping it. */
+static int add_extent(struct region *r, struct extent *e) {
+  int err = 0;
+  if (e->kind == EXTENT_LAZY) {
+    err = seg_map(r, e->seg, e->off, e->end, e->prot);
+  } else if (e->kind != EXTENT_EMPTY) {
+    err = seg_make_way(r, NULL, e->off);
+    if (!err)
+      err = host_map(r, e);
+  }
   if (err)
     return err;
   if (e->kind == EXTENT_ANON)
@@ -153,27 +189,64 @@ static int add_mapping(struct region *r, struct extent *e) {
   return 0;
 }
 
+static int replace_range(struct region *r, struct extent *e) {
+  int err = extents_reserve(&r->map, 6);
+  if (!err)
+    err = clear_range(r, e->off, e->end);
+  if (!err)
+    err = add_extent(r, e);
+  if (r->n_segs)
+    seg_drop_unused(r);
+  return err;
+}
+
+/* Decides how fork will treat e, which is clear and accessible. */
+static void choose_kind(struct region *r, struct extent *e) {
+  u32 pages = pages_of(e->off, e->end);
+  bool room = r->anon_pages + pages <= HOT_PAGES_MAX;
+  bool hot = e->hot || (pages <= SMALL_COLD_PAGES && fork_mode != FORK_LAZY);
+  e->kind = EXTENT_ANON;
+  e->hot = false;
+  if (fork_mode == FORK_COPY || (hot && room))
+    return;
+  e->seg = seg_for(r, e->off);
+  if (e->seg)
+    e->kind = EXTENT_LAZY;
+}
+
 static bool over_limit(u32 len) { return plat_mem_used() + len > plat_mem_limit(); }
 
+/* The host cannot write without reading; neither need the books. */
+static u8 host_prot(int prot) {
+  return (u8)(prot & REGION_WRITE ? REGION_READ | REGION_WRITE : prot & REGION_READ);
+}
+
 int region_map(struct region *r, u32 off, u32 len, int prot, enum region_class c) {
-  struct extent e = {.off = off, .end = off + len, .prot = (u8)prot, .hot = c == REGION_HOT};
-  e.kind = prot ? EXTENT_ANON : EXTENT_EMPTY;
-  if (e.kind == EXTENT_ANON) {
-    e.hot = false;
+  struct extent e = {.off = off, .end = off + len, .prot = host_prot(prot)};
+  e.hot = c == REGION_HOT;
+  int err = extents_reserve(&r->map, 6);
+  if (!err)
+    err = clear_range(r, e.off, e.end);
+  if (!err && e.prot) {
     if (over_limit(len))
-      return -ENOMEM;
+      err = -ENOMEM;
+    choose_kind(r, &e);
   }
-  return add_mapping(r, &e);
+  if (!err)
+    err = add_extent(r, &e);
+  if (r->n_segs)
+    seg_drop_unused(r);
+  return err;
 }
 
 int region_map_object(struct region *r, u32 off, u32 len, int prot, struct memobj *o, u64 objoff) {
   struct extent e = {.off = off,
                      .end = off + len,
                      .kind = EXTENT_OBJECT,
-                     .prot = (u8)prot,
+                     .prot = host_prot(prot),
                      .obj = o,
                      .obj_off = objoff};
-  return add_mapping(r, &e);
+  return replace_range(r, &e);
 }
 
 int region_unmap(struct region *r, u32 off, u32 len) {
@@ -181,42 +254,105 @@ int region_unmap(struct region *r, u32 off, u32 len) {
   return err ? err : clear_range(r, off, off + len);
 }
 
-int region_protect(struct region *r, u32 off, u32 len, int prot) {
-  u32 end = off + len, first, last;
-  int err = extents_reserve(&r->map, 6);
-  if (err)
-    return err;
-  extents_split(&r->map, off, end, &first, &last);
-  for (u32 i = first; i < last && !err; i++) {
-    struct extent *e = &r->map.v[i];
-    if (e->kind == EXTENT_EMPTY && prot != 0) { /* comes to life */
-      struct extent real = *e;
-      real.kind = EXTENT_ANON;
-      real.prot = (u8)prot;
-      real.hot = false;
-      err = over_limit(e->end - e->off) ? -ENOMEM : host_map(r, &real);
-      if (!err) {
-        *e = real;
-        anon_account(r, pages_of(e->off, e->end));
-      }
-    } else if (e->kind != EXTENT_EMPTY && e->prot != prot) {
-      err = host_protect(r, e->off, e->end, prot);
-      if (!err)
-        e->prot = (u8)prot;
-    }
+/* An extent that had no host mapping may be accessed from now on. */
+static int bring_to_life(struct region *r, u32 off, u32 end, bool hot, u8 prot) {
+  struct extent e = {.off = off, .end = end, .prot = prot, .hot = hot};
+  if (over_limit(end - off))
+    return -ENOMEM;
+  extents_remove(&r->map, off, end);
+  choose_kind(r, &e);
+  int err = add_extent(r, &e);
+  if (err) {
+    e = (struct extent){.off = off, .end = end, .hot = hot};
+    extents_add(&r->map, &e);
   }
-  extents_merge(&r->map, off, end);
   return err;
 }
 
-int region_discard(struct region *r, u32 off, u32 len) {
-  u32 end = off + len, err = 0;
-  for (u32 i = extents_find(&r->map, off); i < r->map.n && r->map.v[i].off < end; i++) {
+static int protect_extent(struct region *r, struct extent *e, u8 prot) {
+  int err;
+  if (e->kind == EXTENT_LAZY && !e->seg->frozen)
+    err = seg_protect(r, e->seg, e->off, e->end, e->prot, prot);
+  else
+    err = host_protect(r, e->off, e->end, prot);
+  if (!err)
+    e->prot = prot;
+  return err;
+}
+
+int region_protect(struct region *r, u32 off, u32 len, int prot) {
+  u32 end = off + len;
+  int err = 0;
+  for (u32 at = off; at < end && !err;) {
+    u32 i, last;
+    err = extents_reserve(&r->map, 6);
+    if (err)
+      break;
+    extents_split(&r->map, at, end, &i, &last); /* anew: extents may have merged */
+    if (i == last)
+      break;
     struct extent *e = &r->map.v[i];
-    u32 from = e->off > off ? e->off : off, to = e->end < end ? e->end : end;
-    if (e->kind == EXTENT_ANON)
-      err |= (u32)lx3(madvise, region_ptr(r, from), to - from, LX_MADV_DONTNEED);
+    u32 from = e->off;
+    at = e->end;
+    if (e->kind != EXTENT_EMPTY)
+      err = e->prot == host_prot(prot) ? 0 : protect_extent(r, e, host_prot(prot));
+    else if (prot)
+      err = bring_to_life(r, from, at, e->hot, host_prot(prot));
   }
+  extents_merge(&r->map, off, end);
+  return err ? -ENOMEM : 0;
+}
+
+/* ---- discarding ---------------------------------------------------------------------------- */
+
+#define ZERO_PAGES_MAX 16
+
+/* Frozen pages lie beneath private ones: a few are overwritten, more get fresh memory. */
+static int discard_frozen(struct region *r, u32 from, u32 to) {
+  const struct extent *e = extents_at(&r->map, from);
+  u8 prot = e->prot;
+  if (pages_of(from, to) <= ZERO_PAGES_MAX && (prot & REGION_WRITE)) {
+    memset(region_ptr(r, from), 0, to - from);
+    return 0;
+  }
+  struct extent fresh = {.off = from, .end = to, .prot = prot};
+  int err = clear_range(r, from, to);
+  if (err)
+    return err;
+  if (prot)
+    choose_kind(r, &fresh);
+  return add_extent(r, &fresh);
+}
+
+static int discard_extent(struct region *r, const struct extent *e, u32 from, u32 to) {
+  switch ((enum extent_kind)e->kind) {
+  case EXTENT_ANON:
+    return (int)LX_RETRY(lx3(madvise, region_ptr(r, from), to - from, LX_MADV_DONTNEED));
+  case EXTENT_LAZY:
+    return e->seg->frozen ? discard_frozen(r, from, to)
+                          : memobj_punch(e->seg->obj, from, to - from);
+  case EXTENT_EMPTY:
+  case EXTENT_OBJECT:
+    break;
+  }
+  return 0;
+}
+
+int region_discard(struct region *r, u32 off, u32 len) {
+  u32 end = off + len;
+  int err = 0;
+  while (off < end && !err) {
+    err = extents_reserve(&r->map, 6);
+    u32 i = extents_find(&r->map, off);
+    if (err || i == r->map.n || r->map.v[i].off >= end)
+      break;
+    const struct extent e = r->map.v[i];
+    u32 from = e.off > off ? e.off : off, to = e.end < end ? e.end : end;
+    err = discard_extent(r, &e, from, to);
+    off = to;
+  }
+  if (r->n_segs)
+    seg_drop_unused(r);
   return err ? -ENOMEM : 0;
 }
 

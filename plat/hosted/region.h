@@ -6,7 +6,9 @@
  *   region.c       create, map, unmap, protect, discard, destroy
  *   region_fork.c  fork: the eager tier
  *   pool.c         warm regions of dead µprocesses
- *   seg.c          fork: the lazy tier
+ *   seg.c          lazy segments: map, unmap, protect
+ *   seg_fork.c     fork: the lazy tier
+ *   seg_thaw.c     its end
  */
 #ifndef UFORK_HOSTED_REGION_H
 #define UFORK_HOSTED_REGION_H
@@ -25,10 +27,15 @@
    host calls of a segment. */
 #define SMALL_COLD_PAGES 64u
 
+/* Segments of one region; when the table is full, memory is anonymous. */
+#define REGION_SEGS_MAX 8
+
 struct region {
   u64 base, group;
   u32 slot;
-  u32 anon_pages;       /* mapped, in ANON extents */
+  u32 anon_pages; /* mapped, in ANON extents */
+  struct seg *segs[REGION_SEGS_MAX];
+  u32 n_segs;
   struct extents map;   /* in the pool: what the host still maps */
   struct list node;     /* pool: bucket */
   struct list lru_node; /* pool: age */
@@ -44,6 +51,11 @@ int slots_init(void);
 /* A random free region base; -EAGAIN when all are taken. */
 int slot_take(u32 *slot, u64 *base);
 void slot_give(u32 slot);
+u32 slots_in_use(void);
+
+/* Address space of region size, out of all regions' reach, for a frozen segment. -ENOMEM. */
+int alias_take(u32 *slot, u64 *base);
+void alias_give(u32 slot);
 
 /* ---- region.c --------------------------------------------------------------------------- */
 

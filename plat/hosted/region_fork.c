@@ -7,7 +7,7 @@
 #include "kernel/errno.h"
 #include "lib/string.h"
 #include "plat/hosted/linux.h"
-#include "plat/hosted/region.h"
+#include "plat/hosted/seg.h"
 
 #define RED_ZONE 128u
 
@@ -134,7 +134,8 @@ static int copy_all(struct region *child, struct region *parent, const struct de
   if (!err && !same_shape(&child->map, &parent->map))
     err = drop_strangers(child, &parent->map);
   for (u32 i = 0; i < parent->map.n && !err; i++)
-    err = fork_extent(child, parent, &parent->map.v[i], dead);
+    if (parent->map.v[i].kind != EXTENT_LAZY)
+      err = fork_extent(child, parent, &parent->map.v[i], dead);
   return err;
 }
 
@@ -148,6 +149,8 @@ int region_fork(struct region *parent, const struct region_fork_args *a, struct 
     err = -ENOMEM;
   if (!err)
     err = copy_all(child, parent, &dead);
+  if (!err && parent->n_segs)
+    err = segs_fork(parent, child);
   if (err) {
     region_free(child);
     return err;

@@ -10,13 +10,16 @@
 #include "plat/hosted/linux.h"
 #include "plat/hosted/region.h"
 
+#ifndef ARENA_LO /* a sanitizer's shadow memory needs them elsewhere */
 #define ARENA_LO 0x100000000000UL
+#define ALIAS_LO 0x010000000000UL
+#endif
 #define ARENA_HI 0x700000000000UL
 #define MAX_SLOTS ((ARENA_HI - ARENA_LO) / UF_REGION_STRIDE)
 
 static struct spin lock;
 static u64 taken[(MAX_SLOTS + 63) / 64]; /* bit set: not available */
-static u32 free_slots;
+static u32 free_slots, usable_slots;
 static u64 random_state[8];
 static u32 random_left;
 
@@ -81,6 +84,7 @@ int slots_init(void) {
   int err = exclude_host();
   for (u32 i = 0; i < MAX_SLOTS; i++)
     free_slots += !is_taken(i);
+  usable_slots = free_slots;
   return err;
 }
 
@@ -110,9 +114,44 @@ int slot_take(u32 *slot, u64 *base) {
   return err;
 }
 
+u32 slots_in_use(void) { return usable_slots - free_slots; }
+
 void slot_give(u32 slot) {
   spin_lock(&lock);
   taken[slot / 64] &= ~(1UL << (slot % 64));
   free_slots++;
+  spin_unlock(&lock);
+}
+
+/* ---- aliases ------------------------------------------------------------------------------- */
+
+#define MAX_ALIASES ((ARENA_LO - ALIAS_LO - UF_REGION_STRIDE) / UF_REGION_SIZE)
+
+static u64 alias_taken[(MAX_ALIASES + 63) / 64];
+static u32 alias_hint;
+
+int alias_take(u32 *slot, u64 *base) {
+  int err = -ENOMEM;
+  spin_lock(&lock);
+  for (u32 n = 0; n < ARRAY_LEN(alias_taken) && err; n++) {
+    u32 w = (alias_hint + n) % ARRAY_LEN(alias_taken);
+    if (~alias_taken[w] == 0)
+      continue;
+    u32 i = w * 64 + (u32)__builtin_ctzl(~alias_taken[w]);
+    if (i >= MAX_ALIASES)
+      continue;
+    alias_taken[w] |= 1UL << (i % 64);
+    alias_hint = w;
+    *slot = i;
+    *base = ALIAS_LO + (u64)i * UF_REGION_SIZE;
+    err = 0;
+  }
+  spin_unlock(&lock);
+  return err;
+}
+
+void alias_give(u32 slot) {
+  spin_lock(&lock);
+  alias_taken[slot / 64] &= ~(1UL << (slot % 64));
   spin_unlock(&lock);
 }

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#include "plat/hosted/test/support.h"
+#include "kernel/mm/kmalloc.h"
+#include "plat/hosted/pagemap.h"
+#include "plat/hosted/seg.h"
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+static unsigned fail_every, allocations;
+
+void support_fail_allocations(unsigned every) { fail_every = every; }
+
+static bool fails(void) { return fail_every && ++allocations % fail_every == 0; }
+
+void *kmalloc(size_t n) { return fails() ? NULL : malloc(n); }
+void *kzalloc(size_t n) { return fails() ? NULL : calloc(1, n); }
+void *krealloc(void *p, size_t n) { return fails() ? NULL : realloc(p, n); }
+void kfree(void *p) { free(p); }
+
+void plat_random(void *buf, size_t n) {
+  if (getrandom(buf, n, 0) != (ssize_t)n)
+    abort();
+}
+
+_Noreturn void plat_panic(const char *why) {
+  printf("FAIL panic: %s\n", why);
+  abort();
+}
+
+void plat_relax(void) { sched_yield(); }
+u64 plat_mem_limit(void) { return UINT64_MAX; }
+u64 plat_mem_used(void) { return 0; }
+
+void support_init(void) {
+  if (slots_init() || pagemap_init())
+    abort();
+  seg_init();
+}
