@@ -22,7 +22,7 @@ $(O)/bin/ufork: $(hosted-libc-objs) $(hosted-objs) $(O)/obj/kern/hosted/kernel-c
 
 .PHONY: ufork
 ufork: $(O)/bin/ufork
-#tools: $(O)/bin/ufork
+tools: $(O)/bin/ufork
 
 # ---- tests: regions on libc, with a sanitizer whose shadow memory leaves the arena alone -----------
 
