@@ -12,6 +12,8 @@
 #include "kernel/fs/procfs.h"
 #include "kernel/fs/tmpfs.h"
 #include "kernel/klog.h"
+#include "lib/fmt.h"
+#include "lib/string.h"
 
 static struct super root_super;
 
@@ -78,18 +80,35 @@ int vfs_boot(const struct boot_args *b) {
   return e < 0 ? e : mount_command_line(b);
 }
 
+/* The program gets a name in the guest, so that it can be executed again (/proc/self/exe, scripts):
+   its file is mounted over an empty one. */
+#define PROGRAM_DIR "/run/ufork"
+
+static int mount_program(struct inode *i, const char *path) {
+  struct dentry *at;
+  int e = vfs_mkdir_p(PROGRAM_DIR, 0755);
+  if (e == 0)
+    e = vfs_mknod(path, S_IFREG | 0555, 0);
+  if (e == 0)
+    e = path_walk(NULL, path, 0, &at);
+  if (e < 0)
+    return e;
+  e = vfs_mount(at, inode_get(i), "program", true);
+  if (e < 0)
+    inode_put(i);
+  dentry_put(at);
+  return e;
+}
+
 int vfs_open_host(const char *host_path, struct file **out) {
+  const char *slash = strrchr(host_path, '/'), *name = slash ? slash + 1 : host_path;
+  char path[sizeof PROGRAM_DIR + 1 + NAME_MAX];
   struct inode *i;
-  struct dentry *d;
   int e = plat_hostfs(host_path, true, &i);
   if (e < 0)
     return e;
-  d = dentry_new_root(i, host_path);
-  if (!d) {
-    inode_put(i);
-    return -ENOMEM;
-  }
-  e = S_ISREG(i->mode) ? vfs_open_dentry(d, O_RDONLY, out) : -EACCES;
-  dentry_put(d);
-  return e;
+  fmt(path, sizeof path, "%s/%s", PROGRAM_DIR, name);
+  e = S_ISREG(i->mode) ? mount_program(i, path) : -EACCES;
+  inode_put(i);
+  return e < 0 ? e : vfs_open_exec(AT_FDCWD, path, 0, out);
 }

@@ -26,7 +26,7 @@ int vfs_mount(struct dentry *at, struct inode *root, const char *source, bool re
   struct mount *m = kzalloc(sizeof *m);
   if (!m)
     return -ENOMEM;
-  if (at && !S_ISDIR(at->inode->mode)) {
+  if (at && S_ISDIR(at->inode->mode) != S_ISDIR(root->mode)) {
     kfree(m);
     return -ENOTDIR;
   }

@@ -9,6 +9,7 @@
 #include "lib/string.h"
 
 #define WORD 64
+#define FD_SETSIZE 1024
 #define SETS 3 /* read, write, except */
 
 static const u32 set_events[SETS] = {
@@ -118,7 +119,7 @@ static i64 do_select(int n, const u64 *uaddr, u64 deadline) {
   i64 e;
   if (n < 0)
     return -EINVAL;
-  s.n = (u32)min_u64((u64)n, fdtable_capacity(proc_current()->files));
+  s.n = (u32)min_u64((u64)n, max_u64(FD_SETSIZE, fdtable_capacity(proc_current()->files)));
   s.words = (s.n + WORD - 1) / WORD;
   block = kmalloc((2 * SETS * s.words + s.n + 1) * sizeof(u64));
   if (!block)

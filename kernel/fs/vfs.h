@@ -218,8 +218,8 @@ struct mount {
   const char *source;
   bool read_only;
 };
-/* Lays the tree of root (reference taken over on success) over directory `at` (its own reference
-   is taken); at NULL: becomes `/`. */
+/* Lays the tree of root (reference taken over on success) over `at` (its own reference is taken), a
+   directory over a directory or a file over a file; at NULL: becomes `/`. */
 int vfs_mount(struct dentry *at, struct inode *root, const char *source, bool read_only);
 /* `/`, with a reference. */
 struct dentry *vfs_root(void);
