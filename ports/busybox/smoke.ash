@@ -102,6 +102,7 @@ tar cf a.tar d; tar tf a.tar | sort | tail -n 1; find d | cpio -o -H newc 2>/dev
 
 t processes
 sleep 30 & pid=$!
+until pidof sleep >/dev/null; do sleep 0.02; done
 ps -o pid,comm | awk -v p=$pid '$1 == p { print "ps shows", $2 }'
 pidof sleep | grep -qw $pid && echo pidof; kill $pid; wait $pid 2>/dev/null
 ps -o pid,comm | awk -v p=$pid '$1 == p { print "zombie" }'
