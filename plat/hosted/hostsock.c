@@ -93,15 +93,21 @@ static int sock_bind(struct sock *s, const u8 *addr, u32 len) {
   return (int)lx3(bind, of(s)->io.fd, addr, len);
 }
 
+/* Before it listens or is connected, the host calls a TCP socket hung up. */
+#define NOT_YET_USED (POLLHUP | POLLRDHUP)
+
 static int sock_listen(struct sock *s, int backlog) {
-  return (int)lx2(listen, of(s)->io.fd, backlog);
+  int err = (int)lx2(listen, of(s)->io.fd, backlog);
+  if (err == 0)
+    hostio_begin(&of(s)->io, NOT_YET_USED);
+  return err;
 }
 
 static int sock_accept(struct sock *s, bool nonblock, struct sock **out, u8 *addr, u32 *len) {
   struct host_sock *h = of(s);
   for (;;) {
     u32 addr_len = SOCKADDR_MAX;
-    hostio_begin(&h->io, POLLIN);
+    hostio_begin(&h->io, POLLIN | NOT_YET_USED);
     i64 fd = LX_RETRY(lx4(accept4, h->io.fd, addr, addr ? &addr_len : NULL,
                           HOST_SOCK_NONBLOCK | HOST_SOCK_CLOEXEC));
     if (fd >= 0) {
@@ -129,7 +135,7 @@ static int pending_error(struct host_sock *h) {
 
 static int sock_connect(struct sock *s, const u8 *addr, u32 len, bool nonblock) {
   struct host_sock *h = of(s);
-  hostio_begin(&h->io, POLLOUT | POLLHUP | POLLRDHUP);
+  hostio_begin(&h->io, POLLOUT | NOT_YET_USED);
   i64 err = LX_RETRY(lx3(connect, h->io.fd, addr, len));
   if (err == 0)
     hostio_more(&h->io, POLLOUT);
