@@ -81,7 +81,8 @@ enum group {
 #define X87_REG(opcode, mask)
 
 #undef OP
-#define OP(map, prefix, first, last, flags, names) [UFD_##map][UFD_##prefix][first... last] = flags,
+#define OP(map, prefix, first, last, flags, names)                                                 \
+  [UFD_##map][UFD_##prefix][(first)...(last)] = (flags),
 static const uint32_t opcodes[UFD_MAPS][UFD_PREFIXES][256] = {
 #include "allow.def"
 };
@@ -89,7 +90,7 @@ static const uint32_t opcodes[UFD_MAPS][UFD_PREFIXES][256] = {
 #define OP(map, prefix, first, last, flags, names)
 
 #undef EXT
-#define EXT(group, reg, flags, name) [group][reg] = flags,
+#define EXT(group, reg, flags, name) [group][reg] = (flags),
 static const uint32_t groups[GROUPS][8] = {
 #include "allow.def"
 };
@@ -97,7 +98,7 @@ static const uint32_t groups[GROUPS][8] = {
 #define EXT(group, reg, flags, name)
 
 #undef X87_MEM
-#define X87_MEM(opcode, regs) [opcode - 0xd8] = regs,
+#define X87_MEM(opcode, regs) [(opcode)-0xd8] = (regs),
 static const uint8_t x87_memory[8] = {
 #include "allow.def"
 };
@@ -105,7 +106,7 @@ static const uint8_t x87_memory[8] = {
 #define X87_MEM(opcode, regs)
 
 #undef X87_REG
-#define X87_REG(opcode, mask) [opcode - 0xd8] = mask,
+#define X87_REG(opcode, mask) [(opcode)-0xd8] = (mask),
 static const uint64_t x87_register[8] = {
 #include "allow.def"
 };

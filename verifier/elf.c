@@ -37,7 +37,7 @@ static enum uf_elf_error read_header(const struct file *f, struct elf_header *eh
 /* Header i; the caller has checked the table's bounds. */
 static struct elf_program_header program_header(const struct file *f, const struct elf_header *eh,
                                                 unsigned i) {
-  struct elf_program_header ph;
+  struct elf_program_header ph = {0};
   memcpy(&ph, f->bytes + eh->phoff + i * sizeof ph, sizeof ph);
   return ph;
 }
@@ -48,7 +48,7 @@ static uint64_t pad4(uint64_t n) { return (n + 3) & ~(uint64_t)3; }
 
 /* Looks for our note in [offset, offset+length) of the file. */
 static enum uf_elf_error search_notes(const struct file *f, uint64_t offset, uint64_t length) {
-  struct elf_note_header note;
+  struct elf_note_header note = {0};
   char name[sizeof UF_NOTE_NAME];
   uint32_t version;
 
@@ -204,7 +204,7 @@ static enum uf_elf_error find_relocs(const struct file *f, const struct elf_head
                                      struct elf_section_header *out) {
   static const char name[] = UF_RELOC_SECTION;
   char got[sizeof name];
-  struct elf_section_header names;
+  struct elf_section_header names = {0};
 
   if (eh->shnum == 0)
     return UF_ELF_NO_RELOC;
@@ -265,7 +265,7 @@ static enum uf_elf_error check_relocs(const struct file *f, const struct uf_imag
 static enum uf_elf_error read_relocs(const struct file *f, const struct elf_header *eh,
                                      struct uf_image_layout *l) {
   struct uf_reloc_head head;
-  struct elf_section_header sh;
+  struct elf_section_header sh = {0};
   enum uf_elf_error e = find_relocs(f, eh, &sh);
   if (e)
     return e;

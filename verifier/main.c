@@ -3,6 +3,7 @@
 #include "elf.h"
 #include "verifier.h"
 #include <Zydis/Zydis.h>
+#include <assert.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -91,7 +92,8 @@ static bool print_violation(void *context, const struct ufv_error *e) {
   printf("%s: %08x: %s (rule %s, ABI section %s)\n", l->path, l->text->vaddr + e->offset,
          ufv_rule_text(e->rule), ufv_rule_name(e->rule), ufv_rule_section(e->rule));
   if (e->rule == UFV_TARGET)
-    printf("  goes to %08llx\n", (unsigned long long)(l->text->vaddr + e->target));
+    printf("  goes to %08llx\n",
+           (unsigned long long)l->text->vaddr + (unsigned long long)e->target);
   if (e->rule != UFV_SHAPE)
     print_code(l->text, e->offset, e->length);
   return l->options->all;
@@ -140,6 +142,7 @@ static size_t verify_text(const char *path, const struct file *f,
   const struct ufv_text t = {code, s->memsz, s->vaddr + slide};
   struct listing l = {path, &t, o};
 
+  assert(f->bytes); /* the parser has found headers in it */
   memcpy(code, (const uint8_t *)f->bytes + s->offset, s->filesz);
   uf_elf_relocate(layout, f->bytes, s, code, slide);
   size_t broken = ufv_scan(&t, maps, scratch, print_violation, &l);
