@@ -122,10 +122,10 @@ static void instructions(void) {
 
 #define CHANGED(field, value)                                                                      \
   do {                                                                                             \
-    __typeof__(field) saved_ = field;                                                              \
-    field = (__typeof__(field))(value);                                                            \
+    __typeof__(field) *at_ = &(field), saved_ = *at_; /* a change may be what finds the field */   \
+    *at_ = (__typeof__(field))(value);                                                             \
     refused(#field " = " #value, size);                                                            \
-    field = saved_;                                                                                \
+    *at_ = saved_;                                                                                 \
   } while (0)
 
 static void headers(void) {
