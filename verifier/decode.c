@@ -140,6 +140,8 @@ static const uint8_t prefix_bits[256] = {
     [0x36] = FORBIDDEN,  [0x3e] = FORBIDDEN,  [0x64] = FORBIDDEN,
 };
 
+static int32_t sign8(uint8_t byte) { return (byte ^ 0x80) - 0x80; }
+
 /* Legacy prefixes, each at most once, then at most one REX. */
 static enum ufv_rule read_prefixes(struct cursor *c, struct ufd_insn *i) {
   uint8_t bit;
@@ -255,7 +257,7 @@ static void read_memory(struct cursor *c, struct ufd_insn *i, unsigned mod, unsi
     i->disp = load32(c->p);
     c->p += 4;
   } else if (mod == 1) {
-    i->disp = (int8_t)*c->p++;
+    i->disp = sign8(*c->p++);
   }
 }
 
@@ -310,7 +312,7 @@ static bool prefixes_fit(const struct ufd_insn *i) {
 static void read_immediate(struct cursor *c, struct ufd_insn *i) {
   uint32_t kind = i->flags & UFD_IMM;
   if (kind == UFD_I8) {
-    i->imm = (int8_t)*c->p++;
+    i->imm = sign8(*c->p++);
   } else if (kind && (i->prefix & UFD_OPSIZE)) {
     i->imm = (int16_t)(c->p[0] | c->p[1] << 8);
     c->p += 2;
