@@ -94,6 +94,13 @@ static i64 ring_put(struct pipe *p, struct uio *u) {
   return done;
 }
 
+/* Wakes who waits on q. The caller has just released p->lock, which orders the change before this
+   look at the queue, so that the usual case costs no fence. */
+static void wake(struct waitq *q, u32 events) {
+  if (!list_empty(&q->waiters))
+    waitq_wake(q, 0, events, WAKE_SYNC);
+}
+
 /* ---- transfers ------------------------------------------------------------------------- */
 
 static i64 pipe_read(struct file *f, struct uio *u, u64 *pos) {
@@ -117,7 +124,7 @@ static i64 pipe_read(struct file *f, struct uio *u, u64 *pos) {
   }
   n = ring_get(p, u);
   mutex_unlock(&p->lock);
-  waitq_wake(&p->wr, 0, WRITABLE, WAKE_SYNC);
+  wake(&p->wr, WRITABLE);
   return n;
 }
 
@@ -157,7 +164,7 @@ static i64 pipe_write(struct file *f, struct uio *u, u64 *pos) {
       return done ? done : n;
     if (n > 0) {
       done += n;
-      waitq_wake(&p->rd, 0, READABLE, WAKE_SYNC);
+      wake(&p->rd, READABLE);
       continue;
     }
     if (f->flags & O_NONBLOCK)
