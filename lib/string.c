@@ -4,8 +4,29 @@
  * untouched; large copies use the string instructions, which current CPUs run at full width.
  */
 #include "lib/string.h"
+#include "lib/types.h"
 
-#define REP_MIN 256 /* below this a simple loop beats the start-up cost of `rep` */
+#define REP_MIN 512 /* below this a simple loop beats the start-up cost of `rep` */
+
+/* Unaligned words, in a way that the compiler does not turn into calls of what is defined here. */
+typedef u64 __attribute__((aligned(1), may_alias)) word;
+typedef u32 __attribute__((aligned(1), may_alias)) half;
+
+/* Less than 8 bytes; both ends may overlap in the middle. */
+static inline void copy_few(char *d, const char *s, size_t n) {
+  if (n >= 4) {
+    u32 head = *(const half *)s, tail = *(const half *)(s + n - 4);
+    *(half *)d = head;
+    *(half *)(d + n - 4) = tail;
+    return;
+  }
+  if (n == 0)
+    return;
+  char first = s[0], mid = s[n / 2], last = s[n - 1];
+  d[0] = first;
+  d[n / 2] = mid;
+  d[n - 1] = last;
+}
 
 void *memcpy(void *restrict dst, const void *restrict src, size_t n) {
   char *d = dst;
@@ -14,51 +35,74 @@ void *memcpy(void *restrict dst, const void *restrict src, size_t n) {
     __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n) : : "memory");
     return dst;
   }
-  for (; n >= 8; n -= 8, d += 8, s += 8)
-    __builtin_memcpy(d, s, 8);
-  while (n--) {
-    *d++ = *s++;
-    __asm__ volatile("" : "+r"(d)); /* keep the compiler from calling memcpy here */
+  if (n < 8) {
+    copy_few(d, s, n);
+    return dst;
   }
+  word tail = *(const word *)(s + n - 8);
+  size_t at = 0;
+  for (; at + 8 <= n; at += 8) {
+    *(word *)(d + at) = *(const word *)(s + at);
+    __asm__ volatile("" : : : "memory");
+  }
+  *(word *)(d + n - 8) = tail;
   return dst;
+}
+
+static void copy_backwards(char *d, const char *s, size_t n) {
+  for (; n >= 8; n -= 8) {
+    *(word *)(d + n - 8) = *(const word *)(s + n - 8);
+    __asm__ volatile("" : : : "memory");
+  }
+  copy_few(d, s, n);
+}
+
+static void copy_forwards(char *d, const char *s, size_t n) {
+  for (; n >= 8; n -= 8, d += 8, s += 8) {
+    *(word *)d = *(const word *)s;
+    __asm__ volatile("" : : : "memory");
+  }
+  copy_few(d, s, n);
 }
 
 void *memmove(void *dst, const void *src, size_t n) {
   char *d = dst;
   const char *s = src;
-  if (d == s || n == 0)
-    return dst;
-  if (d < s || d >= s + n) {
-    if (n >= REP_MIN && (d + n <= s || d >= s + n))
-      return memcpy(dst, src, n);
-    while (n--) {
-      *d++ = *s++;
-      __asm__ volatile("" : "+r"(d));
-    }
-    return dst;
-  }
-  while (n--) {
-    d[n] = s[n];
-    __asm__ volatile("" : "+r"(n));
-  }
+  if (d + n <= s || s + n <= d)
+    return memcpy(dst, src, n);
+  if (d < s)
+    copy_forwards(d, s, n);
+  else if (d > s)
+    copy_backwards(d, s, n);
   return dst;
 }
 
 void *memset(void *dst, int c, size_t n) {
   char *d = dst;
+  u64 v = (u8)c * 0x0101010101010101UL;
   if (n >= REP_MIN) {
     __asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(c) : "memory");
     return dst;
   }
-  while (n--) {
-    *d++ = (char)c;
-    __asm__ volatile("" : "+r"(d));
+  if (n < 8) {
+    for (size_t i = 0; i < n; i++) {
+      d[i] = (char)c;
+      __asm__ volatile("" : : : "memory");
+    }
+    return dst;
   }
+  for (size_t at = 0; at + 8 <= n; at += 8) {
+    *(word *)(d + at) = v;
+    __asm__ volatile("" : : : "memory");
+  }
+  *(word *)(d + n - 8) = v;
   return dst;
 }
 
 int memcmp(const void *a, const void *b, size_t n) {
   const unsigned char *x = a, *y = b;
+  while (n >= 8 && *(const word *)x == *(const word *)y)
+    n -= 8, x += 8, y += 8;
   for (; n > 0; n--, x++, y++)
     if (*x != *y)
       return *x - *y;

@@ -57,6 +57,8 @@ static int take(struct thread *t, struct ksiginfo *info, struct sigact *sa) {
   struct sighand *sh = t->proc->sighand;
   spin_lock(&sh->lock);
   u64 set = ~t->sig->blocked;
+  if (sh->shared.set & SIG_BIT(SIGKILL))
+    set = SIG_BIT(SIGKILL);
   int signo = sigpending_take(sh, &t->sig->pending, set, info);
   if (signo == 0)
     signo = sigpending_take(sh, &sh->shared, set, info);

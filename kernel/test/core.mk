@@ -23,9 +23,24 @@ $(O)/test/kernel/$(1): $(S)/kernel/test/$(1).c $(addprefix $(S)/,$(SRC_$(1)) $(F
 endef
 $(foreach t,$(CORE_TESTS),$(eval $(call core_test,$(t))))
 
-.PHONY: core-unit-tests
+# The library under other names, beside the C library's.
+$(O)/test/kernel/string.o: $(S)/lib/string.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_KERN) $(foreach f,memcpy memmove memset memcmp memchr strlen strnlen strcmp \
+		strncmp strchr strrchr str_copy,-D$(f)=uf_$(f)) -I$(S)/kernel/test/fake -c $< -o $@
+$(O)/test/kernel/test_string: $(S)/kernel/test/test_string.c $(O)/test/kernel/string.o
+	$(CC) $(CFLAGS_FAKE) $^ -o $@
+
+# doc/syscalls.md is generated; the tests say when it is out of date.
+.PHONY: syscalls-doc core-unit-tests
+syscalls-doc:
+	$(S)/kernel/syscall/gendoc.py $(S)/kernel/syscall/table.def $(S)/doc/syscalls.md
+
 unit-tests: core-unit-tests
-core-unit-tests: $(CORE_TESTS:%=$(O)/test/kernel/%)
+core-unit-tests: $(addprefix $(O)/test/kernel/,$(CORE_TESTS) test_string)
+	$(S)/kernel/syscall/gendoc.py $(S)/kernel/syscall/table.def $(O)/test/kernel/syscalls.md
+	diff $(S)/doc/syscalls.md $(O)/test/kernel/syscalls.md || { echo 'run make syscalls-doc'; false; }
+	timeout 60 $(O)/test/kernel/test_string
 	timeout 60 $(O)/test/kernel/test_timer
 	timeout 60 $(O)/test/kernel/test_pid
 	timeout 60 $(O)/test/kernel/test_sigqueue

@@ -137,6 +137,8 @@ int plat_text_install(u32 addr, const void *code, size_t size) {
   return 0;
 }
 
+void proc_for_each(void (*f)(struct proc *p, void *arg), void *arg) { f(&test_proc, arg); }
+
 void plat_text_remove(u32 addr, size_t size) {
   munmap((void *)(u64)addr, size);
   installed--;
@@ -148,6 +150,13 @@ static int load(struct image **im) { return image_load(&test_file, "/bin/test", 
 
 /* A new version of the file. */
 static void touch(void) { identity.version++; }
+
+/* Makes im the program of the running process. */
+static void run(struct image *im) {
+  static struct space s;
+  s.image = im;
+  test_proc.space = &s;
+}
 
 static void loaded_once(void) {
   struct image *a, *b, *c;
@@ -178,6 +187,7 @@ static void relocated(void) {
   CHECK(memobj_read(im->rodata, 8, &wide, 8) == 8 && wide == lo + 64);
   memcpy(&wide, (u8 *)im->data + 16, 8);
   CHECK(wide == lo + 64);
+  run(im);
   CHECK(image_safe_point(lo) && image_safe_point(lo + 32) && image_safe_point(lo + 37));
   CHECK(!image_safe_point(lo + 33) && !image_safe_point(hi) && !image_safe_point(0));
   image_put(im);
@@ -227,12 +237,14 @@ static void unverified(void) {
   CHECK(load(&im) == 0 && im->safe == NULL);
   u32 lo, hi;
   image_text_range(im, &lo, &hi);
+  run(im);
   CHECK(image_safe_point(lo + 37) && !image_safe_point(lo + 34));
   image_put(im);
   memcpy(bytes + TEXT_AT + 32, "\x0f\x05", 2);
   touch();
   CHECK(load(&im) == 0);
   image_text_range(im, &lo, &hi);
+  run(im);
   CHECK(image_safe_point(lo + 64) && !image_safe_point(lo + 65));
   image_put(im);
   make_file();
@@ -250,9 +262,13 @@ static void evicted(void) {
     image_put(im);
   }
   CHECK(image_cache_shrink(UINT64_MAX) && installed == 1);
+  run(used_one);
   CHECK(image_safe_point(lo) && !image_cache_shrink(1));
+  struct image *at = image_at(lo + 5);
+  CHECK(at == used_one);
+  image_put(at);
   image_put(used_one);
-  CHECK(image_cache_shrink(1) && installed == 0 && !image_safe_point(lo));
+  CHECK(image_cache_shrink(1) && installed == 0 && image_at(lo) == NULL);
   CHECK(fake_memobjs == 0);
 }
 

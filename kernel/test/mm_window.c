@@ -2,6 +2,7 @@
 /* Places in the text window: inside it, page-aligned, disjoint, spread, reused only when allowed.
  */
 #include "kernel/mm/image_internal.h"
+#include "kernel/proc/proc.h"
 #include "kernel/test/fake/check.h"
 #include "kernel/test/fake/fake.h"
 #include <stdlib.h>
@@ -58,17 +59,58 @@ static void full(void) {
   window_free(UF_WINDOW_LO, all);
 }
 
-/* Code was there: never again. Last test, it uses the window up. */
-static void retired(void) {
-  u32 half = MIB(200), a = window_alloc(half);
-  CHECK(a != 0);
-  window_retire(a, half);
-  u32 n = 0, b;
-  while ((b = window_alloc(MIB(1))) != 0) {
-    CHECK(b + MIB(1) <= a || b >= a + half);
-    n++;
+/* ---- where code was ---------------------------------------------------------------------- */
+
+static struct proc proc;
+static struct thread thread[2];
+static struct uregs regs[2];
+
+void proc_for_each(void (*f)(struct proc *p, void *arg), void *arg) { f(&proc, arg); }
+
+static void two_threads(void) {
+  fake_ncpus = 2;
+  list_init(&proc.threads);
+  for (u32 i = 0; i < 2; i++) {
+    thread[i].cpu = i;
+    thread[i].uregs = &regs[i];
+    list_push_back(&proc.threads, &thread[i].proc_node);
   }
-  CHECK(n > 100 && n <= 311);
+  fake_become(&thread[0]);
+}
+
+/* Used again only after every CPU was in the kernel, and not under a thread's feet. */
+static void retired(void) {
+  u32 all = UF_WINDOW_HI - UF_WINDOW_LO, a = window_alloc(all), n;
+  two_threads();
+  window_retire(a, all);
+  CHECK(window_alloc(PAGE_SIZE) == 0 && fake_kicks > 0); /* CPU 1 may still run there */
+  fake_become(&thread[1]);
+  image_quiesce();
+  fake_become(&thread[0]);
+  regs[1].rip = a + 12345; /* interrupted there */
+  CHECK(window_alloc(PAGE_SIZE) == 0);
+  regs[1].rip = a + all;
+  CHECK((n = window_alloc(PAGE_SIZE)) != 0);
+  window_free(n, PAGE_SIZE);
+  CHECK((n = window_alloc(all)) == a);
+  window_free(n, all);
+}
+
+/* Only what is retired comes back; what is in use never does. */
+static void retired_in_parts(void) {
+  u32 a = window_alloc(MIB(200)), small[600], n = 0, b;
+  while (n < 600 && (b = window_alloc(MIB(1))) != 0)
+    small[n++] = b;
+  CHECK(n > 150 && n < 312);
+  window_retire(a, MIB(200));
+  fake_become(&thread[1]);
+  image_quiesce();
+  fake_become(&thread[0]);
+  b = window_alloc(MIB(199));
+  CHECK(b > a - MIB(1) && b < a + MIB(2));
+  for (u32 i = 0; i < n; i++)
+    CHECK(small[i] + MIB(1) <= b || small[i] >= b + MIB(199));
+  CHECK(window_alloc(MIB(100)) == 0);
 }
 
 int main(void) {
@@ -77,5 +119,6 @@ int main(void) {
   TEST(spread);
   TEST(full);
   TEST(retired);
+  TEST(retired_in_parts);
   return check_summary("mm_window");
 }

@@ -3,12 +3,15 @@
  * The scheduler on host threads as CPUs: every test is run with 1 and with 4 of them. A lost
  * wake-up shows as a hang (the caller's time limit), a doubly running thread as a wrong sum.
  */
+#include "kernel/mm/image.h"
 #include "kernel/proc/proc.h"
 #include "kernel/signal/sig.h"
 #include "kernel/test/fake/check.h"
 #include "kernel/test/fake/fake.h"
 #include "kernel/time/timer.h"
 #include <stdlib.h>
+
+void image_quiesce(void) {}
 
 #define THREADS 24
 #define ROUNDS 2000

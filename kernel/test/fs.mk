@@ -1,0 +1,15 @@
+# Unit tests of kernel/fs and pipes: the real code on the host, see kernel/test/fs_env.h.
+
+FS_TEST_SRC := $(filter-out kernel/fs/procfs%.c,$(patsubst $(S)/%,%,$(wildcard $(S)/kernel/fs/*.c))) \
+	kernel/ipc/pipe.c kernel/ipc/fifo.c kernel/mm/uio.c kernel/mm/kmalloc.c \
+	kernel/sched/mutex.c kernel/sched/waitq.c kernel/time/timer.c kernel/test/no_sched.c kernel/test/fs_env.c
+SRC_fs_model := $(FS_TEST_SRC)
+
+FS_TESTS := fs_model
+$(foreach t,$(FS_TESTS),$(eval $(call core_test,$(t))))
+
+.PHONY: fs-unit-tests
+unit-tests: fs-unit-tests
+fs-unit-tests: $(FS_TESTS:%=$(O)/test/kernel/%)
+	timeout 100 $(O)/test/kernel/fs_model 1
+	timeout 100 $(O)/test/kernel/fs_model 2
