@@ -32,14 +32,29 @@ static const char usage[] =
     "  --trace                      a line for every system call\n"
     "  --help, --version\n";
 
-static _Noreturn void fail(const char *format, ...) {
-  va_list ap;
-  va_start(ap, format);
+static void complain(const char *format, va_list ap) {
   fputs("ufork: ", stderr);
   vfprintf(stderr, format, ap);
   fputc('\n', stderr);
+}
+
+/* The command line is wrong. */
+static _Noreturn void fail(const char *format, ...) {
+  va_list ap;
+  va_start(ap, format);
+  complain(format, ap);
   va_end(ap);
   exit(2);
+}
+
+/* A program cannot run: the statuses that a shell has for that. */
+enum { NOT_RUNNABLE = 126, NOT_FOUND = 127 };
+static _Noreturn void refuse(int status, const char *format, ...) {
+  va_list ap;
+  va_start(ap, format);
+  complain(format, ap);
+  va_end(ap);
+  exit(status);
 }
 
 static void *must(void *p) {
@@ -68,7 +83,7 @@ static uint64_t parse_size(const char *v) {
   unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
   if (unit)
     end++;
-  if (errno || *end || end == v || n == 0 || n > (UINT64_MAX >> shift))
+  if (errno || *end || end == v || *v == '-' || n == 0 || n > (UINT64_MAX >> shift))
     fail("--memory=%s: expected a size such as 512M or 4G", v);
   return n << shift;
 }
@@ -243,11 +258,11 @@ static bool parse_option(struct options *o, const char *arg, const char *next) {
 static void check_program(const char *path) {
   struct stat st;
   if (stat(path, &st) != 0)
-    fail("%s: %s", path, strerror(errno));
+    refuse(NOT_FOUND, "%s: %s", path, strerror(errno));
   if (S_ISDIR(st.st_mode))
-    fail("%s is a directory", path);
+    refuse(NOT_RUNNABLE, "%s is a directory", path);
   if (!(st.st_mode & 0111))
-    fail("%s is not executable", path);
+    refuse(NOT_RUNNABLE, "%s is not executable", path);
 }
 
 void options_parse(struct options *o, int argc, char **argv) {

@@ -7,6 +7,7 @@
 #include "kernel/fs/tty.h"
 #include "kernel/fs/vfs.h"
 #include "kernel/mm/kmalloc.h"
+#include "kernel/signal/signal.h"
 #include "plat/hosted/hosted.h"
 #include "plat/hosted/hostio.h"
 #include "plat/hosted/hostxfer.h"
@@ -65,6 +66,8 @@ static i64 stream_write(struct stream *s, struct uio *u, bool nonblock) {
     i64 n = await(s, POLLOUT, nonblock);
     if (n == 0)
       n = HOST_XFER(u, s->seekable ? SIZE_MAX : PIPE_ATOMIC, false, lx3(writev, s->fd, iov, n_iov));
+    if (n == -EPIPE && sum == 0) /* the host's own SIGPIPE is ignored */
+      signal_send_thread(thread_current(), SIGPIPE, NULL);
     if (n <= 0)
       return sum ? sum : n;
     sum += n;
