@@ -8,6 +8,7 @@ wrong. With --sizes and --rounds it is one experiment of the benchmarks.
 """
 import argparse
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -153,6 +154,7 @@ def main():
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--option", action="append", default=[], help="option of `ufork run`")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the servers on the way out
     start = time.monotonic()
     plain_throughput(args.build.resolve(), args.systems, args.option)
     results = scenario(args.build.resolve(), args.sizes, args.systems, args.rounds, args.option)

@@ -46,7 +46,7 @@ class Cli:
 
 def expect(done, status=0, out=None, err=None):
     """Checks the end of a run; out is exact, err a pattern that occurs in standard error."""
-    what = f"\nstatus {done.returncode}\nstdout: {done.stdout[:500]!r}\nstderr: {done.stderr[:800]!r}"
+    what = f"\n{done.args}\nstatus {done.returncode}\nstdout: {done.stdout[:500]!r}\nstderr: {done.stderr[:800]!r}"
     if callable(status):
         assert status(done.returncode), "unexpected status" + what
     else:
