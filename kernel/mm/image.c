@@ -78,14 +78,13 @@ static const u8 *safe_points(struct image *im) {
   return safe;
 }
 
+/* Text of other images is refused: unlike the program's own it may be removed at any time. */
 bool image_safe_point(u64 addr) {
-  struct image *im = find(addr);
-  if (im == NULL)
+  struct image *im = proc_current()->space->image;
+  if (!contains(im, addr))
     return false;
   const u8 *safe = safe_points(im);
-  bool ok = safe != NULL && ufv_is_safe_point(&im->text, safe, addr - im->text.vaddr);
-  image_put(im);
-  return ok;
+  return safe != NULL && ufv_is_safe_point(&im->text, safe, addr - im->text.vaddr);
 }
 
 void image_canonicalize(struct uregs *r, u64 base) {

@@ -27,11 +27,15 @@ const char *image_path(const struct image *im);
 /* Addresses of its text. */
 void image_text_range(const struct image *im, u32 *lo, u32 *hi);
 
-/* Is addr (absolute) a safe point of any loaded image? For sigreturn. */
+/* Is addr (absolute) a safe point of the running program? For sigreturn. */
 bool image_safe_point(u64 addr);
 /* Moves an interrupted context out of a sequence to a safe point (ufv_canonicalize). region base
  * given. */
 void image_canonicalize(struct uregs *r, u64 base);
+
+/* This CPU runs no user code now, and the registers of the thread it ran are saved: the entry from
+   an interrupt and the idle loop say so, which lets removed text's addresses be used again. */
+void image_quiesce(void);
 
 /*
  * Builds the initial memory of `im` in a fresh space: data, bss, stack with argv, envp, auxv.

@@ -51,12 +51,13 @@ struct image *image_at(u64 addr);
  */
 bool image_cache_shrink(u64 bytes);
 
-/* window.c: reserves size bytes of the text window at random; its address, or 0 if it is full. */
+/* window.c: reserves size bytes of the text window at random; its address, or 0 if it is full.
+   Context: thread. */
 u32 window_alloc(u32 size);
 /* The range was never installed: it may be used again. */
 void window_free(u32 addr, u32 size);
-/* The range had code in it: it stays empty for good. A thread that ran there (it need not belong to
-   the image) may be stopped between two instructions, which must never become the middle of one. */
+/* The range had code in it, which has been unmapped: it may be used again once no thread can be in
+   it. */
 void window_retire(u32 addr, u32 size);
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include "kernel/sched/sched.h"
 #include "kernel/kassert.h"
+#include "kernel/mm/image.h"
 #include "kernel/time/timer.h"
 #include "lib/string.h"
 
@@ -293,6 +294,7 @@ static void idle_loop(struct thread *t) {
   finish_switch();
   for (;;) {
     schedule();
+    image_quiesce();
     idle_once(c, t->cpu);
   }
 }

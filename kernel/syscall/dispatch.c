@@ -107,6 +107,7 @@ bool syscall_enter(struct uregs *r) {
 
 void trap_tick(struct uregs *r) {
   r->orig_rax = (u64)-1;
+  image_quiesce();
   sched_tick();
   user_return(r);
 }
