@@ -18,14 +18,14 @@
 static char *direct_target(const struct stmt *st) {
   const char *s = st->args;
   size_t n = 0;
-  if (*s == '"')
+  if (*s == '"' && strchr(s + 1, '"'))
     n = strcspn(s + 1, "\"") + 2;
   else
     while (is_ident(s[n]))
       n++;
   bool local = isdigit((unsigned char)*s) && n > 1 && (s[n - 1] == 'f' || s[n - 1] == 'b') &&
                strspn(s, "0123456789") == n - 1;
-  bool symbol = *s == '"' || (is_ident_start(*s) && !(n == 1 && *s == '.'));
+  bool symbol = (*s == '"' && n) || (is_ident_start(*s) && !(n == 1 && *s == '.'));
   const char *rest = s + n;
   while (isspace((unsigned char)*rest))
     rest++;

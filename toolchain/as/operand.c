@@ -92,8 +92,6 @@ static const char *find_parens(const char *s) {
 
 static void parse_memory(struct pos pos, const char *s, struct operand *op) {
   op->kind = OP_MEM;
-  op->base = op->index = (struct reg){REG_NONE, 0};
-  op->scale = "";
   if (*s == '%') {
     const char *colon = strchr(s, ':');
     op->seg = xstrndup(s + 1, 2);
@@ -120,13 +118,14 @@ static void parse_memory(struct pos pos, const char *s, struct operand *op) {
     op->scale = rtrim(xstrndup(s, n));
     s += n;
   }
-  if (*s != ')' || op->base.num == REG_OTHER || op->index.num == REG_OTHER)
+  if (*s != ')' || op->base.num == REG_OTHER || op->index.num >= REG_IP)
     refuse(pos, "memory operand `%s` cannot be sandboxed", op->text);
 }
 
 static void parse_operand(struct pos pos, char *s, struct operand *op) {
   memset(op, 0, sizeof *op);
-  op->tail = "";
+  op->tail = op->disp = op->reloc = op->scale = "";
+  op->base.num = op->index.num = REG_NONE;
   op->text = s;
   if (*s == '*') {
     op->star = true;
@@ -145,6 +144,8 @@ static void parse_operand(struct pos pos, char *s, struct operand *op) {
     op->kind = OP_REG;
     op->text = s;
     op->reg = take_reg(pos, &p);
+    if (op->reg.num == REG_IP)
+      refuse(pos, "`%s` is not an operand", op->text);
     if (op->reg.num != REG_OTHER)
       op->text = reg_name(op->reg.num, op->reg.width);
   } else {

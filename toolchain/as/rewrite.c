@@ -30,12 +30,17 @@ static void replace_got(struct insn *in, struct operand *op) {
     has_imm |= in->ops.at[i].kind == OP_IMM;
   bool read_only = op == &in->ops.at[0] && !has_imm && in->ops.count == 2;
   if (read_only || starts(in->name, "push")) {
-    *op = (struct operand){.kind = OP_IMM, .text = value, .tail = ""};
+    *op = (struct operand){.kind = OP_IMM, .text = value, .tail = "", .disp = "", .reloc = ""};
     return;
   }
   take_scratch(in);
   emit_insn("movq $%s, %%r11", value);
-  *op = (struct operand){.kind = OP_REG, .reg = {REG_SCRATCH, 64}, .text = "%r11", .tail = ""};
+  *op = (struct operand){.kind = OP_REG,
+                         .reg = {REG_SCRATCH, 64},
+                         .text = "%r11",
+                         .tail = "",
+                         .disp = "",
+                         .reloc = ""};
 }
 
 /* `%fs:` means relative to the thread pointer, which the TCB holds. */
@@ -156,7 +161,8 @@ static void finish(struct insn *in) {
 static bool rewrite_lea(struct insn *in) {
   static const char *const names[] = {"lea", "leaq", "leal", "leaw", NULL};
   long long value;
-  if (!is_one_of(in->name, names) || in->ops.count != 2 || in->ops.at[1].kind != OP_REG)
+  if (!is_one_of(in->name, names) || in->ops.count != 2 || in->ops.at[0].kind != OP_MEM ||
+      in->ops.at[1].kind != OP_REG)
     return false;
   struct operand *from = &in->ops.at[0], *to = &in->ops.at[1];
   if (from->seg || is_got(from))

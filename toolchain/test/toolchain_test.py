@@ -4,10 +4,12 @@
 
 golden.txt   construct -> rewritten text, which the verifier must accept as well
 refuse.txt   construct -> message with file and line
+fuzz         damaged assembly must be accepted or refused, not crash (built with sanitizers)
 run/*.c      whole programs: same output sandboxed (through test/load) and built natively
 driver_*     the compiler driver's command line
 """
 import os
+import random
 import re
 import subprocess
 import sys
@@ -18,6 +20,7 @@ BUILD = os.path.abspath(sys.argv[1])
 CC = BUILD + "/bin/ufork-cc"
 NATIVE = BUILD + "/bin/native-cc"
 AS = BUILD + "/libexec/ufork/as"
+AS_SANITIZED = BUILD + "/test/as-sanitized"
 VERIFY = BUILD + "/bin/ufork-verify"
 LOAD = BUILD + "/test/load"
 
@@ -108,6 +111,37 @@ def test_refuse(tmp):
         elif f"t.s:{line or 1}:" not in r.stderr or message.strip() not in r.stderr:
             why = f"expected t.s:{line or 1} and `{message.strip()}`, got:\n{r.stderr}"
         report("refused: " + name, why)
+
+
+def damaged(source, rng):
+    text = list(source)
+    for _ in range(rng.randint(1, 8)):
+        i, what = rng.randrange(len(text)), rng.random()
+        junk = rng.choice("%$(),;:\"'#*\\@{}1=-+. \nabr")
+        if what < 0.4:
+            del text[i]
+        elif what < 0.8:
+            text.insert(i, junk)
+        else:
+            text[i] = junk
+    return "".join(text)
+
+
+def test_fuzz(tmp):
+    rng = random.Random(1)
+    sources = [source for _, source, _ in cases("golden.txt")]
+    why = ""
+    for _ in range(300):
+        text = damaged("\n".join(rng.sample(sources, 3)), rng)
+        with open(f"{tmp}/t.s", "w") as f:
+            f.write(text)
+        r = run(AS_SANITIZED, "--rewrite-only", f"{tmp}/t.s", "-o", f"{tmp}/t.out",
+                env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+        if r.returncode not in (0, 1) or (r.returncode == 1 and "error: " not in r.stderr) or \
+                "Sanitizer" in r.stderr or "runtime error" in r.stderr:
+            why = f"status {r.returncode} {r.stderr[:2000]}\nof\n{text}"
+            break
+    report("fuzz: 300 damaged sources", why)
 
 
 def test_programs(tmp):
@@ -212,7 +246,7 @@ def test_driver(tmp):
 
 def main():
     with tempfile.TemporaryDirectory() as tmp:
-        for test in (test_golden, test_refuse, test_programs, test_driver):
+        for test in (test_golden, test_refuse, test_fuzz, test_programs, test_driver):
             test(tmp)
     print(f"toolchain: {passed} passed, {failed} failed")
     return failed != 0
