@@ -6,6 +6,7 @@
 #include "kernel/mm/usercopy.h"
 #include "kernel/proc/proc.h"
 #include "kernel/syscall/syscall.h"
+#include "kernel/time/clock.h"
 #include "lib/string.h"
 
 i64 sys_sched_yield(struct uregs *r) {
@@ -68,6 +69,12 @@ static i64 priority_bound(i32 policy, i32 real_time) {
 
 i64 sys_sched_get_priority_max(struct uregs *r) { return priority_bound((i32)r->rdi, 99); }
 i64 sys_sched_get_priority_min(struct uregs *r) { return priority_bound((i32)r->rdi, 1); }
+
+i64 sys_sched_rr_get_interval(struct uregs *r) {
+  struct ktimespec slice = timespec_of(PLAT_TICK_NS);
+  int err = check_tid((i32)r->rdi);
+  return err ? err : copy_to_user(r->rsi, &slice, sizeof slice);
+}
 
 i64 sys_sched_getaffinity(struct uregs *r) {
   u8 mask[MAX_CPUS / 8];

@@ -93,17 +93,39 @@ static bool take_report(struct proc *p, struct proc *c, const struct request *q,
   return false;
 }
 
-/* 1: *rep is filled; 0: nothing yet; -ECHILD. */
-static int look(struct proc *p, const struct request *q, struct report *rep, struct proc **reaped) {
+/* A child by its pid, without a walk through the others. proc_tree_lock held. */
+static struct proc *child_by_pid(struct proc *p, int pid) {
+  spin_lock(&pids_lock);
+  struct proc *c = pid_get(pid, PID_PROC);
+  bool mine = c && c->parent == p && c->state != PROC_REAPED;
+  spin_unlock(&pids_lock);
+  return mine ? c : NULL;
+}
+
+static int look_at_all(struct proc *p, const struct request *q, struct report *rep,
+                       struct proc **reaped) {
   struct proc *c;
   int ret = -ECHILD;
-  spin_lock(&proc_tree_lock);
   list_for_each(c, &p->children, sibling_node) {
     if (!matches(q, c))
       continue;
     ret = take_report(p, c, q, rep, reaped);
     if (ret)
       break;
+  }
+  return ret;
+}
+
+/* 1: *rep is filled; 0: nothing yet; -ECHILD. */
+static int look(struct proc *p, const struct request *q, struct report *rep, struct proc **reaped) {
+  int ret = -ECHILD;
+  spin_lock(&proc_tree_lock);
+  if (q->kind == WAIT_PID) {
+    struct proc *c = child_by_pid(p, q->id);
+    if (c && matches(q, c))
+      ret = take_report(p, c, q, rep, reaped);
+  } else {
+    ret = look_at_all(p, q, rep, reaped);
   }
   spin_unlock(&proc_tree_lock);
   return ret;
