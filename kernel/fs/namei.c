@@ -44,6 +44,8 @@ static int make_in(struct inode *dir, const char *name, const struct making *m,
   const struct inode_ops *ops = dir->ops;
   u32 perm = m->mode & 07777 & ~fs_context_umask();
   *out = NULL;
+  if (m->link_from && S_ISDIR(m->link_from->mode))
+    return -EPERM;
   if (m->link_from)
     return ops->link ? ops->link(dir, name, m->link_from) : -EPERM;
   switch (m->mode & S_IFMT) {
@@ -66,7 +68,7 @@ static int make_locked(struct path_last *l, const struct making *m) {
     dentry_put(there);
     return -EEXIST;
   }
-  if (e == -ENOENT)
+  if (e == -ENOENT && !(l->trailing_slash && !S_ISDIR(m->mode)))
     e = namei_may_change(l->dir);
   if (e == 0)
     e = make_in(l->dir->inode, l->name, m, &made);
@@ -82,8 +84,6 @@ static int make_at(struct dentry *start, const char *path, const struct making *
     return e;
   if (l.special)
     e = -EEXIST;
-  else if (l.trailing_slash && !S_ISDIR(m->mode))
-    e = -ENOENT;
   else if (m->link_from && m->link_from->super != l.dir->inode->super)
     e = -EXDEV;
   if (e == 0) {
@@ -219,7 +219,7 @@ static i64 make_link(int from_dir, u64 from, int to_dir, u64 to, u32 flags) {
   if (e < 0)
     return e;
   m.link_from = d->inode;
-  e = S_ISDIR(d->inode->mode) ? -EPERM : make_user(to_dir, to, &m);
+  e = make_user(to_dir, to, &m);
   dentry_put(d);
   return e;
 }

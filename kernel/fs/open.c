@@ -154,6 +154,8 @@ static int open_from(struct dentry *start, const char *path, u32 flags, u32 mode
   bool exclusive = (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
   if (!(flags & O_NOFOLLOW) && !exclusive)
     walk |= WALK_FOLLOW;
+  if (flags & O_CREAT)
+    walk |= WALK_CREATE;
   for (int tries = 0; tries < 16; tries++) {
     struct dentry *d;
     int e = path_walk(start, path, walk, &d);

@@ -107,16 +107,14 @@ int path_step(struct dentry *dir, const char *name, struct dentry **out) {
 
 /* Continues the walk at link's target, then with `after` (NUL-terminated, maybe only slashes). */
 static int follow_path_link(struct walk *w, struct inode *link, const char *after) {
-  char *target = kmalloc(PATH_MAX);
-  size_t tail = strlen(after);
+  size_t tail = strlen(after); /* grows by less than PATH_MAX per link, SYMLINK_MAX times */
+  char *target = kmalloc(PATH_MAX + tail + 1);
   i64 n;
   if (!target)
     return -ENOMEM;
   n = link->ops->readlink ? link->ops->readlink(link, target, PATH_MAX) : -EINVAL;
   if (n == 0)
     n = -ENOENT;
-  else if (n > 0 && (u64)n + tail >= PATH_MAX)
-    n = -ENAMETOOLONG;
   if (n < 0) {
     kfree(target);
     return (int)n;
@@ -194,7 +192,11 @@ static int dots(struct walk *w, const char *name) {
 static int advance(struct walk *w, const char *name) {
   bool last = only_slashes(w->rest);
   struct dentry *d;
-  int e = path_step(w->at, name, &d);
+  int e = 0;
+  if (last && *w->rest == '/' && (w->flags & WALK_CREATE))
+    e = S_ISDIR(w->at->inode->mode) ? -EISDIR : -ENOTDIR;
+  if (e == 0)
+    e = path_step(w->at, name, &d);
   if (e < 0)
     return e;
   if ((w->flags & WALK_NO_XDEV) && d->mnt != w->at->mnt) {

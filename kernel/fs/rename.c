@@ -37,17 +37,24 @@ struct renaming {
   u32 flags;
 };
 
+/* Only a directory may be named with a slash at the end. */
+static int check_slashes(const struct renaming *m) {
+  if ((m->flags & RENAME_EXCHANGE) && !S_ISDIR(m->new_->inode->mode) && m->to->trailing_slash)
+    return -ENOTDIR;
+  if (S_ISDIR(m->old->inode->mode))
+    return 0;
+  if (m->from->trailing_slash || (!(m->flags & RENAME_EXCHANGE) && m->to->trailing_slash))
+    return -ENOTDIR;
+  return 0;
+}
+
 static int check_types(const struct renaming *m) {
   bool dir = S_ISDIR(m->old->inode->mode);
-  if (!dir && (m->from->trailing_slash || (m->to->trailing_slash && !m->new_)))
-    return -ENOTDIR;
-  if (m->flags & RENAME_EXCHANGE)
+  if (!m->new_ || (m->flags & RENAME_EXCHANGE))
     return 0;
-  if (m->new_ && dir && !S_ISDIR(m->new_->inode->mode))
+  if (dir && !S_ISDIR(m->new_->inode->mode))
     return -ENOTDIR;
-  if (m->new_ && !dir && S_ISDIR(m->new_->inode->mode))
-    return -EISDIR;
-  return 0;
+  return !dir && S_ISDIR(m->new_->inode->mode) ? -EISDIR : 0;
 }
 
 /* Moving a directory below itself would cut it off. */
@@ -68,13 +75,18 @@ static int check_permissions(const struct renaming *m) {
   return e;
 }
 
+/* In Linux's order. 1: there is nothing to do, both names are one file. */
 static int check(const struct renaming *m) {
   int e;
-  if (!m->new_ && (m->flags & RENAME_EXCHANGE))
-    return -ENOENT;
   if (m->new_ && (m->flags & RENAME_NOREPLACE))
     return -EEXIST;
-  e = check_loops(m);
+  if (!m->new_ && (m->flags & RENAME_EXCHANGE))
+    return -ENOENT;
+  e = check_slashes(m);
+  if (e == 0)
+    e = check_loops(m);
+  if (e == 0 && m->new_ && m->new_->inode == m->old->inode)
+    return 1;
   if (e == 0)
     e = check_permissions(m);
   return e < 0 ? e : check_types(m);
@@ -124,18 +136,20 @@ static int rename_locked(struct renaming *m) {
   if (e < 0 && e != -ENOENT)
     return e;
   e = check(m);
-  if (e == 0 && !(m->new_ && m->new_->inode == m->old->inode))
+  if (e == 0)
     e = carry_out(m);
-  return e;
+  return e < 0 ? e : 0;
 }
 
 static int rename_lasts(struct path_last *from, struct path_last *to, u32 flags) {
   struct renaming m = {.from = from, .to = to, .flags = flags};
   int e;
-  if (from->special || to->special)
-    return (flags & RENAME_NOREPLACE) && to->special ? -EEXIST : -EBUSY;
   if (from->dir->mnt != to->dir->mnt || from->dir->inode->super != to->dir->inode->super)
     return -EXDEV;
+  if (from->special)
+    return -EBUSY;
+  if (to->special)
+    return (flags & RENAME_NOREPLACE) ? -EEXIST : -EBUSY;
   mutex_lock(&vfs_rename_lock);
   lock_two(from->dir, to->dir);
   e = rename_locked(&m);
@@ -161,7 +175,7 @@ static int rename_paths(int from_dir, const struct pathname *a, int to_dir,
   struct path_last *l = kmalloc(2 * sizeof *l);
   int e = l ? last_of(from_dir, a, &l[0]) : -ENOMEM;
   if (e == 0) {
-    e = last_of(to_dir, b, &l[1]);
+    e = b->s[0] ? last_of(to_dir, b, &l[1]) : -ENOENT;
     if (e == 0) {
       e = rename_lasts(&l[0], &l[1], flags);
       path_last_put(&l[1]);
@@ -181,7 +195,7 @@ static i64 rename_user(int from_dir, u64 from, int to_dir, u64 to, u32 flags) {
   e = pathname_get(&a, from);
   if (e < 0)
     return e;
-  e = pathname_get(&b, to);
+  e = pathname_get_empty_ok(&b, to);
   if (e == 0) {
     e = rename_paths(from_dir, &a, to_dir, &b, flags);
     pathname_put(&b);

@@ -4,8 +4,10 @@ FS_TEST_SRC := $(filter-out kernel/fs/procfs%.c,$(patsubst $(S)/%,%,$(wildcard $
 	kernel/ipc/pipe.c kernel/ipc/fifo.c kernel/mm/uio.c kernel/mm/kmalloc.c \
 	kernel/sched/mutex.c kernel/sched/waitq.c kernel/time/timer.c kernel/test/no_sched.c kernel/test/fs_env.c
 SRC_fs_model := $(FS_TEST_SRC)
+SRC_fs_pipe := $(FS_TEST_SRC)
+SRC_fs_fdtable := $(FS_TEST_SRC)
 
-FS_TESTS := fs_model
+FS_TESTS := fs_model fs_pipe fs_fdtable
 $(foreach t,$(FS_TESTS),$(eval $(call core_test,$(t))))
 
 .PHONY: fs-unit-tests
@@ -13,3 +15,5 @@ unit-tests: fs-unit-tests
 fs-unit-tests: $(FS_TESTS:%=$(O)/test/kernel/%)
 	timeout 100 $(O)/test/kernel/fs_model 1
 	timeout 100 $(O)/test/kernel/fs_model 2
+	timeout 100 $(O)/test/kernel/fs_pipe
+	timeout 100 $(O)/test/kernel/fs_fdtable

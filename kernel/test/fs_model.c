@@ -39,7 +39,9 @@ static u32 rnd(u32 n) {
 }
 
 static void add_component(char *path) {
-  static const char *const names[] = {"a", "b", "c", "a", "b", ".", "..", "long-name-that-is-more-than-forty-characters-long-indeed"};
+  static const char *const names[] = {
+      "a", "b", "c",  "a",
+      "b", ".", "..", "long-name-that-is-more-than-forty-characters-long-indeed"};
   strcat(path, names[rnd(ARRAY_LEN(names))]);
 }
 
@@ -114,10 +116,17 @@ static void compare_contents(int ours, int theirs) {
 }
 
 static void call_open(const char *path) {
-  static const int flags[] = {O_RDONLY, O_WRONLY, O_RDWR | O_CREAT, O_WRONLY | O_CREAT | O_TRUNC,
-                              O_RDWR | O_CREAT | O_EXCL, O_RDONLY | O_DIRECTORY,
-                              O_RDONLY | O_NOFOLLOW, O_WRONLY | O_APPEND, O_RDWR | O_CREAT | O_APPEND,
-                              O_PATH | O_NOFOLLOW, O_RDWR | O_TRUNC};
+  static const int flags[] = {O_RDONLY,
+                              O_WRONLY,
+                              O_RDWR | O_CREAT,
+                              O_WRONLY | O_CREAT | O_TRUNC,
+                              O_RDWR | O_CREAT | O_EXCL,
+                              O_RDONLY | O_DIRECTORY,
+                              O_RDONLY | O_NOFOLLOW,
+                              O_WRONLY | O_APPEND,
+                              O_RDWR | O_CREAT | O_APPEND,
+                              O_PATH | O_NOFOLLOW,
+                              O_RDWR | O_TRUNC};
   int fl = flags[rnd(ARRAY_LEN(flags))];
   snprintf(log_line, sizeof log_line, "open(%s, 0%o)", path, fl);
   i64 ours = CALL(open, path, fl, 0777), theirs = host(open(path, fl, 0777));
@@ -207,7 +216,8 @@ static void one_call(void) {
   }
 }
 
-/* ---- listings ---------------------------------------------------------------------------------- */
+/* ---- listings ----------------------------------------------------------------------------------
+ */
 
 struct names {
   char list[16][80];
@@ -260,7 +270,8 @@ static void compare_trees(const char *path, int depth) {
   }
 }
 
-/* ---- the test ------------------------------------------------------------------------------------ */
+/* ---- the test
+ * ------------------------------------------------------------------------------------ */
 
 static int calls = DEFAULT_CALLS;
 
