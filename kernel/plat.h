@@ -73,6 +73,9 @@ void plat_cpu_kick(unsigned cpu);
    I/O events (calls pollq_wake) before it returns. May return early. Context: idle thread. */
 void plat_cpu_idle(unsigned cpu, u64 deadline);
 
+/* As plat_cpu_idle, but deaf to I/O events: they wait for somebody who listens. */
+void plat_cpu_nap(unsigned cpu, u64 deadline);
+
 /* Delivers I/O events that are there now, without sleeping. Context: thread. */
 void plat_poll_io(void);
 

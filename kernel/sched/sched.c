@@ -13,6 +13,8 @@
 
 #define SLICE_NS (PLAT_TICK_NS / 2) /* a tick later than this into a run ends the slice */
 #define POLL_NS 100000              /* a busy CPU looks for I/O at least this often */
+#define FRUITLESS_MAX 4             /* wake-ups by I/O that made no thread run, until a nap */
+#define NAP_NS 500000
 
 #define STATE_BIT(s) (1u << (s))
 #define ASLEEP (STATE_BIT(THREAD_SLEEPING) | STATE_BIT(THREAD_UNINTERRUPTIBLE))
@@ -25,6 +27,7 @@ struct cpu {
   struct thread *idle;
   struct thread *prev; /* being switched away from */
   u64 polled;          /* when I/O was last looked for */
+  u32 fruitless;       /* idle: events in a row that were nobody's here */
   u64 switches;
   struct thread *boot; /* the platform's own stack, left for good by the first switch */
 } __attribute__((aligned(64)));
@@ -278,12 +281,31 @@ void sched_boot(struct thread *t) {
 
 /* ---- idling -------------------------------------------------------------------------- */
 
+static bool others_busy(unsigned cpu) {
+  u64 all = plat_ncpus() == 64 ? ~0UL : (1UL << plat_ncpus()) - 1;
+  return (__atomic_load_n(&idle_mask, __ATOMIC_RELAXED) | 1UL << cpu) != all;
+}
+
+/* Sleeps until there may be something to do. Events for threads that are running on other CPUs (a
+   busy server) would wake an idle CPU for nothing, each of them: after a few it listens only
+   now and then, as long as the others, who look for I/O as well, are busy. */
+static void idle_wait(struct cpu *c, unsigned cpu) {
+  u64 deadline = ktimer_next();
+  if (c->fruitless >= FRUITLESS_MAX && others_busy(cpu)) {
+    plat_cpu_nap(cpu, min_u64(deadline, plat_now() + NAP_NS));
+    c->fruitless = FRUITLESS_MAX - 1; /* then listens to one event */
+  } else {
+    plat_cpu_idle(cpu, deadline);
+    c->fruitless = work_anywhere() || plat_now() >= deadline ? 0 : c->fruitless + 1;
+  }
+}
+
 static void idle_once(struct cpu *c, unsigned cpu) {
   u64 bit = 1UL << cpu;
   __atomic_fetch_or(&idle_mask, bit, __ATOMIC_SEQ_CST);
   if (!work_anywhere()) {
     need_tick(c, cpu, false);
-    plat_cpu_idle(cpu, ktimer_next());
+    idle_wait(c, cpu);
     c->polled = plat_now();
   }
   __atomic_fetch_and(&idle_mask, ~bit, __ATOMIC_SEQ_CST);

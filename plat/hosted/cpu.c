@@ -140,14 +140,17 @@ void plat_cpu_kick(unsigned cpu) {
     lx3(tgkill, host_pid, v->tid, HOST_SIG_KICK);
 }
 
-void plat_cpu_idle(unsigned cpu, u64 deadline) {
+static void idle(unsigned cpu, u64 deadline, void (*wait)(u64 deadline, const u32 *kicked)) {
   struct vcpu *v = &vcpus[cpu];
   __atomic_store_n(&v->idle, 1, __ATOMIC_SEQ_CST);
-  hostio_wait(deadline, &v->kicked);
+  wait(deadline, &v->kicked);
   __atomic_store_n(&v->idle, 0, __ATOMIC_SEQ_CST);
   __atomic_store_n(&v->kicked, 0, __ATOMIC_SEQ_CST);
   deliver_external_signals();
 }
+
+void plat_cpu_idle(unsigned cpu, u64 deadline) { idle(cpu, deadline, hostio_wait); }
+void plat_cpu_nap(unsigned cpu, u64 deadline) { idle(cpu, deadline, hostio_nap); }
 
 void plat_relax(void) {
   struct vcpu *v = vcpu_self();

@@ -27,6 +27,9 @@ void hostio_remove(struct hostio *h);
 /* Delivers events; sleeps for them until `deadline` (0: not at all) unless *kicked. */
 void hostio_wait(u64 deadline, const u32 *kicked);
 
+/* Sleeps in the same way without listening. */
+void hostio_nap(u64 deadline, const u32 *kicked);
+
 /* Asks the host for events unless somebody did so a moment ago: for programs that poll without
    ever sleeping. No locks held. */
 void hostio_look(void);

@@ -118,6 +118,7 @@ void plat_cpu_idle(unsigned cpu, u64 deadline) {
   pthread_mutex_unlock(&c->lock);
 }
 
+void plat_cpu_nap(unsigned cpu, u64 deadline) { plat_cpu_idle(cpu, deadline); }
 void plat_poll_io(void) {}
 void plat_tick_needed(unsigned cpu, bool needed) { (void)cpu, (void)needed; }
 
