@@ -77,15 +77,19 @@ static bool make_ready(struct watch *w) {
   return news;
 }
 
-/* A queue of the file was woken; runs under that queue's lock. */
+/* A queue of the file was woken; runs under that queue's lock. Consumes an exclusive wake-up if
+   somebody waits who will see to it. */
 static bool watch_woken(struct waiter *waiter, u32 events) {
   struct watch *w = container_of(waiter, struct watch_queue, w)->watch;
+  bool waited_for;
   u32 wanted = __atomic_load_n(&w->events, __ATOMIC_RELAXED);
   if (!(wanted & ~EPOLL_MODES) || (events && !(events & wanted)))
     return false;
   make_ready(w);
-  waitq_wake(&w->ep->wq, 1, POLLIN | POLLRDNORM, 0);
-  return true;
+  waited_for = waitq_has_waiters(&w->ep->wq);
+  if (waited_for)
+    waitq_wake(&w->ep->wq, 1, POLLIN | POLLRDNORM, 0);
+  return waited_for;
 }
 
 struct watch_poller {
@@ -162,6 +166,7 @@ static int watch_add(struct epoll *ep, struct file *f, int fd, const struct epol
   list_init(&w->ready_node);
   list_push_back(&ep->watches[(u32)fd % BUCKETS], &w->node);
   ep->count++;
+  f->epoll_watched = true; /* the end of f has to synchronise with the end of ep from now on */
   spin_lock(&f->epoll_lock);
   list_push_back(&f->epoll_watches, &w->file_node);
   spin_unlock(&f->epoll_lock);

@@ -22,6 +22,7 @@ struct file *file_alloc(const struct file_ops *ops, u32 flags, void *priv) {
   f->priv = priv;
   list_init(&f->epoll_watches);
   f->epoll_lock.held = 0;
+  f->epoll_watched = false;
   return f;
 }
 
@@ -30,7 +31,7 @@ void file_get(struct file *f) { __atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED
 void file_put(struct file *f) {
   if (!f || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) != 0)
     return;
-  if (!list_empty(&f->epoll_watches))
+  if (f->epoll_watched)
     epoll_file_released(f);
   if (f->inode && f->inode->locks)
     flock_release(f);

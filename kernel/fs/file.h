@@ -76,6 +76,7 @@ struct file {
   void *priv;                /* owned by ops */
   struct list epoll_watches; /* fs/epoll.c */
   struct spin epoll_lock;
+  bool epoll_watched; /* by some epoll, now or earlier */
 };
 
 /* One reference; ops->release takes over priv. NULL: no memory (the caller still owns all it

@@ -242,7 +242,7 @@ void vfs_each_mount(void (*emit)(void *arg, const struct mount *m, const char *p
 #define WALK_NO_MAGIC 8u   /* RESOLVE_NO_MAGICLINKS: -ELOOP */
 #define WALK_NO_XDEV 0x10u /* RESOLVE_NO_XDEV: -EXDEV */
 #define WALK_BENEATH 0x20u /* RESOLVE_BENEATH: -EXDEV when it leaves the start */
-#define WALK_CREATE 0x80u   /* open(O_CREAT): a slash at the end is -EISDIR */
+#define WALK_CREATE 0x80u  /* open(O_CREAT): a slash at the end is -EISDIR */
 #define WALK_IN_ROOT 0x40u /* RESOLVE_IN_ROOT: the start is `/` */
 
 /* The name of a path that may not exist yet: its directory and last component. */
