@@ -54,6 +54,7 @@ static struct region *pop_oldest(bool force) {
 }
 
 void pool_put(struct region *r) {
+  r->warm = true;
   spin_lock(&lock);
   list_push_front(bucket_of(r->group), &r->node);
   list_push_back(&lru, &r->lru_node);
@@ -67,5 +68,32 @@ void pool_put(struct region *r) {
 void pool_drain(void) {
   struct region *r;
   while ((r = pop_oldest(true)) != NULL)
+    region_free(r);
+}
+
+static bool maps(const struct region *r, const struct seg *s) {
+  for (u32 i = 0; i < r->n_segs; i++)
+    if (r->segs[i] == s)
+      return true;
+  return false;
+}
+
+static struct region *pop_mapping(const struct seg *s) {
+  struct region *found = NULL, *r;
+  spin_lock(&lock);
+  list_for_each(r, &lru, lru_node) {
+    if (!maps(r, s))
+      continue;
+    found = r;
+    unlink_region(r);
+    break;
+  }
+  spin_unlock(&lock);
+  return found;
+}
+
+void pool_forget(const struct seg *s) {
+  struct region *r;
+  while ((r = pop_mapping(s)) != NULL)
     region_free(r);
 }

@@ -5,6 +5,7 @@
 #include "kernel/mm/kmalloc.h"
 #include "lib/string.h"
 #include "plat/hosted/linux.h"
+#include "plat/hosted/pagemap.h"
 #include "plat/hosted/seg.h"
 
 enum fork_mode fork_mode = FORK_AUTO;
@@ -90,16 +91,39 @@ void region_free(struct region *r) {
   kfree(r);
 }
 
-/* May the next inhabitant find it mapped already? */
-static bool keeps_warm(const struct extent *e) {
-  return e->kind == EXTENT_ANON || (e->kind == EXTENT_OBJECT && !(e->prot & REGION_WRITE));
+/* ---- the end of a µprocess: what its region keeps for the next one --------------------------- */
+
+#define WARM_EXTENTS_MAX 8
+#define WARM_WRITTEN_MAX 64 /* private pages of a lazy extent that are worth keeping */
+
+/* A frozen extent whose segment somebody else still shares, if not much was written to it. */
+static bool keeps_warm_lazy(const struct region *r, const struct extent *e) {
+  u64 pages = 0;
+  return e->seg->frozen && e->prot == (REGION_READ | REGION_WRITE) &&
+         __atomic_load_n(&e->seg->sharers, __ATOMIC_SEQ_CST) > 1 &&
+         pagemap_each_private(r->base + e->off, r->base + e->end, NULL, NULL, &pages) == 0 &&
+         pages <= WARM_WRITTEN_MAX;
 }
 
-/* Leaves only what keeps warm. */
+static bool keeps_warm(const struct region *r, const struct extent *e) {
+  switch ((enum extent_kind)e->kind) {
+  case EXTENT_ANON:
+    return true;
+  case EXTENT_OBJECT:
+    return !(e->prot & REGION_WRITE);
+  case EXTENT_LAZY:
+    return keeps_warm_lazy(r, e);
+  case EXTENT_EMPTY:
+    break;
+  }
+  return false;
+}
+
+/* Leaves only what keeps warm. Splits nothing: needs no room. */
 static void strip(struct region *r) {
   for (u32 i = 0; i < r->map.n;) {
     struct extent e = r->map.v[i];
-    if (keeps_warm(&e)) {
+    if (keeps_warm(r, &e)) {
       i++;
       continue;
     }
@@ -110,19 +134,30 @@ static void strip(struct region *r) {
   seg_drop_unused(r);
 }
 
-#define WARM_EXTENTS_MAX 8
+static void to_pool(struct region *r) {
+  struct seg *segs[REGION_SEGS_MAX];
+  u32 n = r->n_segs;
+  for (u32 i = 0; i < n; i++) {
+    segs[i] = r->segs[i];
+    seg_get(segs[i]);
+  }
+  pool_put(r); /* somebody may take it from now on */
+  for (u32 i = 0; i < n; i++) {
+    seg_unshare(segs[i]);
+    seg_put(segs[i]);
+  }
+}
 
 void region_destroy(struct region *r) {
-  u32 warm = 0;
-  for (u32 i = 0; i < r->map.n; i++)
-    warm += keeps_warm(&r->map.v[i]);
-  if (warm == 0 || warm > WARM_EXTENTS_MAX || r->anon_pages > HOT_PAGES_MAX ||
-      extents_reserve(&r->map, 2)) {
+  if (r->anon_pages > HOT_PAGES_MAX) {
     region_free(r);
     return;
   }
   strip(r);
-  pool_put(r);
+  if (r->map.n == 0 || r->map.n > WARM_EXTENTS_MAX)
+    region_free(r);
+  else
+    to_pool(r);
 }
 
 u64 region_base(const struct region *r) { return r->base; }

@@ -36,6 +36,7 @@ struct region {
   u32 anon_pages; /* mapped, in ANON extents */
   struct seg *segs[REGION_SEGS_MAX];
   u32 n_segs;
+  bool warm;            /* in the pool, or just out of it: does not count as a sharer of segs */
   struct extents map;   /* in the pool: what the host still maps */
   struct list node;     /* pool: bucket */
   struct list lru_node; /* pool: age */
@@ -82,6 +83,8 @@ u64 regions_bytes_used(void);
 struct region *pool_take(u64 group);
 /* Keeps r, whose map holds only what may stay mapped; may free older ones. */
 void pool_put(struct region *r);
+/* Frees the regions that map something of s. */
+void pool_forget(const struct seg *s);
 /* Frees all regions of the pool. */
 void pool_drain(void);
 

@@ -68,20 +68,16 @@ static int copy_extent(struct region *child, struct region *parent, const struct
 }
 
 static bool same_host_mapping(const struct extent *a, const struct extent *b) {
-  return a->kind == b->kind && a->prot == b->prot && a->obj == b->obj &&
+  return a->kind == b->kind && a->prot == b->prot && a->obj == b->obj && a->seg == b->seg &&
          (a->kind != EXTENT_OBJECT || a->obj_off - a->off == b->obj_off - b->off);
 }
 
-static bool is_eager(const struct extent *e) {
-  return e->kind == EXTENT_ANON || e->kind == EXTENT_OBJECT;
-}
-
-/* Does the warm region map exactly what the parent does, as far as this tier goes? */
+/* Does the warm region map exactly what the parent does? */
 static bool same_shape(const struct extents *warm, const struct extents *parent) {
   u32 w = 0;
   for (u32 p = 0; p < parent->n; p++) {
     const struct extent *e = &parent->v[p];
-    if (!is_eager(e))
+    if (e->kind == EXTENT_EMPTY)
       continue;
     if (w == warm->n || warm->v[w].off != e->off || warm->v[w].end != e->end ||
         !same_host_mapping(&warm->v[w], e))
@@ -106,6 +102,7 @@ static int drop_strangers(struct region *child, const struct extents *parent) {
       anon_account(child, -(i64)pages_of(e->off, e->end));
     extents_remove(&child->map, e->off, e->end);
   }
+  seg_drop_unused(child);
   return 0;
 }
 
@@ -141,16 +138,22 @@ static int copy_all(struct region *child, struct region *parent, const struct de
 
 int region_fork(struct region *parent, const struct region_fork_args *a, struct region **out) {
   struct dead_stack dead = dead_stack_of(a);
+  int err = parent->n_segs ? segs_prepare(parent) : 0;
+  if (err)
+    return err;
   struct region *child = pool_take(parent->group);
-  int err = child ? 0 : region_create(parent->group, &child);
+  err = child ? 0 : region_create(parent->group, &child);
   if (err)
     return err;
   if (plat_mem_used() + (u64)parent->anon_pages * PAGE_SIZE > plat_mem_limit())
     err = -ENOMEM;
   if (!err)
     err = copy_all(child, parent, &dead);
-  if (!err && parent->n_segs)
+  if (err)
+    segs_drop_warm(parent, 0, child);
+  else if (parent->n_segs)
     err = segs_fork(parent, child);
+  child->warm = false;
   if (err) {
     region_free(child);
     return err;

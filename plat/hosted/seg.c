@@ -39,7 +39,7 @@ static struct seg *seg_new(struct region *r, u32 lo) {
     kfree(s);
     return NULL;
   }
-  s->sharers = 1;
+  s->refs = s->sharers = 1;
   s->lo = s->top = lo;
   s->end = lo;
   r->segs[r->n_segs++] = s;
@@ -346,7 +346,7 @@ static int unmap_piece(void *arg, u64 from, u64 to, int prot) {
   return (int)lx2(munmap, r->base + from, to - from);
 }
 
-static bool in_use(const struct region *r, const struct seg *s) {
+bool seg_is_used(const struct region *r, const struct seg *s) {
   for (u32 i = 0; i < r->map.n; i++)
     if (r->map.v[i].seg == s)
       return true;
@@ -356,7 +356,7 @@ static bool in_use(const struct region *r, const struct seg *s) {
 void seg_drop_unused(struct region *r) {
   for (u32 i = 0; i < r->n_segs;) {
     struct seg *s = r->segs[i];
-    if (in_use(r, s)) {
+    if (seg_is_used(r, s)) {
       i++;
       continue;
     }

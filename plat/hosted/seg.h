@@ -11,8 +11,9 @@
  *
  * Frozen: its regions (`sharers`) map the object private, so that the host copies what they write;
  * the former owner's populated mapping waits at `alias`, out of all µprocesses' reach. Nothing
- * writes to the object. New memory goes to another segment. When one sharer is left it is thawed:
- * that region's private pages are written to the object and the mapping moves back.
+ * writes to the object while there are two. New memory goes to another segment. A single sharer
+ * that forks again writes its private pages to the object first (refresh). When it has many it is
+ * thawed: the mapping moves back.
  */
 #ifndef UFORK_HOSTED_SEG_H
 #define UFORK_HOSTED_SEG_H
@@ -28,7 +29,8 @@ struct piece {
 struct seg {
   struct memobj *obj;
   bool frozen;
-  u32 sharers; /* regions; atomic */
+  u32 refs;    /* regions with it in their table, those in the pool too; atomic */
+  u32 sharers; /* regions of living µprocesses; atomic */
 
   /* live */
   u32 lo, top;  /* of extents; top is the object's size */
@@ -61,6 +63,7 @@ int seg_make_way(struct region *r, const struct seg *except, u32 off);
 int seg_close_over(struct region *r, u32 off, u32 end);
 /* Gives up segments without extents. */
 void seg_drop_unused(struct region *r);
+bool seg_is_used(const struct region *r, const struct seg *s);
 
 /* Calls f for each host VMA of live segment s: ranges of one protection without foreign mappings.
  */
@@ -69,11 +72,22 @@ int seg_each_piece(struct region *r, struct seg *s, int (*f)(void *arg, u64 from
 
 /* ---- fork (seg_fork.c) ---------------------------------------------------------------------- */
 
+/* Of segments that the parent has to itself, makes the object what the parent sees. May change
+   which segment an extent belongs to, so the child is matched with the parent after it. */
+int segs_prepare(struct region *parent);
 /* Shares all segments of parent with child. Errors leave the parent as it was, and what the child
    has got in its books. */
 int segs_fork(struct region *parent, struct region *child);
 /* r no longer maps anything of s. */
 void seg_leave(struct region *r, struct seg *s);
+/* One living region less shares s; after the last one the pool lets go of it, too. */
+void seg_unshare(struct seg *s);
+void seg_get(struct seg *s);
+void seg_put(struct seg *s);
+/* Frees a warm child from segments it does not share, after an error: all but the parent's first
+   `shared`. */
+void segs_drop_warm(const struct region *parent, u32 shared, struct region *child);
+
 /* If r is the only sharer of frozen s: makes it live. No thread of r's µprocess runs user code. */
 int seg_thaw(struct region *r, struct seg *s);
 

@@ -109,41 +109,33 @@ static int freeze(struct region *r, struct seg *s) {
 /* ---- sharing -----------------------------------------------------------------------------------
  */
 
-/* Enters s in the child's table and books. */
-static int share(struct region *parent, struct region *child, struct seg *s) {
-  int err = seg_enter(child, s);
-  if (err)
-    return err;
-  __atomic_add_fetch(&s->sharers, 1, __ATOMIC_SEQ_CST);
-  for (u32 i = 0; i < parent->map.n && !err; i++) {
-    const struct extent *e = &parent->map.v[i];
-    if (e->seg != s)
-      continue;
-    err = map_private(child, e, e->prot);
-    if (!err)
-      extents_add(&child->map, e);
-  }
-  return err;
-}
-
 struct copy_run {
   u64 from_base, to_base;
 };
 
-static int copy_run(void *arg, u64 from, u64 to) {
+/* A run of pages goes from one region (or the alias) to another at the same offset. */
+static int copy_run(void *arg, u64 at, u64 end) {
   const struct copy_run *c = arg;
-  u8 *dst = (u8 *)(from - c->from_base + c->to_base);
-  if (to - from >= POPULATE_MIN)
-    lx3(madvise, dst, to - from, LX_MADV_POPULATE_WRITE);
-  memcpy(dst, (const void *)from, to - from);
+  u64 off = at - c->from_base;
+  if (end - at >= POPULATE_MIN)
+    lx3(madvise, c->to_base + off, end - at, LX_MADV_POPULATE_WRITE);
+  memcpy((void *)(c->to_base + off), (const void *)at, end - at);
   return 0;
 }
 
-/* Copies what the parent has written of a frozen extent. */
-static int copy_debt(struct region *parent, struct region *child, const struct extent *e) {
+/* The same, for a run found in the target. */
+static int overwrite_run(void *arg, u64 at, u64 end) {
+  const struct copy_run *c = arg;
+  memcpy((void *)at, (const void *)(at - c->to_base + c->from_base), end - at);
+  return 0;
+}
+
+/* Runs f over the private pages of r in e, with both sides accessible. */
+static int each_private(struct region *r, const struct extent *e, struct region *parent,
+                        struct region *child, int (*f)(void *, u64, u64)) {
   struct copy_run c = {parent->base, child->base};
   u64 pages = 0;
-  int err = pagemap_each_private(parent->base + e->off, parent->base + e->end, NULL, NULL, &pages);
+  int err = pagemap_each_private(r->base + e->off, r->base + e->end, NULL, NULL, &pages);
   if (err || pages == 0)
     return err;
   if (!(e->prot & REGION_READ))
@@ -151,7 +143,7 @@ static int copy_debt(struct region *parent, struct region *child, const struct e
   if (!err && e->prot != RW)
     err = host_protect(child, e->off, e->end, RW);
   if (!err)
-    err = pagemap_each_private(parent->base + e->off, parent->base + e->end, copy_run, &c, NULL);
+    err = pagemap_each_private(r->base + e->off, r->base + e->end, f, &c, NULL);
   if (!err && e->prot != RW)
     err = host_protect(child, e->off, e->end, e->prot);
   if (!(e->prot & REGION_READ))
@@ -159,51 +151,206 @@ static int copy_debt(struct region *parent, struct region *child, const struct e
   return err ? -ENOMEM : 0;
 }
 
-static int share_frozen(struct region *parent, struct region *child, struct seg *s) {
-  int err = share(parent, child, s);
+static bool has_seg(const struct region *r, const struct seg *s) {
+  for (u32 i = 0; i < r->n_segs; i++)
+    if (r->segs[i] == s)
+      return true;
+  return false;
+}
+
+/*
+ * The child maps extent e. If its warm region does so already, pages that the previous inhabitant
+ * wrote get the parent's contents: they are likely to be written again.
+ */
+static int share_extent(struct region *parent, struct region *child, const struct extent *e) {
+  if (extents_at(&child->map, e->off))
+    return each_private(child, e, parent, child, overwrite_run);
+  int err = map_private(child, e, e->prot);
+  if (!err)
+    extents_add(&child->map, e);
+  return err;
+}
+
+/* Enters frozen s in the child's table and books. */
+static int share(struct region *parent, struct region *child, struct seg *s) {
+  if (!has_seg(child, s)) {
+    int err = seg_enter(child, s);
+    if (err)
+      return err;
+    seg_get(s);
+  }
+  __atomic_add_fetch(&s->sharers, 1, __ATOMIC_SEQ_CST);
+  int err = 0;
   for (u32 i = 0; i < parent->map.n && !err; i++)
     if (parent->map.v[i].seg == s)
-      err = copy_debt(parent, child, &parent->map.v[i]);
+      err = share_extent(parent, child, &parent->map.v[i]);
+  return err;
+}
+
+/* What the parent has written since the freeze, and others do not have, is copied to the child. */
+static int copy_debt(struct region *parent, struct region *child, struct seg *s) {
+  int err = 0;
+  for (u32 i = 0; i < parent->map.n && !err; i++)
+    if (parent->map.v[i].seg == s)
+      err = each_private(parent, &parent->map.v[i], parent, child, copy_run);
+  return err;
+}
+
+/* ---- refreshing
+ * ---------------------------------------------------------------------------------- */
+
+/* More private pages than this: the mapping moves back instead. */
+#define REFRESH_PAGES_MAX 1024
+
+struct refresh {
+  const struct region *r;
+  const struct seg *s;
+};
+
+/* Through the alias where that was writable when it was made, else through the file. */
+static int refresh_run(void *arg, u64 at, u64 end) {
+  const struct refresh *f = arg;
+  u64 off = at - f->r->base;
+  const struct extent *e = extents_at(&f->s->shape, (u32)off);
+  if (e && e->prot == RW && off + (end - at) <= e->end) {
+    memcpy((void *)(f->s->alias + off), (const void *)at, end - at);
+    return 0;
+  }
+  i64 n = LX_RETRY(lx4(pwrite64, f->s->obj->fd, at, end - at, off));
+  return n == (i64)(end - at) ? 0 : -ENOMEM;
+}
+
+/*
+ * The only sharer's private pages go to the object, which nobody else looks at. It keeps them: what
+ * it has written once it will write again, now without a fault. Too many, or unreadable ones: thaw.
+ */
+static int refresh_or_thaw(struct region *r, struct seg *s) {
+  u64 pages = 0;
+  bool readable = true;
+  int err = 0;
+  for (u32 i = 0; i < r->map.n && !err; i++) {
+    const struct extent *e = &r->map.v[i];
+    if (e->seg != s)
+      continue;
+    readable &= (e->prot & REGION_READ) != 0;
+    err = pagemap_each_private(r->base + e->off, r->base + e->end, NULL, NULL, &pages);
+  }
+  if (err)
+    return err;
+  if (!readable || pages > REFRESH_PAGES_MAX || r->n_segs > REGION_SEGS_MAX / 2)
+    return seg_thaw(r, s);
+  struct refresh f = {r, s};
+  for (u32 i = 0; i < r->map.n && !err && pages; i++) {
+    const struct extent *e = &r->map.v[i];
+    if (e->seg == s)
+      err = pagemap_each_private(r->base + e->off, r->base + e->end, refresh_run, &f, NULL);
+  }
+  return err;
+}
+
+/* ---- fork
+ * ------------------------------------------------------------------------------------------ */
+
+static bool is_alone(const struct seg *s) {
+  return __atomic_load_n(&s->sharers, __ATOMIC_SEQ_CST) == 1;
+}
+
+/* Freezes and shares s. If that fails after the freeze, and the child has s in its table, the child
+   counts as a sharer. */
+static int fork_seg(struct region *parent, struct region *child, struct seg *s) {
+  bool others = s->frozen && !is_alone(s);
+  int err = s->frozen ? 0 : freeze(parent, s);
+  if (!err)
+    err = share(parent, child, s);
+  if (!err && others)
+    err = copy_debt(parent, child, s);
+  return err;
+}
+
+int segs_prepare(struct region *parent) {
+  int err = 0;
+  seg_drop_unused(parent);
+  for (u32 i = 0; i < parent->n_segs && !err; i++) {
+    struct seg *s = parent->segs[i];
+    u32 n = parent->n_segs;
+    if (s->frozen && is_alone(s))
+      err = refresh_or_thaw(parent, s);
+    if (parent->n_segs != n)
+      i = (u32)-1; /* a thaw took neighbours in: the table has changed */
+  }
   return err;
 }
 
 int segs_fork(struct region *parent, struct region *child) {
   int err = 0;
-  seg_drop_unused(parent);
+  u32 shared = 0;
   for (u32 i = 0; i < parent->n_segs && !err; i++) {
-    struct seg *s = parent->segs[i];
-    if (s->frozen && __atomic_load_n(&s->sharers, __ATOMIC_SEQ_CST) == 1)
-      err = seg_thaw(parent, s);
+    err = fork_seg(parent, child, parent->segs[i]);
+    shared += parent->segs[i]->frozen;
   }
-  for (u32 i = 0; i < parent->n_segs && !err; i++) {
-    struct seg *s = parent->segs[i];
-    if (s->frozen) {
-      err = share_frozen(parent, child, s);
-    } else {
-      err = freeze(parent, s);
-      if (!err)
-        err = share(parent, child, s);
-    }
-  }
+  if (err)
+    segs_drop_warm(parent, shared, child);
+  child->warm = false;
   return err;
 }
 
 /* ---- leaving ------------------------------------------------------------------------------------
  */
 
-static void unmap_alias(struct seg *s) {
-  for (u32 i = 0; i < s->n_pieces; i++)
-    lx2(munmap, s->alias + s->pieces[i].from, s->pieces[i].to - s->pieces[i].from);
-  alias_give(s->alias_slot);
+static void seg_destroy(struct seg *s) {
+  if (s->frozen) {
+    for (u32 i = 0; i < s->n_pieces; i++)
+      lx2(munmap, s->alias + s->pieces[i].from, s->pieces[i].to - s->pieces[i].from);
+    alias_give(s->alias_slot);
+    forget_shape(s);
+  }
+  seg_free(s);
+}
+
+void seg_get(struct seg *s) { __atomic_add_fetch(&s->refs, 1, __ATOMIC_SEQ_CST); }
+
+void seg_put(struct seg *s) {
+  if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_SEQ_CST) == 0)
+    seg_destroy(s);
+}
+
+void seg_unshare(struct seg *s) {
+  if (__atomic_sub_fetch(&s->sharers, 1, __ATOMIC_SEQ_CST) == 0)
+    pool_forget(s);
 }
 
 void seg_leave(struct region *r, struct seg *s) {
   seg_forget(r, s);
-  if (__atomic_sub_fetch(&s->sharers, 1, __ATOMIC_SEQ_CST) != 0)
-    return;
-  if (s->frozen) {
-    unmap_alias(s);
-    forget_shape(s);
+  if (!r->warm)
+    seg_unshare(s);
+  seg_put(s);
+}
+
+static bool is_among(const struct seg *s, struct seg *const *segs, u32 n) {
+  for (u32 i = 0; i < n; i++)
+    if (segs[i] == s)
+      return true;
+  return false;
+}
+
+void segs_drop_warm(const struct region *parent, u32 shared, struct region *child) {
+  child->warm = true;
+  for (u32 i = 0; i < child->n_segs;) {
+    struct seg *s = child->segs[i];
+    if (is_among(s, parent->segs, shared)) {
+      i++;
+      continue;
+    }
+    for (u32 k = 0; k < child->map.n;) {
+      struct extent e = child->map.v[k];
+      if (e.seg == s) {
+        host_unmap(child, e.off, e.end);
+        extents_remove(&child->map, e.off, e.end);
+      } else {
+        k++;
+      }
+    }
+    seg_leave(child, s);
   }
-  seg_free(s);
+  child->warm = false;
 }

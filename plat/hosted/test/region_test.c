@@ -5,6 +5,9 @@
  * page of the model is a few words; all other bytes of a real page must be zero, so that whatever a
  * dead region left behind shows up.
  *
+ * With an odd SEED regions look like those of real programs, few mappings that rarely change, so
+ * that warm regions are taken from the pool; with an even one they are shredded.
+ *
  * region_test MODE SEED OPS. With REGION_TEST_STRICT=N, everything is compared after every
  * operation from the N-th on, to find the one that went wrong.
  */
@@ -58,6 +61,7 @@ struct model {
 static struct model regions[MAX_REGIONS];
 static struct memobj *objects[OBJECTS];
 static u64 object_words[OBJECTS][OBJECT_PAGES][WORDS];
+static bool tidy;
 static u64 strict = UINT64_MAX;
 static u64 op_count;
 static u64 checked;
@@ -192,6 +196,13 @@ static void op_map(struct model *m) {
     r.pages[i] = (struct mpage){.kind = PRIVATE, .prot = (u8)prot};
 }
 
+static void map_pages(struct model *m, unsigned w, u32 first, u32 n, int prot) {
+  if (region_map(m->real, windows[w].lo + first * 4096, n * 4096, prot, windows[w].class))
+    fail("map", m, windows[w].lo);
+  for (u32 i = 0; i < n; i++)
+    m->pages[window_index(w) + first + i] = (struct mpage){.kind = PRIVATE, .prot = (u8)prot};
+}
+
 static void op_map_object(struct model *m) {
   struct range r = random_range(m);
   u8 o = (u8)below(OBJECTS);
@@ -312,6 +323,12 @@ static void op_create(void) {
   if (region_create(1 + below(2), &real))
     fail("create", m, 0);
   start(m, real);
+  if (tidy) {
+    map_pages(m, 0, 3, 40, 3);
+    map_pages(m, 1, 0, STACK_PAGES, 3);
+    map_pages(m, 2, 0, 1500 + below(1000), 3);
+    map_pages(m, 3, 0, 100 + below(500), 3);
+  }
 }
 
 static struct model *random_region(void) {
@@ -326,6 +343,8 @@ static struct model *random_region(void) {
 static void step(void) {
   struct model *m = random_region();
   u32 what = below(100);
+  if (tidy && what >= 1 && what < 38 && !chance(5))
+    what = 38 + below(62);
   if (!m || what < 1)
     op_create();
   else if (what < 14)
@@ -409,6 +428,7 @@ int main(int argc, char **argv) {
     rnd();
   if (getenv("REGION_TEST_STRICT"))
     strict = strtoull(getenv("REGION_TEST_STRICT"), NULL, 0);
+  tidy = strtoull(argv[2], NULL, 0) % 2;
   support_init();
   for (unsigned i = 0; i < OBJECTS; i++)
     if (memobj_create(OBJECT_PAGES * 4096, &objects[i]))
