@@ -25,12 +25,20 @@ void jobctl_notify_parent(struct proc *p, int code, int status) {
 
 bool jobctl_all_stopped(struct proc *p) { return p->stopping && p->nstopped == p->nthreads; }
 
+/* A process that is about to die does not stop: nobody would wake it. proc->lock held. */
+static bool is_doomed(struct proc *p) {
+  struct thread *t;
+  u64 pending = p->sighand->shared.set;
+  list_for_each(t, &p->threads, proc_node) pending |= t->sig->pending.set;
+  return p->exiting || (pending & SIG_BIT(SIGKILL));
+}
+
 /* Asks all threads to stop; each does at the kernel's edge. */
 void jobctl_stop(int signo) {
   struct thread *me = thread_current(), *t;
   struct proc *p = me->proc;
   spin_lock(&p->lock);
-  if (!p->stopping && !p->exiting) {
+  if (!p->stopping && !is_doomed(p)) {
     p->stopping = true;
     p->stop_signal = signo;
     p->nstopped = 0;
