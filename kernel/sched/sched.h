@@ -128,6 +128,10 @@ int schedule_until(u64 deadline);
         break;                                                                                     \
       }                                                                                            \
       wait_ret_ = schedule_until(deadline);                                                        \
+      if (cond) { /* usually so: spares another round */                                           \
+        wait_ret_ = 0;                                                                             \
+        break;                                                                                     \
+      }                                                                                            \
     }                                                                                              \
     waitq_finish(&waiter_);                                                                        \
     wait_ret_;                                                                                     \
