@@ -15,6 +15,12 @@
 #define UFORK_GCC "gcc"
 #endif
 
+/*
+ * Overridable. An indirect jump is masked, aligns each of its targets to a bundle and is often
+ * mispredicted for it: comparing is faster than a jump table for switches of some 30 cases.
+ */
+static const char *const preferred[] = {"--param=case-values-threshold=20"};
+
 static const char *const imposed[] = {"-ffixed-r11",
                                       "-ffixed-r15",
                                       "-fno-pic",
@@ -155,6 +161,8 @@ int main(int argc, char **argv) {
   args_add(&out, cc && *cc ? cc : UFORK_GCC);
   args_add(&out, join(join("-specs=", libexec), "ufork.specs"));
   args_add(&out, join("-B", libexec));
+  for (size_t i = 0; i < sizeof preferred / sizeof *preferred; i++)
+    args_add(&out, preferred[i]);
   take_user_args(&out, &in, sysroot);
   for (size_t i = 0; i < sizeof imposed / sizeof *imposed; i++)
     args_add(&out, imposed[i]);
