@@ -20,7 +20,7 @@ struct boot_args {
   bool quiet;
   u64 memory_limit;
   unsigned max_procs;
-  const char *root; /* host directory copied-on-open as `/usr`, `/bin`...; see doc */
+  const char *root; /* host directory whose entries appear at `/`: kernel/fs/boot.c */
   const struct boot_mount *mounts;
   unsigned n_mounts;
   const char *program;     /* guest path or name to look up in PATH */

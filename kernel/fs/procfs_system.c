@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* /proc: what concerns the whole instance. */
 #include "kernel/fs/procfs.h"
+#include "kernel/fs/tmpfs.h"
 #include "kernel/sched/sched.h"
 #include "kernel/time/clock.h"
 #include "kernel/version.h"
@@ -12,15 +13,15 @@
 static u64 kib(u64 bytes) { return bytes >> 10; }
 
 static int show_meminfo(struct text *t, const struct pfs_who *w) {
-  u64 limit = plat_mem_limit(), used = plat_mem_used(), left = used < limit ? limit - used : 0;
+  u64 limit = plat_mem_limit(), shmem = tmpfs_bytes_used(), used = plat_mem_used() + shmem;
+  u64 left = used < limit ? limit - used : 0;
   (void)w;
-  text_printf(
-      t,
-      "MemTotal:       %8lu kB\nMemFree:        %8lu kB\nMemAvailable:   %8lu kB\n"
-      "Buffers:               0 kB\nCached:                0 kB\nSwapCached:            0 kB\n"
-      "SwapTotal:             0 kB\nSwapFree:              0 kB\nShmem:                 0 kB\n"
-      "Slab:                  0 kB\nSReclaimable:          0 kB\n",
-      kib(limit), kib(left), kib(left));
+  text_printf(t,
+              "MemTotal:       %8lu kB\nMemFree:        %8lu kB\nMemAvailable:   %8lu kB\n"
+              "Buffers:               0 kB\nCached:         %8lu kB\nSwapCached:            0 kB\n"
+              "SwapTotal:             0 kB\nSwapFree:              0 kB\nShmem:          %8lu kB\n"
+              "Slab:                  0 kB\nSReclaimable:          0 kB\n",
+              kib(limit), kib(left), kib(left), kib(shmem), kib(shmem));
   return 0;
 }
 

@@ -90,7 +90,7 @@ static int tmp_getattr(struct inode *i, struct kstat *st) {
                        .btime = t->btime,
                        .version = t->version};
   if (S_ISREG(i->mode))
-    st->blocks = round_up(st->size, PAGE_SIZE) / 512;
+    st->blocks = (t->reg.obj ? t->reg.charged : round_up(st->size, PAGE_SIZE)) / 512;
   return 0;
 }
 
@@ -118,7 +118,7 @@ static int tmp_setattr(struct inode *i, const struct iattr *a) {
 }
 
 static int tmp_statfs(struct inode *i, struct kstatfs *st) {
-  u64 limit = plat_mem_limit(), used = plat_mem_used();
+  u64 limit = plat_mem_limit(), used = plat_mem_used() + tmpfs_bytes_used();
   (void)i;
   st->blocks = limit / PAGE_SIZE;
   st->bfree = st->bavail = used < limit ? (limit - used) / PAGE_SIZE : 0;

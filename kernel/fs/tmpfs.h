@@ -30,6 +30,7 @@ struct tmp_inode {
       u8 *small; /* TMPFS_SMALL bytes capacity in powers of two; NULL: empty or obj */
       u32 small_cap;
       struct memobj *obj;
+      u64 charged; /* bytes of obj that may have page frames; a multiple of PAGE_SIZE */
     } reg;
     char *target; /* symbolic link */
   };
@@ -41,6 +42,8 @@ static inline struct tmp_inode *tmp_inode(struct inode *i) {
 
 /* A new tree: its root directory, one reference. NULL: no memory. */
 struct inode *tmpfs_create(struct super *s, u32 mode);
+/* Bytes of page frames that files of all trees may occupy, for the memory limit. */
+u64 tmpfs_bytes_used(void);
 /* A file without a name (memfd), owned by the running process. */
 struct inode *tmpfs_new_file(u32 mode);
 

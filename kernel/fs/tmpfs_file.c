@@ -3,6 +3,9 @@
  * Contents of tmpfs files. Small ones are a buffer in the kernel heap; a file that grows beyond
  * TMPFS_SMALL bytes or is mapped shared moves into a memory object, which stays. Bytes of the
  * buffer beyond the size are zero, so that growing needs no clearing.
+ *
+ * The memory limit: an object's frames are the platform's, and which pages have one is not known
+ * here. `charged` bounds it from above: every write adds the pages it touches, up to the size.
  */
 #include "kernel/fs/tmpfs.h"
 #include "kernel/mm/kmalloc.h"
@@ -17,7 +20,25 @@ static u64 object_size(u64 size) {
   return size < MIB(1) ? round_up(size, KIB(64)) : round_up(size, MIB(1));
 }
 
-static bool memory_left(u64 more) { return plat_mem_used() + more <= plat_mem_limit(); }
+static u64 bytes_used; /* sum of `charged` */
+
+u64 tmpfs_bytes_used(void) { return __atomic_load_n(&bytes_used, __ATOMIC_RELAXED); }
+
+static void set_charge(struct tmp_inode *t, u64 charge) {
+  __atomic_add_fetch(&bytes_used, charge - t->reg.charged, __ATOMIC_RELAXED);
+  t->reg.charged = charge;
+}
+
+/* Pages [from, to) are about to be written in a file of `size` bytes. */
+static int charge_write(struct tmp_inode *t, u64 from, u64 to, u64 size) {
+  u64 touched = round_up(to, PAGE_SIZE) - round_down(from, PAGE_SIZE);
+  u64 charge = min_u64(t->reg.charged + touched, round_up(size, PAGE_SIZE));
+  if (charge > t->reg.charged &&
+      plat_mem_used() + tmpfs_bytes_used() + (charge - t->reg.charged) > plat_mem_limit())
+    return -ENOSPC;
+  set_charge(t, max_u64(charge, t->reg.charged));
+  return 0;
+}
 
 static int small_reserve(struct tmp_inode *t, u64 size) {
   u32 cap = 64;
@@ -53,6 +74,7 @@ static int to_object(struct tmp_inode *t, u64 size) {
   t->reg.small = NULL;
   t->reg.small_cap = 0;
   t->reg.obj = o;
+  set_charge(t, round_up(t->reg.size, PAGE_SIZE));
   return 0;
 }
 
@@ -78,6 +100,8 @@ static int cut(struct tmp_inode *t, u64 size) {
   int e = memobj_punch(t->reg.obj, size, object_size(old) - size);
   if (e == 0 && object_size(size) < object_size(old))
     e = memobj_resize(t->reg.obj, object_size(size));
+  if (e == 0)
+    set_charge(t, min_u64(t->reg.charged, round_up(size, PAGE_SIZE)));
   return e;
 }
 
@@ -92,8 +116,10 @@ int tmp_file_resize(struct tmp_inode *t, u64 size) {
 
 void tmp_file_free(struct tmp_inode *t) {
   kfree(t->reg.small);
-  if (t->reg.obj)
-    memobj_put(t->reg.obj);
+  if (!t->reg.obj)
+    return;
+  set_charge(t, 0);
+  memobj_put(t->reg.obj);
 }
 
 /* ---- transfers; lock held ---------------------------------------------------------------------
@@ -140,17 +166,15 @@ static i64 read_locked(struct tmp_inode *t, struct uio *u, u64 pos) {
 static i64 write_locked(struct tmp_inode *t, struct uio *u, u64 pos) {
   u64 end;
   i64 n;
+  int e;
   if (u->left == 0)
     return 0;
   if (__builtin_add_overflow(pos, u->left, &end) || end > SIZE_MAX_FILE)
     return -EFBIG;
-  if (end > t->reg.size) {
-    if (!memory_left(end - max_u64(pos, t->reg.size)))
-      return -ENOSPC;
-    int e = reserve(t, end);
-    if (e < 0)
-      return e;
-  }
+  if (end > t->reg.size && (e = reserve(t, end)) < 0)
+    return e;
+  if (t->reg.obj && (e = charge_write(t, pos, end, max_u64(end, t->reg.size))) < 0)
+    return e;
   n = t->reg.obj ? object_transfer(t->reg.obj, pos, u, u->left, true)
                  : uio_read_from(u, t->reg.small + pos, u->left);
   if (n <= 0)
@@ -200,6 +224,7 @@ static int tmp_memobj(struct file *f, struct memobj **out) {
   if (!t->reg.obj)
     e = to_object(t, max_u64(t->reg.size, 1));
   if (e == 0) {
+    set_charge(t, round_up(t->reg.size, PAGE_SIZE)); /* the mapping may touch every page */
     memobj_get(t->reg.obj);
     *out = t->reg.obj;
   }
