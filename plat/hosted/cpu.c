@@ -60,7 +60,7 @@ _Noreturn void cpu_run(unsigned cpu, const struct boot_args *b) {
   uf_run_on((char *)boot_stacks[cpu] + HOSTED_UREGS, run_kernel, (void *)(uintptr_t)b);
 }
 
-/* ---- switching ------------------------------------------------------------------------ */
+/* ---- switching ------------------------------------------------------------------------------- */
 
 static void load_gs(struct vcpu *v, u64 base) {
   if (v->gs_base == base)
@@ -127,7 +127,7 @@ _Noreturn void plat_user_enter(struct thread *t, const struct uregs *r) {
   uf_user_enter(t);
 }
 
-/* ---- kicks and idling ------------------------------------------------------------------ */
+/* ---- kicks and idling ------------------------------------------------------------------------ */
 
 void plat_cpu_kick(unsigned cpu) {
   struct vcpu *v = &vcpus[cpu];

@@ -36,7 +36,7 @@ static inline struct vcpu *vcpu_self(void) {
   return v;
 }
 
-/* ---- entry.S ------------------------------------------------------------------------- */
+/* ---- entry.S --------------------------------------------------------------------------------- */
 
 extern char uf_gate[], uf_exit_fast[], uf_exit_fast_end[], uf_exit_full[], uf_exit_full_end[];
 extern char uf_trap_tick[], uf_trap_fault[], uf_idle_check[], uf_idle_end[], uf_idle_out[];
@@ -69,20 +69,20 @@ int cpu_init(unsigned n);
 /* The calling host thread becomes vCPU `cpu` and runs the kernel; b for CPU 0, else NULL. */
 _Noreturn void cpu_run(unsigned cpu, const struct boot_args *b);
 
-/* ---- fpu.c --------------------------------------------------------------------------- */
+/* ---- fpu.c ----------------------------------------------------------------------------------- */
 
 void fpu_init(void);
 void fpu_init_thread(struct thread *t);
 void fpu_switch_out(struct thread *from);
 void fpu_switch_in(struct vcpu *v, struct thread *to);
 
-/* ---- tick.c -------------------------------------------------------------------------- */
+/* ---- tick.c ---------------------------------------------------------------------------------- */
 
 /* Body of the ticker's host thread. */
 _Noreturn void ticker_run(void);
 /* A vCPU goes idle or comes back. */
 
-/* ---- trap.c -------------------------------------------------------------------------- */
+/* ---- trap.c ---------------------------------------------------------------------------------- */
 
 /* The host signal that kicks a vCPU. */
 #define HOST_SIG_KICK 23 /* SIGURG */

@@ -87,8 +87,7 @@ const struct file_ops host_file_ops = {
     .release = file_release_op,
 };
 
-/* ---- directories ------------------------------------------------------------------------------
- */
+/* ---- directories ----------------------------------------------------------------------------- */
 
 struct host_dirent {
   u64 ino, next;

@@ -51,7 +51,7 @@ static struct host_super *super_of(const struct inode *i) {
   return container_of(i->super, struct host_super, super);
 }
 
-/* ---- inodes --------------------------------------------------------------------------------- */
+/* ---- inodes ---------------------------------------------------------------------------------- */
 
 static u32 shown_uid(const struct host_super *s, u32 uid) { return uid == s->euid ? 0 : uid; }
 static u32 shown_gid(const struct host_super *s, u32 gid) { return gid == s->egid ? 0 : gid; }
@@ -133,7 +133,7 @@ static void host_release(struct inode *i) {
   kfree(h);
 }
 
-/* ---- names ---------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static int host_lookup(struct inode *dir, const char *name, struct inode **out) {
   i64 fd = LX_RETRY(

@@ -155,8 +155,7 @@ static int sock_getname(struct sock *s, bool peer, u8 *addr, u32 *len) {
 
 static int sock_shutdown(struct sock *s, int how) { return (int)lx2(shutdown, of(s)->io.fd, how); }
 
-/* ---- transfers ---------------------------------------------------------------------------------
- */
+/* ---- transfers ------------------------------------------------------------------------------- */
 
 static i64 send_call(struct host_sock *h, struct msg *m, struct lx_iovec *iov, int n_iov,
                      u32 flags) {

@@ -31,7 +31,7 @@ void plat_random(void *buf, size_t n) {
   }
 }
 
-/* ---- memory accounting ----------------------------------------------------------------- */
+/* ---- memory accounting ----------------------------------------------------------------------- */
 
 static u64 mem_limit = UINT64_MAX;
 
@@ -39,7 +39,7 @@ void mem_set_limit(u64 bytes) { mem_limit = bytes; }
 u64 plat_mem_limit(void) { return mem_limit; }
 u64 plat_mem_used(void) { return pages_bytes_used() + regions_bytes_used(); }
 
-/* ---- log and end ----------------------------------------------------------------------- */
+/* ---- log and end ----------------------------------------------------------------------------- */
 
 void plat_log(const char *text, size_t n) {
   while (n > 0) {

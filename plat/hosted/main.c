@@ -40,7 +40,7 @@ static void check(const char *what, int err) {
     die(what, err);
 }
 
-/* ---- signals ------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 static void install_handlers(void) {
   struct sigaction sa = {.sa_flags = SA_SIGINFO | SA_ONSTACK};
@@ -69,7 +69,7 @@ static void use_signal_stack(void) {
     die("signal stack", errno);
 }
 
-/* ---- threads -------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 static void *vcpu_thread(void *arg) {
   unsigned cpu = (unsigned)(uintptr_t)arg;
@@ -101,7 +101,7 @@ static void start_thread(void *(*f)(void *), void *arg, bool takes_kicks) {
   check("cannot start a thread", err);
 }
 
-/* ---- limits --------------------------------------------------------------------------------- */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
 static uint64_t host_memory(void) {
   long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);

@@ -63,7 +63,7 @@ static void *must(void *p) {
   return p;
 }
 
-/* ---- values ------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static unsigned parse_cpus(const char *v) {
   char *end;
@@ -130,7 +130,7 @@ static void add_mount(struct options *o, const char *v) {
   o->boot.mounts = all;
 }
 
-/* ---- environment ---------------------------------------------------------------------------- */
+/* ---- environment ----------------------------------------------------------------------------- */
 
 static const char **env;
 static unsigned n_env;

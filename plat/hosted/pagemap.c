@@ -11,7 +11,7 @@
 #define PM_PRESENT (1UL << 63)
 #define PM_SWAPPED (1UL << 62)
 #define PM_FILE (1UL << 61)
-#define RUNS 64
+#define RUNS 128
 #define WORDS 256
 
 struct page_run {

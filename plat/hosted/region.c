@@ -18,7 +18,7 @@ void anon_account(struct region *r, i64 pages) {
 
 u64 regions_bytes_used(void) { return (u64)__atomic_load_n(&anon_bytes, __ATOMIC_RELAXED); }
 
-/* ---- host mappings ----------------------------------------------------------------------- */
+/* ---- host mappings --------------------------------------------------------------------------- */
 
 int host_map(struct region *r, const struct extent *e) {
   i64 p = 0;
@@ -42,7 +42,7 @@ int host_protect(struct region *r, u32 off, u32 end, int prot) {
   return (int)lx3(mprotect, region_ptr(r, off), end - off, prot);
 }
 
-/* ---- life -------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 int region_new(u64 group, struct region **out) {
   struct region *r = kzalloc(sizeof(*r));
@@ -94,15 +94,16 @@ void region_free(struct region *r) {
 /* ---- the end of a µprocess: what its region keeps for the next one --------------------------- */
 
 #define WARM_EXTENTS_MAX 8
-#define WARM_WRITTEN_MAX 64 /* private pages of a lazy extent that are worth keeping */
+#define WARM_WRITTEN_MAX 64  /* private pages of a lazy extent that are worth keeping */
+#define WARM_SEARCH_NS 30000 /* and how long they may be searched for, now and by the next fork */
 
 /* A frozen extent whose segment somebody else still shares, if not much was written to it. */
 static bool keeps_warm_lazy(const struct region *r, const struct extent *e) {
-  u64 pages = 0;
+  u64 pages = 0, start = plat_now();
   return e->seg->frozen && e->prot == (REGION_READ | REGION_WRITE) &&
          __atomic_load_n(&e->seg->sharers, __ATOMIC_SEQ_CST) > 1 &&
          pagemap_each_private(r->base + e->off, r->base + e->end, NULL, NULL, &pages) == 0 &&
-         pages <= WARM_WRITTEN_MAX;
+         pages <= WARM_WRITTEN_MAX && plat_now() - start <= WARM_SEARCH_NS;
 }
 
 static bool keeps_warm(const struct region *r, const struct extent *e) {
@@ -167,7 +168,7 @@ bool region_is_object(struct region *r, u64 off) {
   return e && e->kind == EXTENT_OBJECT;
 }
 
-/* ---- changes ----------------------------------------------------------------------------- */
+/* ---- changes --------------------------------------------------------------------------------- */
 
 /* Takes one extent, or what is left of it after a split, off the host. */
 static int unmap_extent(struct region *r, const struct extent *e) {
@@ -338,7 +339,7 @@ int region_protect(struct region *r, u32 off, u32 len, int prot) {
   return err ? -ENOMEM : 0;
 }
 
-/* ---- discarding ---------------------------------------------------------------------------- */
+/* ---- discarding ------------------------------------------------------------------------------ */
 
 #define ZERO_PAGES_MAX 16
 

@@ -47,7 +47,7 @@ struct region {
 /* Finds out where regions can lie. 0, -ENOMEM. */
 int slots_init(void);
 
-/* ---- slots.c ---------------------------------------------------------------------------- */
+/* ---- slots.c --------------------------------------------------------------------------------- */
 
 /* A random free region base; -EAGAIN when all are taken. */
 int slot_take(u32 *slot, u64 *base);
@@ -58,7 +58,7 @@ u32 slots_in_use(void);
 int alias_take(u32 *slot, u64 *base);
 void alias_give(u32 slot);
 
-/* ---- region.c --------------------------------------------------------------------------- */
+/* ---- region.c -------------------------------------------------------------------------------- */
 
 /* Is offset off (of a fault) inside a shared memory object? */
 bool region_is_object(struct region *r, u64 off);
@@ -77,7 +77,7 @@ static inline u32 pages_of(u32 off, u32 end) { return (end - off) / (u32)PAGE_SI
 void anon_account(struct region *r, i64 pages);
 u64 regions_bytes_used(void);
 
-/* ---- pool.c ----------------------------------------------------------------------------- */
+/* ---- pool.c ---------------------------------------------------------------------------------- */
 
 /* A warm region of `group`, or NULL. Its map tells what is mapped; contents are arbitrary. */
 struct region *pool_take(u64 group);

@@ -26,8 +26,7 @@ void seg_init(void) {
   lx1(close, fd);
 }
 
-/* ---- the table --------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static struct seg *seg_new(struct region *r, u32 lo) {
   if (r->n_segs == REGION_SEGS_MAX)
@@ -91,8 +90,7 @@ struct seg *seg_for(struct region *r, u32 off) {
   return seg_new(r, off);
 }
 
-/* ---- host mappings ------------------------------------------------------------------------------
- */
+/* ---- host mappings --------------------------------------------------------------------------- */
 
 int seg_map_span(struct region *r, struct seg *s, u64 from, u64 to) {
   i64 p = lx6(mmap, r->base + from, to - from, RW, LX_MAP_SHARED | LX_MAP_FIXED | LX_MAP_NORESERVE,
@@ -168,8 +166,7 @@ int seg_close_over(struct region *r, u32 off, u32 end) {
   return 0;
 }
 
-/* ---- extents
- * ------------------------------------------------------------------------------------- */
+/* ---- extents --------------------------------------------------------------------------------- */
 
 static int grow(struct region *r, struct seg *s, u32 off, u32 end) {
   int err = 0;
@@ -282,8 +279,7 @@ int seg_protect(struct region *r, struct seg *s, u32 off, u32 end, int from, int
   return err ? -ENOMEM : 0;
 }
 
-/* ---- pieces
- * --------------------------------------------------------------------------------------- */
+/* ---- pieces ---------------------------------------------------------------------------------- */
 
 struct sweep {
   u64 from, to; /* what has been gathered */

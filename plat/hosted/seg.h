@@ -38,8 +38,12 @@ struct seg {
   u32 cover_hi; /* covers exist below this only */
 
   /* frozen */
+  bool refreshed; /* in this fork: the parent was alone and the object is what it sees. Another
+                     sharer may leave at any time, so this is decided once */
   u64 alias; /* page `off` is mapped at alias + off */
   u32 alias_slot;
+  u32 private_pages;    /* that the single sharer had at its last refresh, */
+  u64 refresh_ns;       /* and how long that took */
   struct extents shape; /* extents of the owner when it was frozen */
   struct piece *pieces;
   u32 n_pieces;
@@ -49,7 +53,7 @@ struct seg {
 /* Finds out what the host can do. */
 void seg_init(void);
 
-/* ---- a region's segments (seg.c); the region's books hold room for two entries ------------- */
+/* ---- a region's segments (seg.c); the region's books hold room for two entries --------------- */
 
 /* A live segment that can take memory at off, a new one if need be; NULL: use anonymous memory. */
 struct seg *seg_for(struct region *r, u32 off);
@@ -70,7 +74,7 @@ bool seg_is_used(const struct region *r, const struct seg *s);
 int seg_each_piece(struct region *r, struct seg *s, int (*f)(void *arg, u64 from, u64 to, int prot),
                    void *arg);
 
-/* ---- fork (seg_fork.c) ---------------------------------------------------------------------- */
+/* ---- fork (seg_fork.c) ----------------------------------------------------------------------- */
 
 /* Of segments that the parent has to itself, makes the object what the parent sees. May change
    which segment an extent belongs to, so the child is matched with the parent after it. */

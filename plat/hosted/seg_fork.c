@@ -20,8 +20,7 @@ static int map_private(struct region *r, const struct extent *e, int prot) {
   return lx_failed(p) ? -ENOMEM : 0;
 }
 
-/* ---- freezing ----------------------------------------------------------------------------------
- */
+/* ---- freezing -------------------------------------------------------------------------------- */
 
 struct move {
   struct region *r;
@@ -106,8 +105,7 @@ static int freeze(struct region *r, struct seg *s) {
   return err;
 }
 
-/* ---- sharing -----------------------------------------------------------------------------------
- */
+/* ---- sharing --------------------------------------------------------------------------------- */
 
 struct copy_run {
   u64 from_base, to_base;
@@ -135,6 +133,8 @@ static int each_private(struct region *r, const struct extent *e, struct region 
                         struct region *child, int (*f)(void *, u64, u64)) {
   struct copy_run c = {parent->base, child->base};
   u64 pages = 0;
+  if (e->prot == RW)
+    return pagemap_each_private(r->base + e->off, r->base + e->end, f, &c, NULL) ? -ENOMEM : 0;
   int err = pagemap_each_private(r->base + e->off, r->base + e->end, NULL, NULL, &pages);
   if (err || pages == 0)
     return err;
@@ -196,28 +196,55 @@ static int copy_debt(struct region *parent, struct region *child, struct seg *s)
   return err;
 }
 
-/* ---- refreshing
- * ---------------------------------------------------------------------------------- */
+/* ---- refreshing ------------------------------------------------------------------------------ */
 
-/* More private pages than this: the mapping moves back instead. */
+/* More private pages than this, or a longer search for them: the mapping moves back instead. */
 #define REFRESH_PAGES_MAX 1024
+#define REFRESH_NS_MAX 60000
+/* More than this: those that have not changed since the last refresh are given up. */
+#define REFRESH_PAGES_KEPT 128
 
 struct refresh {
   const struct region *r;
   const struct seg *s;
+  bool drop; /* unchanged pages */
+  u32 pages;
 };
+
+static bool pages_equal(const u64 *a, const u64 *b) {
+  for (unsigned i = 0; i < PAGE_SIZE / 8; i += 4)
+    if ((a[i] ^ b[i]) | (a[i + 1] ^ b[i + 1]) | (a[i + 2] ^ b[i + 2]) | (a[i + 3] ^ b[i + 3]))
+      return false;
+  return true;
+}
+
+static void drop_or_copy(const struct refresh *f, u64 at, u64 end) {
+  for (; at < end; at += PAGE_SIZE) {
+    u8 *object = (u8 *)(at - f->r->base + f->s->alias);
+    if (pages_equal((const u64 *)at, (const u64 *)object))
+      lx3(madvise, at, PAGE_SIZE, LX_MADV_DONTNEED);
+    else
+      memcpy(object, (const void *)at, PAGE_SIZE);
+  }
+}
 
 /* Through the alias where that was writable when it was made, else through the file. */
 static int refresh_run(void *arg, u64 at, u64 end) {
-  const struct refresh *f = arg;
+  struct refresh *f = arg;
   u64 off = at - f->r->base;
   const struct extent *e = extents_at(&f->s->shape, (u32)off);
-  if (e && e->prot == RW && off + (end - at) <= e->end) {
-    memcpy((void *)(f->s->alias + off), (const void *)at, end - at);
-    return 0;
+  f->pages += (u32)((end - at) / PAGE_SIZE);
+  if (f->pages > REFRESH_PAGES_MAX)
+    return -E2BIG;
+  if (!e || e->prot != RW || off + (end - at) > e->end) {
+    i64 n = LX_RETRY(lx4(pwrite64, f->s->obj->fd, at, end - at, off));
+    return n == (i64)(end - at) ? 0 : -ENOMEM;
   }
-  i64 n = LX_RETRY(lx4(pwrite64, f->s->obj->fd, at, end - at, off));
-  return n == (i64)(end - at) ? 0 : -ENOMEM;
+  if (f->drop)
+    drop_or_copy(f, at, end);
+  else
+    memcpy((void *)(f->s->alias + off), (const void *)at, end - at);
+  return 0;
 }
 
 /*
@@ -225,31 +252,24 @@ static int refresh_run(void *arg, u64 at, u64 end) {
  * it has written once it will write again, now without a fault. Too many, or unreadable ones: thaw.
  */
 static int refresh_or_thaw(struct region *r, struct seg *s) {
-  u64 pages = 0;
-  bool readable = true;
-  int err = 0;
+  struct refresh f = {r, s, s->private_pages > REFRESH_PAGES_KEPT, 0};
+  bool slow = s->refresh_ns > REFRESH_NS_MAX; /* page tables have filled up */
+  int err = slow || r->n_segs > REGION_SEGS_MAX / 2 ? -E2BIG : 0;
+  u64 start = plat_now();
   for (u32 i = 0; i < r->map.n && !err; i++) {
     const struct extent *e = &r->map.v[i];
     if (e->seg != s)
       continue;
-    readable &= (e->prot & REGION_READ) != 0;
-    err = pagemap_each_private(r->base + e->off, r->base + e->end, NULL, NULL, &pages);
+    err = e->prot & REGION_READ
+              ? pagemap_each_private(r->base + e->off, r->base + e->end, refresh_run, &f, NULL)
+              : -E2BIG;
   }
-  if (err)
-    return err;
-  if (!readable || pages > REFRESH_PAGES_MAX || r->n_segs > REGION_SEGS_MAX / 2)
-    return seg_thaw(r, s);
-  struct refresh f = {r, s};
-  for (u32 i = 0; i < r->map.n && !err && pages; i++) {
-    const struct extent *e = &r->map.v[i];
-    if (e->seg == s)
-      err = pagemap_each_private(r->base + e->off, r->base + e->end, refresh_run, &f, NULL);
-  }
-  return err;
+  s->private_pages = f.drop ? 0 : f.pages;
+  s->refresh_ns = plat_now() - start;
+  return err == -E2BIG ? seg_thaw(r, s) : err;
 }
 
-/* ---- fork
- * ------------------------------------------------------------------------------------------ */
+/* ---- fork ------------------------------------------------------------------------------------ */
 
 static bool is_alone(const struct seg *s) {
   return __atomic_load_n(&s->sharers, __ATOMIC_SEQ_CST) == 1;
@@ -258,11 +278,11 @@ static bool is_alone(const struct seg *s) {
 /* Freezes and shares s. If that fails after the freeze, and the child has s in its table, the child
    counts as a sharer. */
 static int fork_seg(struct region *parent, struct region *child, struct seg *s) {
-  bool others = s->frozen && !is_alone(s);
+  bool debt = s->frozen && !s->refreshed;
   int err = s->frozen ? 0 : freeze(parent, s);
   if (!err)
     err = share(parent, child, s);
-  if (!err && others)
+  if (!err && debt)
     err = copy_debt(parent, child, s);
   return err;
 }
@@ -273,7 +293,8 @@ int segs_prepare(struct region *parent) {
   for (u32 i = 0; i < parent->n_segs && !err; i++) {
     struct seg *s = parent->segs[i];
     u32 n = parent->n_segs;
-    if (s->frozen && is_alone(s))
+    s->refreshed = s->frozen && is_alone(s);
+    if (s->refreshed)
       err = refresh_or_thaw(parent, s);
     if (parent->n_segs != n)
       i = (u32)-1; /* a thaw took neighbours in: the table has changed */
@@ -294,8 +315,7 @@ int segs_fork(struct region *parent, struct region *child) {
   return err;
 }
 
-/* ---- leaving ------------------------------------------------------------------------------------
- */
+/* ---- leaving --------------------------------------------------------------------------------- */
 
 static void seg_destroy(struct seg *s) {
   if (s->frozen) {

@@ -128,8 +128,7 @@ static bool is_foreign(const struct seg *s, const struct extent *e) {
   return e->kind != EXTENT_EMPTY && e->seg != s;
 }
 
-/* ---- mappings move back -------------------------------------------------------------------------
- */
+/* ---- mappings move back ---------------------------------------------------------------------- */
 
 static void must(int err) {
   if (err)
@@ -242,6 +241,8 @@ int seg_thaw(struct region *r, struct seg *s) {
   s->cover_hi = UINT32_MAX;
   s->end = seg_padded_end(r, s, s->top);
   s->frozen = false;
+  s->private_pages = 0;
+  s->refresh_ns = 0;
   land_all(r, s);
   drop_alias(s);
   adjust(r, s);

@@ -123,7 +123,7 @@ void slot_give(u32 slot) {
   spin_unlock(&lock);
 }
 
-/* ---- aliases ------------------------------------------------------------------------------- */
+/* ---- aliases --------------------------------------------------------------------------------- */
 
 #define MAX_ALIASES ((ARENA_LO - ALIAS_LO - UF_REGION_STRIDE) / UF_REGION_SIZE)
 

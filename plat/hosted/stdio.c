@@ -34,7 +34,7 @@ static u32 terminal_gone;
 static struct ktermios saved;
 static int saved_fd = -1;
 
-/* ---- transfers --------------------------------------------------------------------------- */
+/* ---- transfers ------------------------------------------------------------------------------- */
 
 static u32 host_poll(int fd, u32 events) {
   struct lx_pollfd p = {fd, (i16)events, 0};
@@ -82,7 +82,7 @@ static u32 stream_poll(struct stream *s, struct poller *p) {
   return host_poll(s->fd, POLLIN | POLLOUT | POLLPRI);
 }
 
-/* ---- pipes, files, sockets ----------------------------------------------------------------- */
+/* ---- pipes, files, sockets ------------------------------------------------------------------- */
 
 static i64 file_read_op(struct file *f, struct uio *u, u64 *pos) {
   (void)pos;
@@ -138,7 +138,7 @@ static const struct file_ops stream_ops = {
     .truncate = file_truncate,
 };
 
-/* ---- terminals ------------------------------------------------------------------------------ */
+/* ---- terminals ------------------------------------------------------------------------------- */
 
 static i64 tty_read(struct tty *t, struct uio *u, bool nonblock) {
   return stream_read(t->priv, u, nonblock);

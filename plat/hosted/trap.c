@@ -106,7 +106,7 @@ void hosted_signal(int sig, struct lx_siginfo *info, struct lx_ucontext *uc) {
   }
 }
 
-/* ---- the kernel's side ------------------------------------------------------------------ */
+/* ---- the kernel's side ----------------------------------------------------------------------- */
 
 void hosted_user_work(struct uregs *r) {
   vcpu_self()->pending = 0;

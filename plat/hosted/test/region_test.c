@@ -66,8 +66,7 @@ static u64 strict = UINT64_MAX;
 static u64 op_count;
 static u64 checked;
 
-/* ---- randomness and reporting ------------------------------------------------------------------
- */
+/* ---- randomness and reporting ---------------------------------------------------------------- */
 
 static u64 state = 1;
 static u64 rnd(void) {
@@ -96,8 +95,7 @@ static _Noreturn void fail(const char *what, struct model *m, u32 off) {
   exit(1);
 }
 
-/* ---- pages -------------------------------------------------------------------------------------
- */
+/* ---- pages ----------------------------------------------------------------------------------- */
 
 static u32 window_index(unsigned w) {
   u32 sum = 0;
@@ -160,8 +158,7 @@ static void check_all(struct model *m) {
       check_page(m, w, i);
 }
 
-/* ---- operations
- * ---------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 struct range {
   unsigned w;
@@ -379,8 +376,7 @@ static void step(void) {
   op_count++;
 }
 
-/* ---- what must be left at the end: nothing
- * --------------------------------------------------------- */
+/* ---- what must be left at the end: nothing --------------------------------------------------- */
 
 static unsigned host_mappings_in_arena(void) {
   FILE *f = fopen("/proc/self/maps", "r");
