@@ -39,11 +39,18 @@ static void put(char *page, uint32_t value) {
 
 static void verify_page(const struct region *r, size_t i) {
   char want[PAGE];
+  const char *is = r->at + i * PAGE;
   put(want, r->page[i]);
   if (r->page[i] == 0)
     memset(want, 0, PAGE);
-  if (memcmp(want, r->at + i * PAGE, PAGE))
-    broken("page differs", i);
+  if (!memcmp(want, is, PAGE))
+    return;
+  size_t at = 0;
+  while (want[at] == is[at])
+    at++;
+  dprintf(2, "page %zu of %zu at %p, torn %d: byte %zu is %#x, should be %#x\n", i, r->pages,
+          (const void *)r->at, r->torn, at, is[at] & 0xff, want[at] & 0xff);
+  broken("page differs", i);
 }
 
 static void verify(int every) {
