@@ -5,9 +5,10 @@ FS_TEST_SRC := $(filter-out kernel/fs/procfs%.c,$(patsubst $(S)/%,%,$(wildcard $
 	kernel/sched/mutex.c kernel/sched/waitq.c kernel/time/timer.c kernel/test/no_sched.c kernel/test/fs_env.c
 SRC_fs_model := $(FS_TEST_SRC)
 SRC_fs_pipe := $(FS_TEST_SRC)
+SRC_fs_epoll := $(FS_TEST_SRC)
 SRC_fs_fdtable := $(FS_TEST_SRC)
 
-FS_TESTS := fs_model fs_pipe fs_fdtable
+FS_TESTS := fs_model fs_pipe fs_fdtable fs_epoll
 $(foreach t,$(FS_TESTS),$(eval $(call core_test,$(t))))
 
 .PHONY: fs-unit-tests
@@ -17,3 +18,4 @@ fs-unit-tests: $(FS_TESTS:%=$(O)/test/kernel/%)
 	timeout 100 $(O)/test/kernel/fs_model 2
 	timeout 100 $(O)/test/kernel/fs_pipe
 	timeout 100 $(O)/test/kernel/fs_fdtable
+	timeout 100 $(O)/test/kernel/fs_epoll
