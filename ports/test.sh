@@ -7,10 +7,11 @@
 # the programs see under the same path, and with these functions:
 #   run PROGRAM ARGS...       runs an installed program
 #   start PROGRAM ARGS...     the same in the background, killed when the test ends; pid in $started
+#   stop                      ends that by SIGTERM, which it must obey
 #   native PROGRAM ARGS...    runs the native variant of a program
 #   same WHAT GOT WANTED      fails unless the two are equal
 #   fail WHAT                 fails
-#   eventually WHAT CMD...    waits up to 20 s until CMD succeeds
+#   eventually WHAT CMD...    waits up to 60 s until CMD succeeds
 #   free_port                 prints a TCP port that nothing listens on
 # Files beside smoke.sh are in $PORT.
 set -u
@@ -19,8 +20,15 @@ set -u
 # shellcheck disable=SC2016 # for the inner shell
 prelude='
 started=
-trap "stop" EXIT
-stop() { [ -z "$started" ] || { kill "$started" 2>/dev/null; wait "$started" 2>/dev/null; } || :; }
+trap "[ -z \"\$started\" ] || kill -9 \$started 2>/dev/null" EXIT
+trap "exit 143" TERM INT
+ended() { ! [ -d "/proc/$started" ] || grep -q "^State:.Z" "/proc/$started/status"; }
+stop() {
+  kill "$started" || fail "the program in the background has ended"
+  eventually "SIGTERM ends the program in the background" ended
+  wait "$started" || :
+  started=
+}
 fail() { echo "failed: $*"; exit 1; }
 same() { [ "$2" = "$3" ] || fail "$1
   got:    $2
@@ -33,7 +41,7 @@ eventually() {
   tries=0
   until "$@"; do
     tries=$((tries + 1))
-    [ $tries -lt 200 ] || fail "$what: still not so after 20 s"
+    [ $tries -lt 600 ] || fail "$what: still not so after 60 s"
     sleep 0.1
   done
 }

@@ -30,7 +30,6 @@ eventually 'httpd answers' served
 same 'page from httpd' "$(cat page)" 'hello, web'
 same 'page by wget' "$(run wget -q -O - "http://127.0.0.1:$port/index.html")" 'hello, web'
 stop
-started=
 
 # Job control and line editing need a terminal.
 if [ "$VARIANT" = ufork ]; then

@@ -50,3 +50,4 @@ native redis-server --port "$port" --bind 127.0.0.1 --save '' --dir "$T" --dbfil
 started=$!
 eventually 'the native server answers' pong
 same 'digest of the snapshot' "$(cli debug digest)" "$digest"
+stop
