@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* /proc: nodes as inodes, generated texts as files, tables as directories. */
 #include "kernel/fs/procfs.h"
+#include "kernel/fs/cred.h"
 #include "kernel/mm/kmalloc.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
@@ -72,6 +73,10 @@ static int pfs_getattr(struct inode *i, struct kstat *st) {
   if (S_ISLNK(i->mode) && !p->node->reopen)
     st->size = 64;
   return 0;
+}
+
+static int check_owner(struct inode *i) {
+  return of(i)->node->owner_only && !cred_owns(i) ? -EACCES : 0;
 }
 
 /* ---- directories ---------------------------------------------------------------------------- */
@@ -218,7 +223,7 @@ static int pfs_open(struct inode *i, struct file *f) {
     f->ops = &dir_file_ops;
     return 0;
   }
-  if ((f->flags & O_ACCMODE) != O_RDONLY)
+  if ((f->flags & O_ACCMODE) != O_RDONLY || check_owner(i) < 0)
     return -EACCES;
   g = kzalloc(sizeof *g);
   if (!g)
@@ -234,8 +239,12 @@ static int pfs_open(struct inode *i, struct file *f) {
 
 static i64 pfs_readlink(struct inode *i, char *buf, size_t size) {
   struct pfs_inode *p = of(i);
-  char *text = kmalloc(LINK_MAX);
-  i64 e = text ? p->node->target(&p->who, text, LINK_MAX) : -ENOMEM;
+  char *text;
+  i64 e = check_owner(i);
+  if (e < 0)
+    return e;
+  text = kmalloc(LINK_MAX);
+  e = text ? p->node->target(&p->who, text, LINK_MAX) : -ENOMEM;
   if (e >= 0) {
     e = (i64)strnlen(text, size);
     memcpy(buf, text, (size_t)e);
@@ -245,7 +254,8 @@ static i64 pfs_readlink(struct inode *i, char *buf, size_t size) {
 }
 
 static int pfs_magic_link(struct inode *i, struct dentry **out) {
-  return of(i)->node->magic(&of(i)->who, out);
+  int e = check_owner(i);
+  return e < 0 ? e : of(i)->node->magic(&of(i)->who, out);
 }
 
 static int pfs_reopen(struct inode *i, u32 flags, struct file **out) {

@@ -22,7 +22,8 @@ struct pfs_who {
 
 struct pfs_node {
   const char *name;
-  u32 mode; /* with type */
+  u32 mode;        /* with type */
+  bool owner_only; /* opening, reading or following it is for the process's user and root */
   /* Regular file: appends the contents. 0 or -errno. */
   int (*show)(struct text *t, const struct pfs_who *w);
   /* Directory: its fixed entries (ended by a NULL name) ... */

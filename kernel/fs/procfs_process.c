@@ -229,7 +229,7 @@ static int next_thread(const struct pfs_who *w, int from) {
 #define TEXT(n, s)                                                                                 \
   { .name = n, .mode = S_IFREG | 0444, .show = s }
 #define OWN_TEXT(n, s)                                                                             \
-  { .name = n, .mode = S_IFREG | 0400, .show = s }
+  { .name = n, .mode = S_IFREG | 0444, .owner_only = true, .show = s }
 
 static const struct pfs_node thread_children[] = {
     TEXT("comm", show_comm),
@@ -243,18 +243,26 @@ static const struct pfs_node thread_dir = {
 static const struct pfs_node process_children[] = {
     TEXT("cmdline", pfs_show_cmdline),
     TEXT("comm", show_comm),
-    {.name = "cwd", .mode = S_IFLNK | 0777, .target = pfs_cwd_target, .magic = pfs_cwd_magic},
-    OWN_TEXT("environ", pfs_show_environ),
-    {.name = "exe", .mode = S_IFLNK | 0777, .target = pfs_exe_target},
+    {.name = "cwd",
+     .mode = S_IFLNK | 0777,
+     .owner_only = true,
+     .target = pfs_cwd_target,
+     .magic = pfs_cwd_magic},
+    {.name = "environ", .mode = S_IFREG | 0400, .show = pfs_show_environ},
+    {.name = "exe", .mode = S_IFLNK | 0777, .owner_only = true, .target = pfs_exe_target},
     {.name = "fd", .mode = S_IFDIR | 0500, .next = pfs_next_fd, .numbered = &pfs_fd_link},
     TEXT("limits", show_limits),
-    TEXT("maps", pfs_show_maps),
+    OWN_TEXT("maps", pfs_show_maps),
     TEXT("mounts", pfs_show_mounts),
     TEXT("oom_score", show_oom),
     TEXT("oom_score_adj", show_oom),
-    {.name = "root", .mode = S_IFLNK | 0777, .target = pfs_root_target, .magic = pfs_root_magic},
-    TEXT("smaps", pfs_show_smaps),
-    TEXT("smaps_rollup", pfs_show_smaps_rollup),
+    {.name = "root",
+     .mode = S_IFLNK | 0777,
+     .owner_only = true,
+     .target = pfs_root_target,
+     .magic = pfs_root_magic},
+    OWN_TEXT("smaps", pfs_show_smaps),
+    OWN_TEXT("smaps_rollup", pfs_show_smaps_rollup),
     TEXT("stat", show_stat),
     TEXT("statm", pfs_show_statm),
     TEXT("status", show_status),
