@@ -65,6 +65,9 @@ void plat_fpu_reset(void);
 void plat_fpu_save(void *buf);
 void plat_fpu_load(const void *buf);
 
+/* Gives the CPU to whoever may hold a lock that the caller spins for (lib/spin.h). Any context. */
+void plat_relax(void);
+
 /* Makes `cpu` look at its runqueue and at its running thread's work soon: interrupts user code,
    wakes an idle CPU. Any context; cheap when cpu is the caller's. */
 void plat_cpu_kick(unsigned cpu);
