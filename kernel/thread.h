@@ -59,7 +59,7 @@ struct thread {
   struct spin wake_lock; /* decides who queues it: the waker or the CPU that switches away */
   bool on_cpu;           /* its stack is in use; a queued thread never is on a CPU */
   bool is_user;
-  bool at_edge; /* in the work loop: looks at `work` again before user code runs */
+  bool at_edge;  /* in the work loop: looks at `work` again before user code runs */
   u64 slice_end; /* when its time slice ends */
   u64 run_since, utime, stime;
   u64 nsyscalls;

@@ -18,8 +18,9 @@
 #include "lib/list.h"
 
 #define UNIX_PATH_MAX 108
-#define UNIX_QUEUE_MAX 212992 /* bytes queued at a receiver before senders wait; Linux's default   \
-                               */
+#define UNIX_QUEUE_MAX                                                                             \
+  212992 /* bytes queued at a receiver before senders wait; Linux's default                        \
+          */
 #define UNIX_BACKLOG_MAX 4096
 #define UNIX_RIGHTS_MAX 253
 #define UNIX_CHUNK_MAX 32768 /* largest packet of a stream */

@@ -21,8 +21,9 @@
 #define ERESTARTSYS 512    /* restart if SA_RESTART or no handler runs, otherwise EINTR */
 #define ERESTARTNOINTR 513 /* restart always */
 #define ERESTARTNOHAND 514 /* restart only if no handler runs */
-#define ERESTARTBLOCK 516  /* restart with thread->restart_deadline kept, EINTR if a handler runs  \
-                            */
+#define ERESTARTBLOCK                                                                              \
+  516 /* restart with thread->restart_deadline kept, EINTR if a handler runs                       \
+       */
 
 void sched_init(void);
 
