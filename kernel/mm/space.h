@@ -22,7 +22,8 @@
 #define SPACE_STACK_MAX 0x4000000u     /* whatever RLIMIT_STACK says */
 #define SPACE_STACK_GAP 0x10000u       /* left free between the stack and what is below it */
 #define SPACE_BRK_HOT 0x400000u        /* of the heap; the rest is of class REGION_COLD */
-#define SPACE_BRK_MAX 0x10000000u      /* beyond it brk fails and allocators use mmap */
+/* Beyond it brk fails and allocators use mmap, whose area platforms fork in larger units. */
+#define SPACE_BRK_MAX 0x2000000u
 #define SPACE_MMAP_LO 0x40000000u
 #define SPACE_MMAP_HI 0xffff0000u
 

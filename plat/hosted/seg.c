@@ -98,6 +98,22 @@ int seg_map_span(struct region *r, struct seg *s, u64 from, u64 to) {
   return lx_failed(p) ? -ENOMEM : 0;
 }
 
+int seg_write(const struct seg *s, const void *from, u64 len, u64 at) {
+  while (len > 0) {
+    i64 n = LX_RETRY(lx4(pwrite64, s->obj->fd, from, len, at));
+    if (n <= 0)
+      return -ENOMEM;
+    from = (const u8 *)from + n;
+    at += (u64)n;
+    len -= (u64)n;
+  }
+  return 0;
+}
+
+bool seg_is_shared_object(const struct seg *s) {
+  return __atomic_load_n(&s->obj->refs, __ATOMIC_SEQ_CST) > 1;
+}
+
 /* Makes [from, to) of the span inaccessible without giving up its contents. */
 static int cover(struct region *r, struct seg *s, u32 from, u32 to) {
   if (from >= to)
@@ -164,6 +180,23 @@ int seg_close_over(struct region *r, u32 off, u32 end) {
       return err;
   }
   return 0;
+}
+
+int seg_fill_holes(struct region *r, struct seg *s, u32 from, u32 to) {
+  int err = 0;
+  for (u32 i = extents_find(&r->map, from); from < to && !err; i++) {
+    const struct extent *e = i < r->map.n && r->map.v[i].off < to ? &r->map.v[i] : NULL;
+    if (e && e->kind == EXTENT_EMPTY)
+      continue;
+    u32 end = e ? e->off : to;
+    if (end > from) {
+      err = seg_map_span(r, s, from, end);
+      if (!err)
+        err = cover(r, s, from, end);
+    }
+    from = e ? e->end : to;
+  }
+  return err;
 }
 
 /* ---- extents --------------------------------------------------------------------------------- */

@@ -33,14 +33,15 @@ struct seg {
   u32 sharers; /* regions of living µprocesses; atomic */
 
   /* live */
-  u32 lo, top;  /* of extents; top is the object's size */
-  u64 end;      /* of the host mapping; may be 4 GiB */
-  u32 cover_hi; /* covers exist below this only */
+  u32 lo, top;   /* of extents; top is the object's size */
+  u64 end;       /* of the host mapping; may be 4 GiB */
+  u32 cover_hi;  /* covers exist below this only */
+  bool absorbed; /* seg_absorb has been here */
 
   /* frozen */
   bool refreshed; /* in this fork: the parent was alone and the object is what it sees. Another
                      sharer may leave at any time, so this is decided once */
-  u64 alias; /* page `off` is mapped at alias + off */
+  u64 alias;      /* page `off` is mapped at alias + off */
   u32 alias_slot;
   u32 private_pages;    /* that the single sharer had at its last refresh, */
   u64 refresh_ns;       /* and how long that took */
@@ -100,7 +101,18 @@ int seg_enter(struct region *r, struct seg *s); /* -ENOMEM: the table is full */
 void seg_forget(struct region *r, struct seg *s);
 void seg_free(struct seg *s);
 
-/* For seg_thaw.c: maps [from, to) of a live span; brings it from state `from_prot` (0: covered). */
+/* When s has become large: takes small anonymous mappings in. An error leaves some out. */
+int seg_absorb(struct region *r, struct seg *s);
+
+/* ---- inside -------------------------------------------------------------------------------- */
+
+/* Writes to the object. */
+int seg_write(const struct seg *s, const void *from, u64 len, u64 at);
+/* Do two segments keep disjoint ranges in one object? Then neither changes the object's size. */
+bool seg_is_shared_object(const struct seg *s);
+/* Maps and covers what no mapping occupies in [from, to) of the span. */
+int seg_fill_holes(struct region *r, struct seg *s, u32 from, u32 to);
+/* Maps [from, to) of a live span, accessible. */
 int seg_map_span(struct region *r, struct seg *s, u64 from, u64 to);
 u64 seg_padded_end(const struct region *r, const struct seg *s, u32 top);
 

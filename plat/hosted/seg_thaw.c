@@ -21,21 +21,9 @@ struct write_back {
   u64 base;
 };
 
-static int write_at(const struct seg *s, const void *from, u64 len, u64 at) {
-  while (len > 0) {
-    i64 n = LX_RETRY(lx4(pwrite64, s->obj->fd, from, len, at));
-    if (n <= 0)
-      return -ENOMEM;
-    from = (const u8 *)from + n;
-    at += (u64)n;
-    len -= (u64)n;
-  }
-  return 0;
-}
-
 static int write_run(void *arg, u64 from, u64 to) {
   const struct write_back *w = arg;
-  return write_at(w->s, (const void *)from, to - from, from - w->base);
+  return seg_write(w->s, (const void *)from, to - from, from - w->base);
 }
 
 /* The region's private pages of s go to the object. */
@@ -70,7 +58,7 @@ static int copy_extent(struct region *r, struct seg *t, struct seg *s, const str
       break;
     i64 hole = lx3(lseek, t->obj->fd, at, SEEK_HOLE);
     u64 to = hole < 0 || hole > e->end ? e->end : (u64)hole;
-    err = write_at(s, (const void *)(r->base + (u64)at), to - (u64)at, (u64)at);
+    err = seg_write(s, (const void *)(r->base + (u64)at), to - (u64)at, (u64)at);
     at = (i64)to;
   }
   if (!(e->prot & REGION_READ))

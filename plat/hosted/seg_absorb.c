@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A segment that grows large takes in the small anonymous mappings around it and starts at its GiB
+ * from then on, so that freezing it moves whole page tables: O(1) instead of one step per 2 MiB.
+ */
+#include "kernel/errno.h"
+#include "plat/hosted/linux.h"
+#include "plat/hosted/pagemap.h"
+#include "plat/hosted/seg.h"
+
+#define RW (REGION_READ | REGION_WRITE)
+#ifndef ABSORB_FROM
+#define ABSORB_FROM (32u << 20)
+#endif
+
+struct sink {
+  const struct seg *s;
+  u64 base;
+};
+
+static int write_run(void *arg, u64 from, u64 to) {
+  const struct sink *w = arg;
+  return seg_write(w->s, (const void *)from, to - from, from - w->base);
+}
+
+/* Turns anonymous extent i, inside the span, into one of s. */
+static int absorb_extent(struct region *r, struct seg *s, u32 i) {
+  struct extent *e = &r->map.v[i];
+  struct sink w = {s, r->base};
+  int err = 0;
+  if (!(e->prot & REGION_READ))
+    err = host_protect(r, e->off, e->end, REGION_READ);
+  if (!err)
+    err = pagemap_each_private(r->base + e->off, r->base + e->end, write_run, &w, NULL);
+  if (!err)
+    err = seg_map_span(r, s, e->off, e->end);
+  if (err) {
+    memobj_punch(s->obj, e->off, e->end - e->off);
+    host_protect(r, e->off, e->end, e->prot);
+    return err;
+  }
+  anon_account(r, -(i64)pages_of(e->off, e->end));
+  e->kind = EXTENT_LAZY;
+  e->seg = s;
+  return seg_protect(r, s, e->off, e->end, RW, e->prot);
+}
+
+/* Does anything but holes and anonymous memory lie in [lo, s->lo)? */
+static bool may_extend_down(const struct region *r, const struct seg *s, u32 lo) {
+  for (u32 i = extents_find(&r->map, lo); i < r->map.n && r->map.v[i].off < s->lo; i++)
+    if (r->map.v[i].kind != EXTENT_EMPTY && r->map.v[i].kind != EXTENT_ANON)
+      return false;
+  for (u32 i = 0; i < r->n_segs; i++)
+    if (r->segs[i] != s && !r->segs[i]->frozen && r->segs[i]->lo < s->lo && r->segs[i]->end > lo)
+      return false;
+  return true;
+}
+
+int seg_absorb(struct region *r, struct seg *s) {
+  u32 lo = (u32)round_down(s->lo, GIB(1));
+  if (s->frozen || s->absorbed || s->top - s->lo < ABSORB_FROM || lo < GIB(1) ||
+      seg_is_shared_object(s) || !may_extend_down(r, s, lo))
+    return 0;
+  s->absorbed = true;
+  int err = seg_fill_holes(r, s, lo, s->lo);
+  if (err)
+    return err;
+  s->lo = lo;
+  for (u32 i = extents_find(&r->map, lo); i < r->map.n && r->map.v[i].off < s->top && !err; i++)
+    if (r->map.v[i].kind == EXTENT_ANON && r->map.v[i].end <= s->top)
+      err = absorb_extent(r, s, i);
+  extents_merge(&r->map, lo, s->top);
+  return err;
+}
