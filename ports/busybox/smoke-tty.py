@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Drives an interactive shell over a pseudo-terminal: job control, line editing, history.
+"""Drives an interactive shell over a pseudo-terminal: job control, line editing, history, vi.
 
 usage: smoke-tty.py COMMAND...   (the command starts the shell)
 """
@@ -98,6 +98,18 @@ def main():
     shell.type("\x1b[A\r")
     shell.expect("\r\nwrong\r\n")
     shell.expect(PROMPT)
+
+    # A full-screen editor takes the terminal over and gives it back.
+    shell.type("vi edited\r")
+    shell.expect("edited 1/1")
+    shell.type("ihello, vi")
+    shell.expect("hello, vi")
+    shell.type("\x1b")
+    shell.expect("Modified")
+    shell.type(":wq\r")
+    shell.expect("1L, 10C")
+    shell.expect(PROMPT)
+    shell.line("cat edited; rm edited", "\r\nhello, vi\r\n")
 
     # End of file leaves with the status of the last command.
     shell.line("(exit 6)")
