@@ -142,6 +142,11 @@ static bool is_touch(const struct operand *op) {
          llabs(disp) <= UF_RSP_TOUCH_MAX;
 }
 
+/* These may skip their access, so they prove nothing. */
+static bool is_conditional(const char *name) {
+  return starts(name, "prefetch") || starts(name, "vmaskmov") || starts(name, "vpmaskmov");
+}
+
 static bool is_push_pop(const char *name) {
   static const char *const names[] = {"push", "pushq", "pushw", "pushf", "pushfq",
                                       "pop",  "popq",  "popw",  NULL};
@@ -152,7 +157,7 @@ static void finish(struct insn *in) {
   bool touched = is_push_pop(in->name);
   emit_insn("%s%s %s", in->st->prefix, in->name, print_operands(&in->ops));
   for (int i = 0; i < in->ops.count; i++)
-    touched |= is_touch(&in->ops.at[i]) && !starts(in->name, "prefetch");
+    touched |= is_touch(&in->ops.at[i]) && !is_conditional(in->name);
   if (touched)
     emit_touched();
 }

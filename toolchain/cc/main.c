@@ -61,6 +61,8 @@ static const struct rule rules[] = {
     {"-fcf-protection*", NULL},
     {"-fstack-protector*", NULL},
     {"-fstack-clash-protection", NULL},
+    {"-flto", NULL}, /* not tried; the code is the same without */
+    {"-flto=*", NULL},
     {"-shared", "shared libraries are not supported: images are static"},
     {"-m32", "only 64-bit code can be sandboxed"},
     {"-mx32", "only the LP64 model is supported"},

@@ -214,6 +214,8 @@ def test_driver(tmp):
     expect("-print-file-name", cc("-print-file-name=libc.a"), out=f"^{BUILD}/sysroot/lib/libc.a$")
     expect("-fPIC is dropped", cc("-fPIC", "-fpie", "-pie", "-DX=3", "a.c", "b.c", "-o", "q"))
     report("driver: -fPIC is verified", run(VERIFY, f"{tmp}/q").stderr)
+    expect("-flto is ignored", cc("-flto", "-O2", "-DX=3", "a.c", "b.c", "-o", "lto"))
+    expect("-flto runs", run(LOAD, f"{tmp}/lto"), out="^6$")
     expect("-s", cc("-s", "-DX=3", "a.c", "b.c", "-o", "s"))
     expect("-s runs", run(LOAD, f"{tmp}/s"), out="^6$")
     report("driver: strip", run("strip", f"{tmp}/ab").stderr)
