@@ -35,7 +35,8 @@ int main(void) {
   FAILS(getrusage(99, &r), EINVAL);
   struct tms t;
   CHECK(times(&t) != (clock_t)-1 && t.tms_cutime + t.tms_cstime >= 1);
-  EXPECT(getpriority(PRIO_PROCESS, 0), 0);
+  OK(setpriority(PRIO_PROCESS, 0, 7)); /* whoever runs the tests may be nice already */
+  EXPECT(getpriority(PRIO_PROCESS, 0), 7);
   CHECK(getuid() == geteuid() && getgid() == getegid());
   return done();
 }
