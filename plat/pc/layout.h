@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one address space of this platform. Everything runs in ring 0; what keeps user code inside its
+ * region is the verifier, so addresses below say who uses what, not who may.
+ *
+ *   0 .. 512 MiB              text window (UF_WINDOW_LO..HI): verified code, read and execute
+ *   REGION_AREA_LO .. _HI     regions: 4 GiB each, 4 GiB guard, at random slots
+ *   DIRECT_LO ..              all physical memory, read and write, never executable
+ *   DEVICE_LO ..              device registers, uncached
+ *   KERNEL_LO ..              the kernel image: text read/execute, rodata read, data read/write
+ *
+ * This header is also read by assembly.
+ */
+#ifndef UFORK_PC_LAYOUT_H
+#define UFORK_PC_LAYOUT_H
+
+#define KERNEL_LO 0xffffffff80000000
+#define KERNEL_PHYS 0x200000 /* physical address of KERNEL_LO's first byte */
+
+#define DIRECT_LO 0xffff888000000000
+#define DEVICE_LO 0xffffc90000000000
+
+/* Lower half, from 1 TiB on; a PML4 slot holds 64 regions with their guards. */
+#define REGION_AREA_LO 0x0000010000000000
+#define REGION_AREA_HI 0x0000700000000000
+
+#endif
