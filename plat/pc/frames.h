@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Page frames. All physical memory that the boot loader names as usable is handed out in frames of
- * PAGE_SIZE, or in contiguous runs for devices and large kernel objects. Every frame has a reference
- * count, so that fork can share frames and page-table pages.
+ * PAGE_SIZE, or in contiguous runs for devices and large kernel objects. Every frame has a
+ * reference count, so that fork can share frames and page-table pages.
  *
- * Locking: free lists are per CPU with a shared pool behind them (its own spinlock, innermost in the
- * lock order). All functions may be called in any context but interrupt handlers.
+ * Locking: free lists are per CPU with a shared pool behind them (its own spinlock, innermost in
+ * the lock order). All functions may be called in any context but interrupt handlers.
  */
 #ifndef UFORK_PC_FRAMES_H
 #define UFORK_PC_FRAMES_H

@@ -3,7 +3,8 @@
  * Interrupts. A handler runs with interrupts off on the CPU's interrupt stack, may have interrupted
  * user code or the kernel at any place, and must not take a lock that others hold with interrupts
  * on: it acknowledges its device, notes what happened in atomics and asks for more
- * (irq_defer); the noted work is done by whoever next polls I/O (plat_poll_io, idle) in thread context.
+ * (irq_defer); the noted work is done by whoever next polls I/O (plat_poll_io, idle) in thread
+ * context.
  */
 #ifndef UFORK_PC_IRQ_H
 #define UFORK_PC_IRQ_H
@@ -13,7 +14,8 @@
 /* Takes a free interrupt vector for `handler`; -ENOSPC. For the life of the instance. */
 int irq_vector_take(void (*handler)(void *arg), void *arg);
 
-/* Sends I/O APIC input `gsi` to `vector` on CPU 0; level-triggered or edge. -ENOENT: no such input. */
+/* Sends I/O APIC input `gsi` to `vector` on CPU 0; level-triggered or edge. -ENOENT: no such input.
+ */
 int irq_route_gsi(u32 gsi, int vector, bool level);
 
 /* Address and data of a message-signalled interrupt that raises `vector` on CPU 0. */

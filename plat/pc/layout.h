@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one address space of this platform. Everything runs in ring 0; what keeps user code inside its
- * region is the verifier, so addresses below say who uses what, not who may.
+ * The one address space of this platform. Everything runs in ring 0; what keeps user code inside
+ * its region is the verifier, so addresses below say who uses what, not who may.
  *
  *   0 .. 512 MiB              text window (UF_WINDOW_LO..HI): verified code, read and execute
  *   REGION_AREA_LO .. _HI     regions: 4 GiB each, 4 GiB guard, at random slots
