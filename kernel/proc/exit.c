@@ -69,9 +69,7 @@ static bool ignores_children(struct proc *parent) {
 }
 
 static int status_code(int wait_status) {
-  if ((wait_status & 0x7f) == 0)
-    return CLD_EXITED;
-  return wait_status & 0x80 ? CLD_DUMPED : CLD_KILLED;
+  return (wait_status & 0x7f) == 0 ? CLD_EXITED : CLD_KILLED;
 }
 
 /* Sends the exit signal and wakes wait4. True if nobody will wait: the caller reaps p. */

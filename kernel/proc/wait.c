@@ -68,11 +68,7 @@ static bool take_report(struct proc *p, struct proc *c, const struct request *q,
   if (c->state == PROC_ZOMBIE && (q->options & WEXITED)) {
     int s = c->exit_status;
     int sig = s & 0x7f;
-    fill(rep, c,
-         sig == 0   ? CLD_EXITED
-         : s & 0x80 ? CLD_DUMPED
-                    : CLD_KILLED,
-         sig == 0 ? (s >> 8) & 0xff : sig, s);
+    fill(rep, c, sig == 0 ? CLD_EXITED : CLD_KILLED, sig == 0 ? (s >> 8) & 0xff : sig, s);
     if (!keep) {
       inherit_times(p, c);
       proc_unlink(c);

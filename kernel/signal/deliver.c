@@ -86,7 +86,7 @@ static void default_action(int signo) {
       jobctl_stop(signo);
     return;
   }
-  proc_exit_group(signo | (bit & SIG_CORE ? 0x80 : 0));
+  proc_exit_group(signo); /* without 0x80: no core file is ever written */
 }
 
 static void run_handler(struct uregs *r, int signo, const struct ksiginfo *info,
@@ -100,7 +100,7 @@ static void run_handler(struct uregs *r, int signo, const struct ksiginfo *info,
     image_canonicalize(r, t->tcb_base);
   if (signal_frame_push(r, signo, info, sa, mask) < 0) {
     if (signo == SIGSEGV)
-      proc_exit_group(SIGSEGV | 0x80);
+      proc_exit_group(SIGSEGV);
     struct ksiginfo fault = {.signo = SIGSEGV, .code = SI_KERNEL};
     signal_force(SIGSEGV, &fault);
     return;
