@@ -6,8 +6,13 @@ O := $(abspath $(BUILD))
 S := $(CURDIR)
 export O S
 
-CC := gcc
-CLANG := clang-14
+# V=1 shows every command; without it, a line for each file that is compiled or linked.
+ifeq ($(V),)
+.SILENT:
+SAY = printf '  %-6s%s\n' CC '$(@:$(O)/%=%)';
+endif
+CC = $(SAY) gcc
+CLANG = $(SAY) clang-14
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS_COMMON := -std=gnu11 -O2 -g -I$(S)/include -MMD -MP $(WARN)
 
@@ -16,7 +21,7 @@ CFLAGS_HOST := $(CFLAGS_COMMON)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all run test bench ports clean deps help check-format
+.PHONY: all run test bench ports clean deps help check-format tidy
 
 all: deps tools
 
@@ -43,10 +48,14 @@ clean:
 check-format:
 	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
 
+tidy:
+	@$(S)/scripts/tidy.py
+
 help:
-	@echo 'make          build the tools into $(BUILD)/bin'
+	@echo 'make          build the tools into $(BUILD)/bin (V=1 shows every command)'
 	@echo 'make run      the main job: Redis snapshots by fork, on uFork and on Linux'
 	@echo 'make test     all tests'
 	@echo 'make ports    programs from unmodified sources into $(BUILD)/rootfs'
 	@echo 'make bench    all experiments (QUICK=1: under 5 minutes)'
+	@echo 'make tidy     clang-tidy over all sources'
 	@echo 'make bench-sfi  cost of the sandboxing on CPU-bound code'

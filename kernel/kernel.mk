@@ -6,7 +6,7 @@ KERN_SRC := $(sort $(filter-out kernel/test/%,$(patsubst $(S)/%,%,$(wildcard $(S
 # The verifier's library is part of the trusted base and of the kernel.
 KERN_SRC += $(VERIFIER_LIB_SRC)
 
-CFLAGS_KERN := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include) \
+CFLAGS_KERN := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(shell gcc -print-file-name=include) \
 	-fno-stack-protector -fno-strict-aliasing -fcf-protection=none -mgeneral-regs-only -mno-red-zone -fno-omit-frame-pointer \
 	-fno-tree-loop-distribute-patterns -fno-common -MMD -MP $(WARN) -I$(S) -I$(S)/include
 
