@@ -42,20 +42,20 @@ static inline struct list *list_pop_front(struct list *head) {
   struct list *n = head->next;
   if (n == head)
     return NULL;
-  list_remove(n);
+  list_remove(n); // NOLINT(clang-analyzer-unix.Malloc): an unlinked node is not met again
   return n;
 }
 
 #define list_entry(ptr, type, member) container_of(ptr, type, member)
 #define list_first(head, type, member) list_entry((head)->next, type, member)
 #define list_for_each(pos, head, member)                                                           \
-  for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head);           \
-       pos = list_entry(pos->member.next, __typeof__(*pos), member))
+  for ((pos) = list_entry((head)->next, __typeof__(*(pos)), member); &(pos)->member != (head);     \
+       (pos) = list_entry((pos)->member.next, __typeof__(*(pos)), member))
 /* The body may remove pos. */
 #define list_for_each_safe(pos, tmp, head, member)                                                 \
-  for (pos = list_entry((head)->next, __typeof__(*pos), member),                                   \
-      tmp = list_entry(pos->member.next, __typeof__(*pos), member);                                \
-       &pos->member != (head);                                                                     \
-       pos = tmp, tmp = list_entry(tmp->member.next, __typeof__(*tmp), member))
+  for ((pos) = list_entry((head)->next, __typeof__(*(pos)), member),                               \
+      (tmp) = list_entry((pos)->member.next, __typeof__(*(pos)), member);                          \
+       &(pos)->member != (head);                                                                   \
+       (pos) = (tmp), (tmp) = list_entry((tmp)->member.next, __typeof__(*(tmp)), member))
 
 #endif

@@ -1,7 +1,7 @@
 # `make test`: every step below in this order, each even if one before it failed, then one line
 # with the counts of all. STEP:N lets make run N jobs at once within the step.
 TEST_STEPS := deps tools:2 unit-tests:2 test-sys-native test-core-links test-sys-ufork test-cli \
-	ports:2 test-ports check-format
+	ports:2 test-ports check-format tidy
 
 test:
 	@python3 $(S)/test/all.py $(TEST_STEPS)

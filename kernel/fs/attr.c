@@ -33,7 +33,7 @@ static i64 apply_fd(int fd, const struct iattr *a, attr_check check, bool path_o
 
 static i64 apply_path(int dirfd, u64 uaddr, u32 at_flags, const struct iattr *a, attr_check check) {
   struct pathname p;
-  struct dentry *start, *d;
+  struct dentry *start, *d = NULL;
   int e = (at_flags & AT_EMPTY_PATH) ? pathname_get_empty_ok(&p, uaddr) : pathname_get(&p, uaddr);
   if (e < 0)
     return e;
@@ -47,7 +47,7 @@ static i64 apply_path(int dirfd, u64 uaddr, u32 at_flags, const struct iattr *a,
     dentry_put(start);
   }
   pathname_put(&p);
-  if (e < 0)
+  if (e != 0)
     return e;
   e = apply(d, *a, check);
   dentry_put(d);

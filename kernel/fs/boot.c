@@ -85,7 +85,7 @@ int vfs_boot(const struct boot_args *b) {
 #define PROGRAM_DIR "/run/ufork"
 
 static int mount_program(struct inode *i, const char *path) {
-  struct dentry *at;
+  struct dentry *at = NULL;
   int e = vfs_mkdir_p(PROGRAM_DIR, 0755);
   if (e == 0)
     e = vfs_mknod(path, S_IFREG | 0555, 0);

@@ -167,7 +167,8 @@ static char *join(const char *dir, const char *name) {
     return NULL;
   memcpy(path, dir, a);
   path[a] = '/';
-  memcpy(path + a + 1, name, b + 1);
+  memcpy(path + a + 1, name, b);
+  path[a + 1 + b] = 0;
   return path;
 }
 

@@ -210,13 +210,13 @@ static int link_source(int dirfd, u64 path, u32 flags, struct dentry **out) {
 }
 
 static i64 make_link(int from_dir, u64 from, int to_dir, u64 to, u32 flags) {
-  struct dentry *d;
+  struct dentry *d = NULL;
   struct making m = {0};
   i64 e;
   if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
     return -EINVAL;
   e = link_source(from_dir, from, flags, &d);
-  if (e < 0)
+  if (e != 0)
     return e;
   m.link_from = d->inode;
   e = make_user(to_dir, to, &m);
@@ -279,7 +279,7 @@ static int special_removal(const struct path_last *l, bool is_rmdir) {
 static i64 remove_user(int dirfd, u64 uaddr, bool is_rmdir) {
   struct pathname p;
   struct dentry *start;
-  struct path_last l;
+  struct path_last l = {0};
   int e = pathname_get(&p, uaddr);
   if (e < 0)
     return e;
@@ -289,7 +289,7 @@ static i64 remove_user(int dirfd, u64 uaddr, bool is_rmdir) {
     dentry_put(start);
   }
   pathname_put(&p);
-  if (e < 0)
+  if (e != 0)
     return e;
   if (l.special)
     e = special_removal(&l, is_rmdir);
@@ -315,7 +315,7 @@ i64 sys_unlinkat(struct uregs *r) {
 
 static i64 read_link(int dirfd, u64 uaddr, u64 buf, u64 size) {
   struct pathname p;
-  struct dentry *start, *d;
+  struct dentry *start, *d = NULL;
   char *text = NULL;
   i64 n;
   if ((i64)size <= 0)
@@ -332,7 +332,7 @@ static i64 read_link(int dirfd, u64 uaddr, u64 buf, u64 size) {
     dentry_put(start);
   }
   pathname_put(&p);
-  if (n < 0)
+  if (n != 0)
     return n;
   text = kmalloc(PATH_MAX);
   n = !text ? -ENOMEM

@@ -203,7 +203,7 @@ static int check_executable(struct dentry *d, int flags) {
 }
 
 int vfs_open_exec(int dirfd, const char *path, int flags, struct file **out) {
-  struct dentry *start, *d;
+  struct dentry *start, *d = NULL;
   int e = *path || (flags & (int)AT_EMPTY_PATH) ? path_start(dirfd, path, &start) : -ENOENT;
   if (e < 0)
     return e;
@@ -222,7 +222,7 @@ int vfs_open_exec(int dirfd, const char *path, int flags, struct file **out) {
 
 static i64 open_user(int dirfd, u64 path, u32 flags, u32 mode, u32 walk) {
   struct pathname p;
-  struct file *f;
+  struct file *f = NULL;
   int e = pathname_get(&p, path);
   if (e < 0)
     return e;

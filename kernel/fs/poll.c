@@ -190,7 +190,7 @@ static i64 do_poll(u64 uaddr, u64 n, u64 deadline) {
   if (n > proc_current()->limits[RLIMIT_NOFILE].cur)
     return -EINVAL;
   if (n > FDS_INLINE) {
-    block = kmalloc(n * (sizeof *p.fds + sizeof *p.files));
+    block = kmalloc(n * (sizeof *p.fds + sizeof(struct file *)));
     if (!block)
       return -ENOMEM;
     p.files = block;

@@ -227,9 +227,9 @@ static int next_thread(const struct pfs_who *w, int from) {
 }
 
 #define TEXT(n, s)                                                                                 \
-  { .name = n, .mode = S_IFREG | 0444, .show = s }
+  { .name = (n), .mode = S_IFREG | 0444, .show = (s) }
 #define OWN_TEXT(n, s)                                                                             \
-  { .name = n, .mode = S_IFREG | 0444, .owner_only = true, .show = s }
+  { .name = (n), .mode = S_IFREG | 0444, .owner_only = true, .show = (s) }
 
 static const struct pfs_node thread_children[] = {
     TEXT("comm", show_comm),

@@ -41,7 +41,7 @@ static void cpu_names(char *vendor, char *model) {
 }
 
 static int show_cpuinfo(struct text *t, const struct pfs_who *w) {
-  char vendor[13], model[52] __attribute__((aligned(4)));
+  char vendor[13] = "", model[52] __attribute__((aligned(4))) = "";
   const char *name = model;
   (void)w;
   cpu_names(vendor, model);
@@ -204,11 +204,11 @@ SHOW_NUMBER(show_file_max, 1u << 20)
 SHOW_NUMBER(show_pipe_max_size, 1u << 20)
 
 #define TEXT(n, s)                                                                                 \
-  { .name = n, .mode = S_IFREG | 0444, .show = s }
+  { .name = (n), .mode = S_IFREG | 0444, .show = (s) }
 #define DIRECTORY(n, c)                                                                            \
-  { .name = n, .mode = S_IFDIR | 0555, .children = c }
+  { .name = (n), .mode = S_IFDIR | 0555, .children = (c) }
 #define LINK(n, t)                                                                                 \
-  { .name = n, .mode = S_IFLNK | 0777, .target = t }
+  { .name = (n), .mode = S_IFLNK | 0777, .target = (t) }
 #define END                                                                                        \
   { .name = NULL }
 

@@ -121,7 +121,7 @@ static int stat_dentry(struct dentry *d, u32 at_flags, struct kstat *st) {
 
 static int stat_path(int dirfd, u64 uaddr, u32 at_flags, struct kstat *st) {
   struct pathname p;
-  struct dentry *start, *d;
+  struct dentry *start, *d = NULL;
   int e = (at_flags & AT_EMPTY_PATH) ? pathname_get_empty_ok(&p, uaddr) : pathname_get(&p, uaddr);
   if (e < 0)
     return e;
@@ -135,7 +135,7 @@ static int stat_path(int dirfd, u64 uaddr, u32 at_flags, struct kstat *st) {
     dentry_put(start);
   }
   pathname_put(&p);
-  if (e < 0)
+  if (e != 0)
     return e;
   e = stat_dentry(d, at_flags, st);
   dentry_put(d);
@@ -145,13 +145,13 @@ static int stat_path(int dirfd, u64 uaddr, u32 at_flags, struct kstat *st) {
 i64 sys_stat(struct uregs *r) {
   struct kstat st;
   int e = stat_path(AT_FDCWD, r->rdi, 0, &st);
-  return e < 0 ? e : put_stat(r->rsi, &st);
+  return e != 0 ? e : put_stat(r->rsi, &st);
 }
 
 i64 sys_lstat(struct uregs *r) {
   struct kstat st;
   int e = stat_path(AT_FDCWD, r->rdi, AT_SYMLINK_NOFOLLOW, &st);
-  return e < 0 ? e : put_stat(r->rsi, &st);
+  return e != 0 ? e : put_stat(r->rsi, &st);
 }
 
 i64 sys_fstat(struct uregs *r) {
@@ -168,7 +168,7 @@ i64 sys_newfstatat(struct uregs *r) {
   if (r->r10 & ~(u64)STAT_FLAGS)
     return -EINVAL;
   e = stat_path((int)r->rdi, r->rsi, (u32)r->r10, &st);
-  return e < 0 ? e : put_stat(r->rdx, &st);
+  return e != 0 ? e : put_stat(r->rdx, &st);
 }
 
 #define STATX_SYNC_FLAGS 0x6000u
@@ -179,7 +179,7 @@ i64 sys_statx(struct uregs *r) {
   if (r->rdx & ~(u64)(STAT_FLAGS | STATX_SYNC_FLAGS))
     return -EINVAL;
   e = stat_path((int)r->rdi, r->rsi, (u32)r->rdx, &st);
-  return e < 0 ? e : put_statx(r->r8, &st);
+  return e != 0 ? e : put_statx(r->r8, &st);
 }
 
 /* ---- statfs ---------------------------------------------------------------------------- */
@@ -220,7 +220,7 @@ i64 sys_statfs(struct uregs *r) {
     return e;
   e = path_walk(NULL, p.s, WALK_FOLLOW, &d);
   pathname_put(&p);
-  if (e < 0)
+  if (e != 0)
     return e;
   e = put_statfs(d->inode, r->rsi);
   dentry_put(d);
@@ -255,7 +255,7 @@ static int may_access(struct dentry *d, u32 may, bool effective) {
 
 static i64 access_path(int dirfd, u64 uaddr, u32 may, u32 at_flags) {
   struct pathname p;
-  struct dentry *start, *d;
+  struct dentry *start, *d = NULL;
   int e;
   if (may & ~7u)
     return -EINVAL;
@@ -268,7 +268,7 @@ static i64 access_path(int dirfd, u64 uaddr, u32 may, u32 at_flags) {
     dentry_put(start);
   }
   pathname_put(&p);
-  if (e < 0)
+  if (e != 0)
     return e;
   e = may ? may_access(d, may, at_flags & AT_EACCESS) : 0;
   dentry_put(d);

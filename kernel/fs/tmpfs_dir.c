@@ -57,7 +57,7 @@ static int make_room(struct tmp_inode *dir) {
   struct tmp_entry **buckets, *en;
   if (dir->dir.nentries < dir->dir.nbuckets)
     return 0;
-  buckets = kzalloc(n * sizeof *buckets);
+  buckets = kzalloc(n * sizeof(struct tmp_entry *));
   if (!buckets)
     return dir->dir.nbuckets ? 0 : -ENOSPC;
   kfree(dir->dir.buckets);

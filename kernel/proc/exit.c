@@ -54,6 +54,7 @@ static void hang_up_if_orphaned(struct pgrp *g, struct proc *except) {
   bool stopped = false;
   if (!pgrp_is_orphaned(g, except))
     return;
+  // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): lists have no NULL in them
   list_for_each(p, &g->members, pgrp_node) stopped |= p != except && p->state == PROC_STOPPED;
   if (!stopped)
     return;
