@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Descriptors as such: dup, close, flags, ioctl. */
+#include "kernel/fs/async.h"
 #include "kernel/fs/fdtable.h"
 #include "kernel/fs/flock.h"
 #include "kernel/fs/vfs.h"
@@ -26,7 +27,6 @@
 
 #define O_DIRECT 040000
 #define O_NOATIME 01000000
-#define O_ASYNC 020000
 #define SETTABLE (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)
 
 #define FIOCLEX 0x5451
@@ -127,20 +127,30 @@ static int file_set_flags(struct file *f, u32 flags) {
   return f->ops->set_flags ? f->ops->set_flags(f, now) : 0;
 }
 
+/* F_SETFL. O_ASYNC stays off, silently, where nothing can be waited for. */
+static int set_status(struct file *f, u32 flags) {
+  if ((flags ^ f->flags) & O_ASYNC) {
+    int err = async_switch(f, flags & O_ASYNC);
+    if (err && err != -ENOTTY)
+      return err;
+  }
+  return file_set_flags(f, flags);
+}
+
 static i64 fcntl_file(struct file *f, u32 cmd, u64 arg) {
   switch (cmd) {
   case F_GETFL:
     return f->flags;
   case F_SETFL:
-    return (arg & O_ASYNC) ? -EINVAL : file_set_flags(f, (u32)arg);
+    return set_status(f, (u32)arg);
   case F_SETPIPE_SZ:
     return pipe_set_capacity(f, arg);
   case F_GETPIPE_SZ:
     return pipe_capacity(f);
   case F_GETOWN:
-    return 0;
-  case F_SETOWN: /* SIGIO and SIGURG are not sent */
-    return -EINVAL;
+    return async_owner(f);
+  case F_SETOWN:
+    return async_set_owner(f, (int)arg);
   default:
     if ((cmd >= F_GETLK && cmd <= F_SETLKW) || (cmd >= F_OFD_GETLK && cmd <= F_OFD_SETLKW))
       return flock_fcntl(f, cmd, arg);
@@ -181,6 +191,11 @@ static i64 ioctl_nonblock(struct file *f, u64 arg) {
   return file_set_flags(f, on ? flags | O_NONBLOCK : flags & ~(u32)O_NONBLOCK);
 }
 
+static i64 ioctl_async(struct file *f, u64 arg) {
+  u32 on;
+  return user_load32(arg, &on) < 0 ? -EFAULT : async_switch(f, on != 0);
+}
+
 i64 sys_ioctl(struct uregs *r) {
   int fd = (int)r->rdi;
   u32 cmd = (u32)r->rsi;
@@ -193,6 +208,8 @@ i64 sys_ioctl(struct uregs *r) {
     return -EBADF;
   if (cmd == FIONBIO)
     e = ioctl_nonblock(f, r->rdx);
+  else if (cmd == FIOASYNC)
+    e = ioctl_async(f, r->rdx);
   else
     e = f->ops->ioctl ? f->ops->ioctl(f, cmd, r->rdx) : -ENOTTY;
   file_put(f);

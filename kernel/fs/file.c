@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Open files: life, transfers, identity. */
 #include "kernel/fs/file.h"
+#include "kernel/fs/async.h"
 #include "kernel/fs/epoll.h"
 #include "kernel/fs/flock.h"
 #include "kernel/fs/vfs.h"
@@ -23,6 +24,7 @@ struct file *file_alloc(const struct file_ops *ops, u32 flags, void *priv) {
   list_init(&f->epoll_watches);
   f->epoll_lock.held = 0;
   f->epoll_watched = false;
+  f->async = NULL;
   return f;
 }
 
@@ -33,6 +35,8 @@ void file_put(struct file *f) {
     return;
   if (f->epoll_watched)
     epoll_file_released(f);
+  if (f->async)
+    async_file_released(f);
   if (f->inode && f->inode->locks)
     flock_release(f);
   if (f->ops->release)

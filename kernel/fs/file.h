@@ -77,6 +77,7 @@ struct file {
   struct list epoll_watches; /* fs/epoll.c */
   struct spin epoll_lock;
   bool epoll_watched; /* by some epoll, now or earlier */
+  struct file_async *async; /* fs/async.c; NULL until SIGIO is asked for; set once */
 };
 
 /* One reference; ops->release takes over priv. NULL: no memory (the caller still owns all it
