@@ -115,6 +115,21 @@ static uint64_t host_memory(void) {
   return bytes;
 }
 
+/* A clock source of Linux that is the counter of the CPU, perhaps scaled. */
+static bool host_uses_tsc(void) {
+  static const char *const sources[] = {"tsc", "kvm-clock", "hyperv_clocksource_tsc_page"};
+  char name[64] = "";
+  FILE *f = fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "r");
+  if (!f)
+    return false;
+  bool found = false;
+  if (fscanf(f, "%63s", name) == 1)
+    for (unsigned i = 0; i < sizeof(sources) / sizeof(*sources); i++)
+      found |= strcmp(name, sources[i]) == 0;
+  fclose(f);
+  return found;
+}
+
 static void raise_descriptor_limit(void) {
   struct rlimit r;
   if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
@@ -147,6 +162,7 @@ int main(int argc, char **argv) {
   seg_init();
   check("epoll", hostio_init());
   stdio_init();
+  clock_init(host_uses_tsc());
   long online = sysconf(_SC_NPROCESSORS_ONLN);
   unsigned cpus = options.cpus  ? options.cpus
                   : online > 64 ? 64
