@@ -4,6 +4,7 @@
 #include "kernel/mm/kmalloc.h"
 #include "kernel/mm/space.h"
 #include "kernel/mm/usercopy.h"
+#include "kernel/proc/fork_time.h"
 #include "kernel/proc/internal.h"
 #include "kernel/signal/sig.h"
 #include "kernel/syscall/entry.h"
@@ -255,6 +256,7 @@ static i64 start_child(struct proc *c, struct thread *t, const struct clone_args
 
 static i64 clone_proc(const struct uregs *r, const struct clone_args *a) {
   struct proc *p = proc_current();
+  u64 start = plat_now_here();
   if (!proc_may_fork(p))
     return -EAGAIN;
   struct proc *c = proc_alloc();
@@ -271,6 +273,8 @@ static i64 clone_proc(const struct uregs *r, const struct clone_args *a) {
   ret = start_child(c, t, a);
   if (ret < 0)
     goto fail_thread;
+  if (!(a->flags & CLONE_VFORK))
+    fork_time_add(start, plat_now_here());
   return ret;
 
 fail_thread:

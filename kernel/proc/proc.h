@@ -150,6 +150,7 @@ u64 proc_cpu_time(struct proc *p);
 struct proc_stats {
   u64 created, forks, vforks, threads, execs;
   u64 syscalls; /* of threads that have ended */
+  u64 faults;   /* page faults of user code that the platform did not resolve by itself */
   unsigned peak;
 };
 extern struct proc_stats proc_stats;
