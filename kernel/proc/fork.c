@@ -241,6 +241,12 @@ static i64 start_child(struct proc *c, struct thread *t, const struct clone_args
     return err;
   }
   store_parent_tid(a, pid);
+  if (unlikely(c->limits[RLIMIT_CPU].cur != RLIM_INFINITY ||
+               c->limits[RLIMIT_CPU].max != RLIM_INFINITY)) {
+    spin_lock(&c->lock);
+    cpu_limit_start(c);
+    spin_unlock(&c->lock);
+  }
   if (!(a->flags & CLONE_VFORK)) {
     __atomic_add_fetch(&proc_stats.forks, 1, __ATOMIC_RELAXED);
     sched_start(t, WAKE_SYNC);

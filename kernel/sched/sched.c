@@ -212,13 +212,13 @@ void thread_set_work(struct thread *t, u32 bits) {
 
 static void account(struct thread *t, u64 now) {
   if (now > t->run_since) {
-    t->utime += now - t->run_since;
+    t->used.time += now - t->run_since;
     t->run_since = now;
   }
 }
 
 u64 sched_thread_time(const struct thread *t) {
-  u64 sum = t->utime + t->stime;
+  u64 sum = t->used.time;
   u64 since = t->run_since;
   u64 now = plat_now_here();
   return t->on_cpu && now > since ? sum + (now - since) : sum;

@@ -94,7 +94,10 @@ _Noreturn void ticker_run(void);
 
 /* The host signal that kicks a vCPU. */
 #define HOST_SIG_KICK 23 /* SIGURG */
-/* Handler of faults and kicks, for sigaction(SA_SIGINFO | SA_ONSTACK). */
+/* The host signal that comes to a vCPU after each SAMPLE_NS of its CPU time. */
+#define HOST_SIG_SAMPLE 26 /* SIGVTALRM */
+#define SAMPLE_NS 10000000
+/* Handler of faults, kicks and samples, for sigaction(SA_SIGINFO | SA_ONSTACK). */
 void hosted_signal(int sig, struct lx_siginfo *info, struct lx_ucontext *uc);
 /* A signal of the outside world arrived: vCPU 0 will hand it to the core. Any host thread. */
 void hosted_external_signal(int sig);

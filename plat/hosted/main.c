@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SIGNAL_STACK (64 << 10)
@@ -49,6 +50,8 @@ static void install_handlers(void) {
   for (unsigned i = 0; i < sizeof(faults) / sizeof(*faults); i++)
     sigaction(faults[i], &sa, NULL);
   sigaction(HOST_SIG_KICK, &sa, NULL);
+  sa.sa_flags |= SA_RESTART;
+  sigaction(HOST_SIG_SAMPLE, &sa, NULL);
   signal(SIGPIPE, SIG_IGN);
 }
 
@@ -71,9 +74,20 @@ static void use_signal_stack(void) {
 
 /* ---- threads --------------------------------------------------------------------------------- */
 
+/* Without such timers on the host all CPU time of a µprocess is user time. */
+static void start_sampling(void) {
+  struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = HOST_SIG_SAMPLE};
+  struct itimerspec every = {{0, SAMPLE_NS}, {0, SAMPLE_NS}};
+  timer_t t;
+  ev._sigev_un._tid = gettid();
+  if (timer_create(CLOCK_THREAD_CPUTIME_ID, &ev, &t) == 0)
+    timer_settime(t, 0, &every, NULL);
+}
+
 static void *vcpu_thread(void *arg) {
   unsigned cpu = (unsigned)(uintptr_t)arg;
   use_signal_stack();
+  start_sampling();
   cpu_run(cpu, cpu == 0 ? &options.boot : NULL);
 }
 
@@ -91,6 +105,7 @@ static void start_thread(void *(*f)(void *), void *arg, bool takes_kicks) {
     for (unsigned i = 0; i < sizeof(faults) / sizeof(*faults); i++)
       sigdelset(&mask, faults[i]);
     sigdelset(&mask, HOST_SIG_KICK);
+    sigdelset(&mask, HOST_SIG_SAMPLE);
   }
   pthread_attr_init(&attr);
   pthread_attr_setstacksize(&attr, THREAD_STACK);
