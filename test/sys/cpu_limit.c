@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test: timeout=90 cflags=-pthread */
+/* test: timeout=180 cflags=-pthread */
 /* RLIMIT_CPU: SIGXCPU at the soft limit and each second after it, SIGKILL at the hard one, of the
    process's time (all threads), not of the children's; fork inherits the limit, not the time. */
 #include "check.h"
