@@ -6,6 +6,7 @@
 #include "kernel/fs/tty.h"
 #include "kernel/kassert.h"
 #include "kernel/klog.h"
+#include "kernel/proc/fork_time.h"
 #include "kernel/proc/proc.h"
 #include "kernel/signal/signal.h"
 #include "kernel/syscall/entry.h"
@@ -55,8 +56,12 @@ static void print_stats(void) {
   const struct proc_stats *s = &proc_stats;
   klog("processes %lu created, %u at most at once; %lu forks, %lu vforks, %lu execs, %lu threads",
        s->created, s->peak, s->forks, s->vforks, s->execs, s->threads);
-  klog("system calls %lu, context switches %lu, memory in use %lu KiB", s->syscalls,
-       sched_switches(), plat_mem_used() / 1024);
+  struct fork_times f = fork_times();
+  if (f.count)
+    klog("fork calls %lu, median %lu.%02lu us, worst %lu.%02lu us", f.count, f.median / 1000,
+         f.median % 1000 / 10, f.worst / 1000, f.worst % 1000 / 10);
+  klog("system calls %lu, context switches %lu, page faults %lu, memory in use %lu KiB",
+       s->syscalls, sched_switches(), s->faults, plat_mem_used() / 1024);
 }
 
 _Noreturn void kernel_power_off(int wait_status) {

@@ -93,9 +93,14 @@ void plat_timer_changed(u64 deadline);
 
 /* ---- time and entropy ---------------------------------------------------------------- */
 
-u64 plat_now(void);      /* monotonic */
+u64 plat_now(void); /* monotonic */
+/* As plat_now, cheaper: monotonic on one CPU, a few microseconds off plat_now at most. Context: a
+   CPU that runs the scheduler. */
+u64 plat_now_here(void);
 u64 plat_walltime(void); /* since 1970 */
-/* CPU time used by the calling CPU so far is derived from plat_now by the scheduler. */
+/* CPU time is derived from plat_now_here by the scheduler. The platform interrupts a busy CPU every
+   so often of its running time and counts in thread->used of the running thread whether that was in
+   user code or in the core. */
 void plat_random(void *buf, size_t n);
 
 /* ---- text window --------------------------------------------------------------------- */

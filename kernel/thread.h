@@ -26,6 +26,13 @@
 #define WORK_PARK 4u    /* stop at the kernel's edge until unparked (fork, exec, stop) */
 #define WORK_TRACE 8u   /* --trace */
 
+/* What a thread, or the dead threads of a process, spent. The time is exact; how it divides follows
+   from where the platform's periodic interrupts found the thread (kernel/proc/cpu_time.h). */
+struct cpu_use {
+  u64 time;                       /* ns */
+  u64 user_samples, core_samples; /* counted by the platform on the running thread's CPU */
+};
+
 enum thread_state {
   THREAD_RUNNABLE,        /* on a runqueue or running */
   THREAD_SLEEPING,        /* interruptible by signals */
@@ -61,7 +68,8 @@ struct thread {
   bool is_user;
   bool at_edge;  /* in the work loop: looks at `work` again before user code runs */
   u64 slice_end; /* when its time slice ends */
-  u64 run_since, utime, stime;
+  u64 run_since;
+  struct cpu_use used;
   u64 nsyscalls;
   u64 restart_deadline; /* of an interrupted sleep (ERESTARTBLOCK); 0 once a handler has run */
 

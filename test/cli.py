@@ -196,7 +196,11 @@ def trace(cli):
 @test
 def stats(cli):
     done = cli.run("forks", "2", options=["--stats"])
-    expect(done, out="left 2 children\n", err=r"fork")
+    expect(done, out="left 2 children\n",
+           err=r"fork calls 2, median \d+\.\d\d us, worst \d+\.\d\d us")
+    median, worst = map(float, re.search(r"median (\S+) us, worst (\S+) us", done.stderr).groups())
+    assert 0 < median <= worst * 1.07, done.stderr
+    assert re.search(r"page faults \d+", done.stderr), done.stderr
 
 
 @test

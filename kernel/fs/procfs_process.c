@@ -78,18 +78,20 @@ static int show_stat(struct text *t, const struct pfs_who *w) {
   struct proc *p = find(w);
   struct tty *tty = tty_console();
   struct pfs_memory m;
+  struct cpu_times times;
   int sid, controlled;
   if (!p)
     return -ESRCH;
   pfs_memory(p, &m);
+  times = proc_cpu_times(p);
   sid = proc_sid(p);
   controlled = tty && tty->sid == sid;
   text_printf(t, "%d (%s) %c %d %d %d %d %d 0 0 0 0 0 ", w->id ? w->id : p->pid, p->comm,
               state_letter(p, w->id), parent_pid(p), proc_pgid(p), sid,
               controlled ? (int)tty->rdev : 0, controlled ? tty->fg_pgid : -1);
-  text_printf(t, "%lu 0 %lu %lu 20 %d %u 0 %lu %lu %lu %lu ", proc_cpu_time(p) / HZ_NS,
-              p->child_utime / HZ_NS, p->child_stime / HZ_NS, p->nice, p->nthreads,
-              p->start_time / HZ_NS, m.mapped, m.resident / PAGE_SIZE,
+  text_printf(t, "%lu %lu %lu %lu 20 %d %u 0 %lu %lu %lu %lu ", times.user / HZ_NS,
+              times.system / HZ_NS, p->child_utime / HZ_NS, p->child_stime / HZ_NS, p->nice,
+              p->nthreads, p->start_time / HZ_NS, m.mapped, m.resident / PAGE_SIZE,
               (u64)p->limits[RLIMIT_RSS].cur);
   text_printf(t, "0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 %lu %lu %lu %lu %d\n", p->arg_start,
               p->arg_end, p->env_start, p->env_end, p->exit_status);

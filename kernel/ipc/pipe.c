@@ -96,9 +96,22 @@ static i64 ring_put(struct pipe *p, struct uio *u) {
 
 /* Wakes who waits on q. The caller has just released p->lock, which orders the change before this
    look at the queue, so that the usual case costs no fence. */
-static void wake(struct waitq *q, u32 events) {
-  if (!list_empty(&q->waiters))
-    waitq_wake(q, 0, events, WAKE_SYNC);
+static void wake(struct waitq *q, u32 events) { waitq_wake_unordered(q, 0, events, WAKE_SYNC); }
+
+/* Sleeps on q until woken: 0 (then look again) or -ERESTARTSYS. p->lock is held and released.
+   Whoever changes the pipe does so under that lock and looks at q afterwards, so no wake-up is
+   lost. */
+static int wait_on(struct pipe *p, struct waitq *q) {
+  struct waiter w = {.leaves = true};
+  int e = 0;
+  waitq_prepare_unordered(q, &w, THREAD_SLEEPING);
+  mutex_unlock(&p->lock);
+  if (signal_pending())
+    e = -ERESTARTSYS;
+  else
+    schedule();
+  waitq_finish(&w);
+  return e;
 }
 
 /* ---- transfers ------------------------------------------------------------------------- */
@@ -111,13 +124,12 @@ static i64 pipe_read(struct file *f, struct uio *u, u64 *pos) {
     return 0;
   mutex_lock(&p->lock);
   while (used(p) == 0) {
-    u32 writers = p->writers;
-    mutex_unlock(&p->lock);
-    if (writers == 0)
-      return 0;
-    if (f->flags & O_NONBLOCK)
-      return -EAGAIN;
-    n = waitq_wait(&p->rd, used(p) > 0 || p->writers == 0);
+    if (p->writers == 0 || (f->flags & O_NONBLOCK)) {
+      n = p->writers == 0 ? 0 : -EAGAIN;
+      mutex_unlock(&p->lock);
+      return n;
+    }
+    n = wait_on(p, &p->rd);
     if (n < 0)
       return n;
     mutex_lock(&p->lock);
@@ -143,35 +155,27 @@ static i64 write_now(struct pipe *p, struct uio *u) {
   return e < 0 ? e : ring_put(p, u);
 }
 
-/* Does a writer with `left` bytes have something to do? Without the lock: a hint. */
-static bool may_proceed(const struct pipe *p, u64 left) {
-  return p->readers == 0 || room(p) >= (left <= PIPE_BUF ? left : 1);
-}
-
 static i64 pipe_write(struct file *f, struct uio *u, u64 *pos) {
   struct pipe *p = f->priv;
   i64 done = 0;
   (void)pos;
   while (u->left > 0) {
-    u64 whole = u->left;
     i64 n;
     mutex_lock(&p->lock);
     n = p->readers == 0 ? -EPIPE : write_now(p, u);
-    mutex_unlock(&p->lock);
-    if (n == -EPIPE)
-      return done ? done : broken();
-    if (n < 0)
-      return done ? done : n;
-    if (n > 0) {
-      done += n;
-      wake(&p->rd, READABLE);
+    if (n == 0 && !(f->flags & O_NONBLOCK)) {
+      n = wait_on(p, &p->wr);
+      if (n < 0)
+        return done ? done : n;
       continue;
     }
-    if (f->flags & O_NONBLOCK)
-      return done ? done : -EAGAIN;
-    n = waitq_wait(&p->wr, may_proceed(p, whole));
+    mutex_unlock(&p->lock);
+    if (n == 0)
+      n = -EAGAIN;
     if (n < 0)
-      return done ? done : n;
+      return done ? done : n == -EPIPE ? broken() : n;
+    done += n;
+    wake(&p->rd, READABLE);
   }
   return done;
 }

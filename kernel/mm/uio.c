@@ -129,7 +129,20 @@ static size_t copy_piece(const struct uio *u, u64 base, void *buf, size_t n, boo
   return done;
 }
 
+/* Most transfers lie in one segment and succeed at once. True if all n bytes were copied. */
+static inline bool transfer_at_once(struct uio *u, void *buf, size_t n, bool out) {
+  struct user_iov *v = &u->segs[u->at];
+  if (u->at >= u->count || n > u->left || n > v->len - u->seg_off || n == 0 ||
+      copy_once(u, v->base + u->seg_off, buf, n, out) != 0)
+    return false;
+  u->left -= n;
+  u->seg_off += n;
+  return true;
+}
+
 static i64 transfer(struct uio *u, void *buf, size_t n, bool out) {
+  if (likely(transfer_at_once(u, buf, n, out)))
+    return (i64)n;
   size_t done = 0;
   u64 base, len;
   while (done < n && current_seg(u, &base, &len)) {

@@ -21,6 +21,7 @@ void proc_vfork_release(struct proc *p) {
 static void release_resources(struct proc *p) {
   struct thread *me = thread_current();
   proc_timers_destroy(p);
+  cpu_limit_end(p);
   struct fdtable *files = p->files;
   struct fs_context *fs = p->fs;
   struct space *space = p->space;

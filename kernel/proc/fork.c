@@ -4,6 +4,7 @@
 #include "kernel/mm/kmalloc.h"
 #include "kernel/mm/space.h"
 #include "kernel/mm/usercopy.h"
+#include "kernel/proc/fork_time.h"
 #include "kernel/proc/internal.h"
 #include "kernel/signal/sig.h"
 #include "kernel/syscall/entry.h"
@@ -240,6 +241,12 @@ static i64 start_child(struct proc *c, struct thread *t, const struct clone_args
     return err;
   }
   store_parent_tid(a, pid);
+  if (unlikely(c->limits[RLIMIT_CPU].cur != RLIM_INFINITY ||
+               c->limits[RLIMIT_CPU].max != RLIM_INFINITY)) {
+    spin_lock(&c->lock);
+    cpu_limit_start(c);
+    spin_unlock(&c->lock);
+  }
   if (!(a->flags & CLONE_VFORK)) {
     __atomic_add_fetch(&proc_stats.forks, 1, __ATOMIC_RELAXED);
     sched_start(t, WAKE_SYNC);
@@ -255,6 +262,7 @@ static i64 start_child(struct proc *c, struct thread *t, const struct clone_args
 
 static i64 clone_proc(const struct uregs *r, const struct clone_args *a) {
   struct proc *p = proc_current();
+  u64 start = plat_now_here();
   if (!proc_may_fork(p))
     return -EAGAIN;
   struct proc *c = proc_alloc();
@@ -271,6 +279,8 @@ static i64 clone_proc(const struct uregs *r, const struct clone_args *a) {
   ret = start_child(c, t, a);
   if (ret < 0)
     goto fail_thread;
+  if (!(a->flags & CLONE_VFORK))
+    fork_time_add(start, plat_now_here());
   return ret;
 
 fail_thread:

@@ -37,6 +37,8 @@ static int limit_set(struct proc *p, unsigned which, const struct rlimit *new_) 
     err = -EPERM;
   else
     p->limits[which] = *new_;
+  if (err == 0 && which == RLIMIT_CPU)
+    cpu_limit_start(p);
   spin_unlock(&p->lock);
   return err;
 }

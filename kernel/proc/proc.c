@@ -21,6 +21,7 @@ struct proc *proc_alloc(void) {
   mutex_init(&p->park_lock);
   waitq_init(&p->park_q);
   waitq_init(&p->vfork_wait);
+  ktimer_init(&p->cpu_limit, cpu_limit_look);
   p->start_time = plat_now();
   return p;
 }

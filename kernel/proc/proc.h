@@ -10,8 +10,10 @@
 #ifndef UFORK_KERNEL_PROC_H
 #define UFORK_KERNEL_PROC_H
 
+#include "kernel/proc/cpu_time.h"
 #include "kernel/sched/sched.h"
 #include "kernel/thread.h"
+#include "kernel/time/timer.h"
 
 struct fdtable;    /* kernel/fs/fdtable.h */
 struct fs_context; /* cwd, root, umask: kernel/fs/path.h */
@@ -91,6 +93,7 @@ struct proc {
   struct spin lock;
   struct list threads;
   unsigned nthreads;
+  bool cpu_limit_over;        /* it has ended: the timer stays off */
   bool exiting;               /* exit_group or fatal signal under way */
   struct thread *exec_thread; /* kills the others to replace the program */
   bool stopping;              /* job control: threads stop at the kernel's edge */
@@ -113,7 +116,11 @@ struct proc {
 
   char comm[16];
   char *exe_path; /* kmalloc'd guest path, for /proc/PID/exe */
-  u64 start_time, utime, stime, child_utime, child_stime; /* ns; dead threads and reaped children */
+  u64 start_time;
+  struct cpu_use used;          /* of its dead threads */
+  struct cpu_times told;        /* what was last told: neither time ever runs backwards */
+  u64 child_utime, child_stime; /* ns; of reaped children and theirs */
+  struct ktimer cpu_limit;      /* RLIMIT_CPU: looks when it may have been reached */
   u64 arg_start, arg_end, env_start, env_end; /* offsets, /proc/PID/cmdline and environ */
   u32 personality;
   i32 nice;
@@ -144,12 +151,11 @@ int proc_pgrp_session(int pgid);
 bool proc_pgrp_is_orphaned(int pgid);
 /* The instance's host name (kernel/proc/info.c). */
 void info_hostname(char *buf, size_t size);
-/* CPU time of all threads, dead ones included, ns. */
-u64 proc_cpu_time(struct proc *p);
 /* Figures for --stats. */
 struct proc_stats {
   u64 created, forks, vforks, threads, execs;
   u64 syscalls; /* of threads that have ended */
+  u64 faults;   /* page faults of user code that the platform did not resolve by itself */
   unsigned peak;
 };
 extern struct proc_stats proc_stats;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Times and resource usage. CPU time is measured exactly per thread, but not divided: all of it
-   counts as user time. */
+/* Times and resource usage. */
 #include "kernel/proc/rusage.h"
 #include "kernel/mm/space.h"
 #include "kernel/mm/usercopy.h"
@@ -13,10 +12,16 @@
 #define NS_PER_TICK 10000000 /* times(2) counts in 1/100 s */
 
 void rusage_of(struct proc *p, struct rusage *ru) {
+  struct cpu_times t = proc_cpu_times(p);
   *ru = (struct rusage){
-      .utime = timeval_of_ns(p->utime + p->child_utime),
-      .stime = timeval_of_ns(p->stime + p->child_stime),
+      .utime = timeval_of_ns(t.user + p->child_utime),
+      .stime = timeval_of_ns(t.system + p->child_stime),
   };
+}
+
+static void set_times(struct rusage *ru, struct cpu_times t) {
+  ru->utime = timeval_of_ns(t.user);
+  ru->stime = timeval_of_ns(t.system);
 }
 
 static i64 resident_kib(struct proc *p) {
@@ -32,15 +37,14 @@ i64 sys_getrusage(struct uregs *r) {
   struct rusage ru = {0};
   switch ((int)r->rdi) {
   case RUSAGE_SELF:
-    ru.utime = timeval_of_ns(proc_cpu_time(p));
+    set_times(&ru, proc_cpu_times(p));
     ru.maxrss = resident_kib(p);
     break;
   case RUSAGE_CHILDREN:
-    ru.utime = timeval_of_ns(p->child_utime);
-    ru.stime = timeval_of_ns(p->child_stime);
+    set_times(&ru, (struct cpu_times){p->child_utime, p->child_stime});
     break;
   case RUSAGE_THREAD:
-    ru.utime = timeval_of_ns(sched_thread_time(thread_current()));
+    set_times(&ru, thread_cpu_times(thread_current()));
     break;
   default:
     return -EINVAL;
@@ -50,10 +54,12 @@ i64 sys_getrusage(struct uregs *r) {
 
 i64 sys_times(struct uregs *r) {
   struct proc *p = proc_current();
+  struct cpu_times own = proc_cpu_times(p);
   struct {
     i64 utime, stime, cutime, cstime;
   } t = {
-      .utime = (i64)(proc_cpu_time(p) / NS_PER_TICK),
+      .utime = (i64)(own.user / NS_PER_TICK),
+      .stime = (i64)(own.system / NS_PER_TICK),
       .cutime = (i64)(p->child_utime / NS_PER_TICK),
       .cstime = (i64)(p->child_stime / NS_PER_TICK),
   };

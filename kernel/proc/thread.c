@@ -42,7 +42,7 @@ static bool leave_process(struct thread *me, struct proc *p) {
   spin_lock(&p->lock);
   list_remove(&me->proc_node);
   bool last = --p->nthreads == 0;
-  p->utime += sched_thread_time(me);
+  cpu_time_leave(p, me);
   if (!last) {
     signal_retarget(p);
     report_stop = jobctl_all_stopped(p);

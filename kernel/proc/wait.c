@@ -55,9 +55,10 @@ static void fill(struct report *rep, struct proc *c, int code, int status, int w
 
 /* The dead child's times become the parent's (children's). */
 static void inherit_times(struct proc *p, struct proc *c) {
+  struct cpu_times t = proc_cpu_times(c);
   spin_lock(&p->lock);
-  p->child_utime += c->utime + c->child_utime;
-  p->child_stime += c->stime + c->child_stime;
+  p->child_utime += t.user + c->child_utime;
+  p->child_stime += t.system + c->child_stime;
   spin_unlock(&p->lock);
 }
 

@@ -24,6 +24,7 @@ struct cpu {
   struct list rq;
   u32 nqueued; /* read without the lock as a hint */
   bool ticking;
+  struct thread *handoff; /* woken synchronously: runs before the queue. This CPU only */
   struct thread *idle;
   struct thread *prev; /* being switched away from */
   u64 polled;          /* when I/O was last looked for */
@@ -48,11 +49,40 @@ void sched_init(void) {
 
 /* ---- queues -------------------------------------------------------------------------- */
 
-static void rq_push(struct cpu *c, struct thread *t) {
-  spin_lock(&c->lock);
+static void push_locked(struct cpu *c, struct thread *t) {
   list_push_back(&c->rq, &t->run_node);
   __atomic_store_n(&c->nqueued, c->nqueued + 1, __ATOMIC_RELAXED);
+}
+
+/* Queues a thread in hand-over where all CPUs see it; it is older than whatever comes next. */
+static void rq_settle(struct cpu *c) {
+  struct thread *t = c->handoff;
+  if (likely(!t))
+    return;
+  c->handoff = NULL;
+  spin_lock(&c->lock);
+  push_locked(c, t);
   spin_unlock(&c->lock);
+}
+
+static void rq_push(struct cpu *c, struct thread *t) {
+  rq_settle(c);
+  spin_lock(&c->lock);
+  push_locked(c, t);
+  spin_unlock(&c->lock);
+}
+
+/* Queues a thread just woken here. */
+static void rq_add(struct cpu *c, struct thread *t, unsigned flags) {
+  if ((flags & WAKE_SYNC) && !c->handoff && c->nqueued == 0 && thread_current() != c->idle)
+    c->handoff = t;
+  else
+    rq_push(c, t);
+}
+
+static inline void claim(struct thread *t, unsigned cpu) {
+  t->cpu = cpu;
+  __atomic_store_n(&t->on_cpu, true, __ATOMIC_RELAXED);
 }
 
 /* Takes the first thread of `from` to run it on CPU number `cpu`. */
@@ -65,10 +95,19 @@ static struct thread *rq_take(struct cpu *from, unsigned cpu) {
   if (n) {
     __atomic_store_n(&from->nqueued, from->nqueued - 1, __ATOMIC_RELAXED);
     t = list_entry(n, struct thread, run_node);
-    t->cpu = cpu;
-    __atomic_store_n(&t->on_cpu, true, __ATOMIC_RELAXED);
+    claim(t, cpu);
   }
   spin_unlock(&from->lock);
+  return t;
+}
+
+/* The next thread of this CPU's own. */
+static inline struct thread *take_own(struct cpu *c, unsigned cpu) {
+  struct thread *t = c->handoff;
+  if (!t)
+    return rq_take(c, cpu);
+  c->handoff = NULL;
+  claim(t, cpu);
   return t;
 }
 
@@ -120,25 +159,32 @@ static void announce(struct cpu *c, unsigned flags) {
 
 /* ---- waking -------------------------------------------------------------------------- */
 
-/* Moves t from one of `states` to RUNNABLE. */
-static bool make_runnable(struct thread *t, unsigned states) {
+/* Moves t from one of `states` to RUNNABLE; wake_lock held. Nobody but a waker changes the state of
+   a thread that sleeps and has left its CPU. */
+static bool make_runnable(struct thread *t, unsigned states, bool *queue) {
   enum thread_state s = state_of(t);
-  while (STATE_BIT(s) & states)
+  *queue = false;
+  while (STATE_BIT(s) & states) {
+    if (!t->on_cpu) { /* read after its state: a running thread is on its CPU before it sleeps */
+      __atomic_store_n(&t->state, THREAD_RUNNABLE, __ATOMIC_RELAXED);
+      return *queue = true;
+    }
     if (__atomic_compare_exchange_n(&t->state, &s, THREAD_RUNNABLE, false, __ATOMIC_SEQ_CST,
                                     __ATOMIC_SEQ_CST))
       return true;
+  }
   return false;
 }
 
 static bool wake_from(struct thread *t, unsigned states, unsigned flags) {
   if (!(STATE_BIT(state_of(t)) & states))
     return false;
+  bool queue;
   spin_lock(&t->wake_lock);
-  bool woken = make_runnable(t, states);
-  bool queue = woken && !t->on_cpu;
+  bool woken = make_runnable(t, states, &queue);
   struct cpu *c = this_cpu();
   if (queue)
-    rq_push(c, t);
+    rq_add(c, t, flags);
   spin_unlock(&t->wake_lock);
   if (queue)
     announce(c, flags);
@@ -166,15 +212,15 @@ void thread_set_work(struct thread *t, u32 bits) {
 
 static void account(struct thread *t, u64 now) {
   if (now > t->run_since) {
-    t->utime += now - t->run_since;
+    t->used.time += now - t->run_since;
     t->run_since = now;
   }
 }
 
 u64 sched_thread_time(const struct thread *t) {
-  u64 sum = t->utime + t->stime;
+  u64 sum = t->used.time;
   u64 since = t->run_since;
-  u64 now = plat_now();
+  u64 now = plat_now_here();
   return t->on_cpu && now > since ? sum + (now - since) : sum;
 }
 
@@ -221,7 +267,7 @@ static void switch_to(struct cpu *c, struct thread *me, struct thread *next, u64
 /* Timers and I/O that a CPU without idle time would starve. */
 static void housekeep(struct cpu *c, u64 now) {
   if (now >= ktimer_next())
-    ktimer_run(now);
+    ktimer_run(plat_now());
   if (now - c->polled >= POLL_NS) {
     c->polled = now;
     plat_poll_io();
@@ -233,11 +279,11 @@ void schedule(void) {
   struct cpu *c = this_cpu();
   unsigned cpu = me->cpu;
   bool may_park = me->state == THREAD_SLEEPING;
-  u64 now = plat_now();
+  u64 now = plat_now_here();
   housekeep(c, now);
   if (me->work & WORK_RESCHED)
     thread_clear_work(me, WORK_RESCHED);
-  struct thread *next = rq_take(c, cpu);
+  struct thread *next = take_own(c, cpu);
   if (!next && (me == c->idle || state_of(me) != THREAD_RUNNABLE))
     next = steal(cpu);
   if (!next && state_of(me) != THREAD_RUNNABLE)
@@ -262,9 +308,10 @@ _Noreturn void sched_exit(void) {
 void sched_tick(void) {
   struct thread *me = thread_current();
   struct cpu *c = this_cpu();
-  u64 now = plat_now();
+  u64 now = plat_now_here();
   account(me, now);
   housekeep(c, now);
+  rq_settle(c);
   if (c->nqueued == 0) {
     need_tick(c, me->cpu, false);
     return;
@@ -306,7 +353,7 @@ static void idle_once(struct cpu *c, unsigned cpu) {
   if (!work_anywhere()) {
     need_tick(c, cpu, false);
     idle_wait(c, cpu);
-    c->polled = plat_now();
+    c->polled = plat_now_here();
   }
   __atomic_fetch_and(&idle_mask, ~bit, __ATOMIC_SEQ_CST);
 }

@@ -4,8 +4,10 @@
  * not preemptible; user code is, at ticks and kicks.
  *
  * Wake-ups: a synchronous wake-up (WAKE_SYNC: the waker is likely to sleep soon, as in a pipe) only
- * queues the thread behind the waker on its CPU, which is the direct hand-over; any other wake-up
- * also kicks an idle CPU. When a CPU switches and leaves more threads queued, it kicks an idle one.
+ * queues the thread behind the waker on its CPU; if nothing else is queued there, in a place of its
+ * own that no other CPU looks at, which is the direct hand-over: it needs no lock. A waker that
+ * does not sleep after all loses it to the queue at the next tick. Any other wake-up also kicks an
+ * idle CPU. When a CPU switches and leaves more threads queued, it kicks an idle one.
  *
  * Lock order: object locks -> waitq lock -> thread->wake_lock -> runqueue lock. None is held across
  * schedule().
@@ -87,13 +89,17 @@ struct waiter {
   struct thread *thread;
   bool (*func)(struct waiter *w, u32 events);
   bool exclusive;
-  struct waitq *q;
+  bool leaves;     /* a wake-up unlinks it; only where the waker keeps the queue alive */
+  struct waitq *q; /* NULL: not linked */
 };
 
 void waitq_init(struct waitq *q);
 /* Adds w and sets the running thread's state (THREAD_SLEEPING or _UNINTERRUPTIBLE), so that a
    wake-up between here and schedule() is not lost. May be repeated in a loop. */
 void waitq_prepare(struct waitq *q, struct waiter *w, enum thread_state state);
+/* As waitq_prepare for a w that is not linked, but ordered only by the next full barrier (a mutex's
+   unlock) before the caller's next look at the condition. */
+void waitq_prepare_unordered(struct waitq *q, struct waiter *w, enum thread_state state);
 /* Removes w, state RUNNABLE. */
 void waitq_finish(struct waiter *w);
 /* Adds or removes a waiter with a func without touching the thread's state (poll, epoll). */
@@ -103,6 +109,9 @@ void waitq_remove(struct waiter *w);
 /* Wakes all non-exclusive and up to n exclusive waiters (n <= 0: all). events: POLL* bits or 0. */
 void waitq_wake(struct waitq *q, int n, u32 events, unsigned flags);
 bool waitq_has_waiters(struct waitq *q);
+/* As waitq_wake, where a full barrier of the caller's (a mutex's unlock) already orders what it
+   made true before the look at the queue. */
+void waitq_wake_unordered(struct waitq *q, int n, u32 events, unsigned flags);
 
 /* Sleeps in `state` set by waitq_prepare until woken or `deadline` (absolute; UINT64_MAX: never).
    Returns 0 or -ETIMEDOUT. Signals wake a THREAD_SLEEPING thread: check signal_pending(). */
@@ -143,13 +152,35 @@ int schedule_until(u64 deadline);
 
 /* For sections that may sleep or touch user memory. Not recursive; not interruptible. */
 struct mutex {
-  u32 state; /* 0 free, 1 held, 2 held with waiters */
+  u32 state; /* MUTEX_* */
   struct thread *owner;
   struct waitq q;
 };
+enum { MUTEX_FREE, MUTEX_HELD, MUTEX_CONTENDED };
+
 void mutex_init(struct mutex *m);
-void mutex_lock(struct mutex *m);
-bool mutex_trylock(struct mutex *m);
-void mutex_unlock(struct mutex *m);
+void mutex_lock_slow(struct mutex *m);
+void mutex_unlock_slow(struct mutex *m);
+
+static inline bool mutex_trylock(struct mutex *m) {
+  u32 expected = MUTEX_FREE;
+  if (!__atomic_compare_exchange_n(&m->state, &expected, MUTEX_HELD, false, __ATOMIC_ACQUIRE,
+                                   __ATOMIC_RELAXED))
+    return false;
+  m->owner = thread_current();
+  return true;
+}
+
+static inline void mutex_lock(struct mutex *m) {
+  if (unlikely(!mutex_trylock(m)))
+    mutex_lock_slow(m);
+}
+
+/* A full barrier. */
+static inline void mutex_unlock(struct mutex *m) {
+  m->owner = NULL;
+  if (unlikely(__atomic_exchange_n(&m->state, MUTEX_FREE, __ATOMIC_SEQ_CST) == MUTEX_CONTENDED))
+    mutex_unlock_slow(m);
+}
 
 #endif

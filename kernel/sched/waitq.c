@@ -23,14 +23,20 @@ void waitq_add(struct waitq *q, struct waiter *w) {
   spin_unlock(&q->lock);
 }
 
+/* The last access to w, which its owner may free from then on. Queue's lock held. */
+static void unlink_waiter(struct waiter *w) {
+  list_remove(&w->node);
+  __atomic_store_n(&w->q, NULL, __ATOMIC_RELEASE);
+}
+
 void waitq_remove(struct waiter *w) {
-  struct waitq *q = w->q;
+  struct waitq *q = __atomic_load_n(&w->q, __ATOMIC_ACQUIRE);
   if (!q)
     return;
   spin_lock(&q->lock);
-  list_remove(&w->node);
+  if (w->q) /* a waker may have unlinked it meanwhile */
+    unlink_waiter(w);
   spin_unlock(&q->lock);
-  w->q = NULL;
 }
 
 void waitq_prepare(struct waitq *q, struct waiter *w, enum thread_state state) {
@@ -38,6 +44,12 @@ void waitq_prepare(struct waitq *q, struct waiter *w, enum thread_state state) {
   if (w->q != q)
     waitq_add(q, w);
   sched_set_state(w->thread, state);
+}
+
+void waitq_prepare_unordered(struct waitq *q, struct waiter *w, enum thread_state state) {
+  w->thread = thread_current();
+  __atomic_store_n(&w->thread->state, state, __ATOMIC_RELAXED);
+  waitq_add(q, w);
 }
 
 void waitq_finish(struct waiter *w) {
@@ -49,16 +61,30 @@ static bool wake_one(struct waiter *w, u32 events, unsigned flags) {
   return w->func ? w->func(w, events) : sched_wake(w->thread, flags);
 }
 
-void waitq_wake(struct waitq *q, int n, u32 events, unsigned flags) {
+/* A waiter cannot go away while it is linked and the lock is held. */
+static void wake_all(struct waitq *q, int n, u32 events, unsigned flags) {
   struct waiter *w, *tmp;
-  if (!waitq_has_waiters(q))
-    return;
   spin_lock(&q->lock);
   list_for_each_safe(w, tmp, &q->waiters, node) {
-    if (wake_one(w, events, flags) && w->exclusive && --n == 0)
+    if (!wake_one(w, events, flags))
+      continue;
+    bool exclusive = w->exclusive;
+    if (w->leaves)
+      unlink_waiter(w);
+    if (exclusive && --n == 0)
       break;
   }
   spin_unlock(&q->lock);
+}
+
+void waitq_wake(struct waitq *q, int n, u32 events, unsigned flags) {
+  if (waitq_has_waiters(q))
+    wake_all(q, n, events, flags);
+}
+
+void waitq_wake_unordered(struct waitq *q, int n, u32 events, unsigned flags) {
+  if (!list_empty(&q->waiters))
+    wake_all(q, n, events, flags);
 }
 
 /* The fence orders what the caller made true before the look at the queue; waitq_add's lock and

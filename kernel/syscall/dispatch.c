@@ -123,6 +123,8 @@ void trap_fault(struct uregs *r, const struct trap_info *info) {
   struct thread *t = thread_current();
   int code = info->code;
   r->orig_rax = (u64)-1;
+  if (info->page_fault)
+    __atomic_add_fetch(&proc_stats.faults, 1, __ATOMIC_RELAXED);
   if (info->page_fault && info->signo == SIGSEGV &&
       space_fault(t->proc->space, info->addr - t->tcb_base, info->write, &code)) {
     user_return(r);

@@ -11,8 +11,9 @@ SRC_test_sched := $(wildcard kernel/sched/*.c) kernel/time/timer.c
 SRC_test_timer := kernel/time/timer.c kernel/test/no_sched.c
 SRC_test_pid := kernel/proc/pid.c kernel/test/no_sched.c
 SRC_test_sigqueue := kernel/signal/pending.c kernel/test/no_sched.c
+SRC_test_fork_time := kernel/proc/fork_time.c kernel/test/no_sched.c
 
-CORE_TESTS := test_sched test_timer test_pid test_sigqueue
+CORE_TESTS := test_sched test_timer test_pid test_sigqueue test_fork_time
 
 define core_test
 $(O)/test/kernel/$(1): $(S)/kernel/test/$(1).c $(addprefix $(S)/,$(SRC_$(1)) $(FAKE_SRC)) \
@@ -44,5 +45,6 @@ core-unit-tests: $(addprefix $(O)/test/kernel/,$(CORE_TESTS) test_string)
 	timeout 60 $(O)/test/kernel/test_timer
 	timeout 60 $(O)/test/kernel/test_pid
 	timeout 60 $(O)/test/kernel/test_sigqueue
+	timeout 60 $(O)/test/kernel/test_fork_time
 	timeout 60 $(O)/test/kernel/test_sched 1
 	timeout 60 $(O)/test/kernel/test_sched 4

@@ -9,15 +9,6 @@
 
 /* ---- readings -------------------------------------------------------------------------- */
 
-u64 proc_cpu_time(struct proc *p) {
-  spin_lock(&p->lock);
-  u64 used = p->utime + p->stime;
-  struct thread *t;
-  list_for_each(t, &p->threads, proc_node) used += sched_thread_time(t);
-  spin_unlock(&p->lock);
-  return used;
-}
-
 int clock_read(int id, u64 *now) {
   switch (id) {
   case CLOCK_REALTIME:

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Interval timers. VIRTUAL and PROF count CPU time: their kernel timer is set for the earliest
- * moment at which the process can have used enough, and is set again if it has not. (User and
- * system time are not told apart: a trapless system call has no edge to measure at. VIRTUAL counts
- * both.)
+ * moment at which the process can have used enough, and is set again if it has not.
  */
 #include "kernel/mm/kmalloc.h"
 #include "kernel/mm/usercopy.h"
@@ -16,7 +14,14 @@
 #define CPU_TIMER_MIN_STEP 1000000UL /* do not look at CPU time more often than every ms */
 
 static u64 itimer_clock(struct itimer *it) {
-  return it->which == ITIMER_REAL ? plat_now() : proc_cpu_time(it->proc);
+  switch (it->which) {
+  case ITIMER_REAL:
+    return plat_now();
+  case ITIMER_VIRTUAL:
+    return proc_cpu_times(it->proc).user;
+  default:
+    return proc_cpu_time(it->proc);
+  }
 }
 
 /* Sets the kernel timer for it->target. pt->lock held. */

@@ -9,12 +9,20 @@
 #include "kernel/thread.h"
 #include "plat/hosted/linux.h"
 
+/* What plat_now_here goes by: a moment on the CPU's counter and on the host's clock (clock.c). */
+struct clock_anchor {
+  u64 tsc, ns;
+  u64 mult; /* nanoseconds per 2^CLOCK_SHIFT cycles; 0: not known */
+  u64 last; /* what was handed out last */
+};
+
 struct vcpu {
   struct thread *current;   /* what runs here */
   struct thread *fpu_owner; /* whose vector state the registers hold, if its fpu_cpu agrees */
   bool fpu_saved;           /* the registers have just been saved, nobody ran since */
   bool fpu_wide;            /* and hold more than SSE */
   u64 gs_base;              /* what %gs shows */
+  struct clock_anchor clock;
   u32 id;
   int tid;         /* host thread */
   u32 kicked;      /* a kick is on its way; atomic */
@@ -86,7 +94,10 @@ _Noreturn void ticker_run(void);
 
 /* The host signal that kicks a vCPU. */
 #define HOST_SIG_KICK 23 /* SIGURG */
-/* Handler of faults and kicks, for sigaction(SA_SIGINFO | SA_ONSTACK). */
+/* The host signal that comes to a vCPU after each SAMPLE_NS of its CPU time. */
+#define HOST_SIG_SAMPLE 26 /* SIGVTALRM */
+#define SAMPLE_NS 10000000
+/* Handler of faults, kicks and samples, for sigaction(SA_SIGINFO | SA_ONSTACK). */
 void hosted_signal(int sig, struct lx_siginfo *info, struct lx_ucontext *uc);
 /* A signal of the outside world arrived: vCPU 0 will hand it to the core. Any host thread. */
 void hosted_external_signal(int sig);

@@ -13,6 +13,9 @@ u64 pages_bytes_used(void);
 /* text.c: reserves the window; -EEXIST when something of the host lies in it. */
 int text_init(void);
 
+/* clock.c: whether the host itself takes its time from the CPU's time-stamp counter. */
+void clock_init(bool host_uses_tsc);
+
 /* hostio.c */
 int hostio_init(void);
 

@@ -38,9 +38,15 @@ $(O)/test/hosted/region_test: plat/hosted/test/region_test.c $(hosted-region-src
 	  -DARENA_LO=0x200000000000UL -DALIAS_LO=0x110000000000UL \
 	  '-DABSORB_FROM=(3u<<20)' $(filter %.c,$^) -o $@
 
+$(O)/test/hosted/clock_test: plat/hosted/test/clock_test.c plat/hosted/clock.c $(wildcard plat/hosted/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/hosted \
+	  -pthread $(filter %.c,$^) -o $@
+
 .PHONY: hosted-unit-tests
 unit-tests: hosted-unit-tests
-hosted-unit-tests: $(O)/test/hosted/region_test
+hosted-unit-tests: $(O)/test/hosted/region_test $(O)/test/hosted/clock_test
+	timeout 120 $(O)/test/hosted/clock_test
 	timeout 120 $< auto 1 12000
 	timeout 120 $< lazy 2 12000
 	timeout 120 $< eager 3 6000

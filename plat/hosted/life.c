@@ -1,24 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Time, entropy, memory limits, the log, and the ways an instance ends. */
+/* Entropy, memory limits, the log, and the ways an instance ends. */
 #include "kernel/errno.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
 #include "plat/hosted/cpu.h"
 #include "plat/hosted/hosted.h"
 #include "plat/hosted/region.h"
-
-/* libc's clock_gettime goes through the vDSO, which is built without vector code. */
-int clock_gettime(int clock, struct lx_timespec *ts);
-enum { HOST_CLOCK_REALTIME = 0, HOST_CLOCK_MONOTONIC = 1 };
-
-static u64 clock_ns(int clock) {
-  struct lx_timespec ts;
-  clock_gettime(clock, &ts);
-  return (u64)ts.sec * 1000000000u + (u64)ts.nsec;
-}
-
-u64 plat_now(void) { return clock_ns(HOST_CLOCK_MONOTONIC); }
-u64 plat_walltime(void) { return clock_ns(HOST_CLOCK_REALTIME); }
 
 void plat_random(void *buf, size_t n) {
   for (size_t done = 0; done < n;) {

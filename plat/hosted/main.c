@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SIGNAL_STACK (64 << 10)
@@ -49,6 +50,8 @@ static void install_handlers(void) {
   for (unsigned i = 0; i < sizeof(faults) / sizeof(*faults); i++)
     sigaction(faults[i], &sa, NULL);
   sigaction(HOST_SIG_KICK, &sa, NULL);
+  sa.sa_flags |= SA_RESTART;
+  sigaction(HOST_SIG_SAMPLE, &sa, NULL);
   signal(SIGPIPE, SIG_IGN);
 }
 
@@ -71,9 +74,20 @@ static void use_signal_stack(void) {
 
 /* ---- threads --------------------------------------------------------------------------------- */
 
+/* Without such timers on the host all CPU time of a µprocess is user time. */
+static void start_sampling(void) {
+  struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = HOST_SIG_SAMPLE};
+  struct itimerspec every = {{0, SAMPLE_NS}, {0, SAMPLE_NS}};
+  timer_t t;
+  ev._sigev_un._tid = gettid();
+  if (timer_create(CLOCK_THREAD_CPUTIME_ID, &ev, &t) == 0)
+    timer_settime(t, 0, &every, NULL);
+}
+
 static void *vcpu_thread(void *arg) {
   unsigned cpu = (unsigned)(uintptr_t)arg;
   use_signal_stack();
+  start_sampling();
   cpu_run(cpu, cpu == 0 ? &options.boot : NULL);
 }
 
@@ -91,6 +105,7 @@ static void start_thread(void *(*f)(void *), void *arg, bool takes_kicks) {
     for (unsigned i = 0; i < sizeof(faults) / sizeof(*faults); i++)
       sigdelset(&mask, faults[i]);
     sigdelset(&mask, HOST_SIG_KICK);
+    sigdelset(&mask, HOST_SIG_SAMPLE);
   }
   pthread_attr_init(&attr);
   pthread_attr_setstacksize(&attr, THREAD_STACK);
@@ -113,6 +128,21 @@ static uint64_t host_memory(void) {
   if (f)
     fclose(f);
   return bytes;
+}
+
+/* A clock source of Linux that is the counter of the CPU, perhaps scaled. */
+static bool host_uses_tsc(void) {
+  static const char *const sources[] = {"tsc", "kvm-clock", "hyperv_clocksource_tsc_page"};
+  char name[64] = "";
+  FILE *f = fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "r");
+  if (!f)
+    return false;
+  bool found = false;
+  if (fscanf(f, "%63s", name) == 1)
+    for (unsigned i = 0; i < sizeof(sources) / sizeof(*sources); i++)
+      found |= strcmp(name, sources[i]) == 0;
+  fclose(f);
+  return found;
 }
 
 static void raise_descriptor_limit(void) {
@@ -147,6 +177,7 @@ int main(int argc, char **argv) {
   seg_init();
   check("epoll", hostio_init());
   stdio_init();
+  clock_init(host_uses_tsc());
   long online = sysconf(_SC_NPROCESSORS_ONLN);
   unsigned cpus = options.cpus  ? options.cpus
                   : online > 64 ? 64

@@ -84,6 +84,14 @@ static _Noreturn void kernel_bug(int sig, const struct lx_siginfo *info, const u
   plat_panic(msg);
 }
 
+/* Where does the running thread spend its time? */
+static void sample(struct vcpu *v, const u64 *g) {
+  if (g[LX_REG_RIP] < UF_WINDOW_HI)
+    v->current->used.user_samples++;
+  else
+    v->current->used.core_samples++;
+}
+
 void hosted_signal(int sig, struct lx_siginfo *info, struct lx_ucontext *uc) {
   u64 *g = uc->gregs;
   struct vcpu *v = vcpu_self();
@@ -95,6 +103,9 @@ void hosted_signal(int sig, struct lx_siginfo *info, struct lx_ucontext *uc) {
       enter_kernel(v->current, sig, info, g);
     else
       kick_in_kernel(v, g);
+  } else if (sig == HOST_SIG_SAMPLE) {
+    if (v)
+      sample(v, g);
   } else if (v && g[LX_REG_RIP] < UF_WINDOW_HI) {
     enter_kernel(v->current, sig, info, g);
   } else if (between(g[LX_REG_RIP], uf_copy_start, uf_copy_end) &&

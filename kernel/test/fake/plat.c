@@ -63,6 +63,7 @@ u64 plat_now(void) {
   return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec;
 }
 
+u64 plat_now_here(void) { return plat_now(); }
 u64 plat_walltime(void) { return plat_now(); }
 
 void plat_random(void *buf, size_t n) {
