@@ -82,6 +82,7 @@ static void unmap_everything(struct region *r) {
 }
 
 void region_free(struct region *r) {
+  thaw_keep_off(r);
   unmap_everything(r);
   while (r->n_segs)
     seg_leave(r, r->segs[0]);
@@ -142,14 +143,18 @@ static void to_pool(struct region *r) {
     segs[i] = r->segs[i];
     seg_get(segs[i]);
   }
+  for (u32 i = 0; i < n; i++)
+    seg_unshare_quietly(segs[i], r);
   pool_put(r); /* somebody may take it from now on */
   for (u32 i = 0; i < n; i++) {
-    seg_unshare(segs[i]);
+    if (__atomic_load_n(&segs[i]->sharers, __ATOMIC_SEQ_CST) == 0)
+      pool_forget(segs[i]);
     seg_put(segs[i]);
   }
 }
 
 void region_destroy(struct region *r) {
+  thaw_keep_off(r);
   if (r->anon_pages > HOT_PAGES_MAX) {
     region_free(r);
     return;
@@ -164,8 +169,13 @@ void region_destroy(struct region *r) {
 u64 region_base(const struct region *r) { return r->base; }
 
 bool region_is_object(struct region *r, u64 off) {
-  const struct extent *e = off < UF_REGION_SIZE ? extents_at(&r->map, (u32)off) : NULL;
-  return e && e->kind == EXTENT_OBJECT;
+  if (off >= UF_REGION_SIZE)
+    return false;
+  hostmutex_lock(&r->lock);
+  const struct extent *e = extents_at(&r->map, (u32)off);
+  bool is_object = e && e->kind == EXTENT_OBJECT;
+  hostmutex_unlock(&r->lock);
+  return is_object;
 }
 
 /* ---- changes --------------------------------------------------------------------------------- */
@@ -261,7 +271,7 @@ static u8 host_prot(int prot) {
   return (u8)(prot & REGION_WRITE ? REGION_READ | REGION_WRITE : prot & REGION_READ);
 }
 
-int region_map(struct region *r, u32 off, u32 len, int prot, enum region_class c) {
+static int map_locked(struct region *r, u32 off, u32 len, int prot, enum region_class c) {
   struct extent e = {.off = off, .end = off + len, .prot = host_prot(prot)};
   e.hot = c == REGION_HOT;
   int err = extents_reserve(&r->map, 6);
@@ -279,17 +289,7 @@ int region_map(struct region *r, u32 off, u32 len, int prot, enum region_class c
   return err;
 }
 
-int region_map_object(struct region *r, u32 off, u32 len, int prot, struct memobj *o, u64 objoff) {
-  struct extent e = {.off = off,
-                     .end = off + len,
-                     .kind = EXTENT_OBJECT,
-                     .prot = host_prot(prot),
-                     .obj = o,
-                     .obj_off = objoff};
-  return replace_range(r, &e);
-}
-
-int region_unmap(struct region *r, u32 off, u32 len) {
+static int unmap_locked(struct region *r, u32 off, u32 len) {
   int err = extents_reserve(&r->map, 4);
   return err ? err : clear_range(r, off, off + len);
 }
@@ -320,7 +320,7 @@ static int protect_extent(struct region *r, struct extent *e, u8 prot) {
   return err;
 }
 
-int region_protect(struct region *r, u32 off, u32 len, int prot) {
+static int protect_locked(struct region *r, u32 off, u32 len, int prot) {
   u32 end = off + len;
   int err = 0;
   for (u32 at = off; at < end && !err;) {
@@ -378,7 +378,7 @@ static int discard_extent(struct region *r, const struct extent *e, u32 from, u3
   return 0;
 }
 
-int region_discard(struct region *r, u32 off, u32 len) {
+static int discard_locked(struct region *r, u32 off, u32 len) {
   u32 end = off + len;
   int err = 0;
   while (off < end && !err) {
@@ -396,7 +396,59 @@ int region_discard(struct region *r, u32 off, u32 len) {
   return err ? -ENOMEM : 0;
 }
 
+/* ---- the interface: each call under the region's lock ---------------------------------------- */
+
+int region_map(struct region *r, u32 off, u32 len, int prot, enum region_class c) {
+  hostmutex_lock(&r->lock);
+  int err = map_locked(r, off, len, prot, c);
+  hostmutex_unlock(&r->lock);
+  return err;
+}
+
+int region_map_object(struct region *r, u32 off, u32 len, int prot, struct memobj *o, u64 objoff) {
+  struct extent e = {.off = off,
+                     .end = off + len,
+                     .kind = EXTENT_OBJECT,
+                     .prot = host_prot(prot),
+                     .obj = o,
+                     .obj_off = objoff};
+  hostmutex_lock(&r->lock);
+  int err = replace_range(r, &e);
+  hostmutex_unlock(&r->lock);
+  return err;
+}
+
+int region_unmap(struct region *r, u32 off, u32 len) {
+  hostmutex_lock(&r->lock);
+  int err = unmap_locked(r, off, len);
+  hostmutex_unlock(&r->lock);
+  return err;
+}
+
+int region_protect(struct region *r, u32 off, u32 len, int prot) {
+  hostmutex_lock(&r->lock);
+  int err = protect_locked(r, off, len, prot);
+  hostmutex_unlock(&r->lock);
+  return err;
+}
+
+int region_discard(struct region *r, u32 off, u32 len) {
+  hostmutex_lock(&r->lock);
+  int err = discard_locked(r, off, len);
+  hostmutex_unlock(&r->lock);
+  return err;
+}
+
+/* The thaw thread takes a part of a region away for a moment, with the lock held: once it can be
+   taken, the access works. If it does not at once again, that was not the reason. */
 bool region_fault(struct region *r, u32 off, bool write) {
-  (void)r, (void)off, (void)write;
-  return false;
+  hostmutex_lock(&r->lock);
+  const struct extent *e = extents_at(&r->map, off);
+  u8 needed = write ? REGION_WRITE : REGION_READ;
+  bool again = e && e->kind == EXTENT_LAZY && (e->prot & needed) &&
+               (r->fault_steps != r->steps || r->fault_off != off);
+  r->fault_steps = r->steps;
+  r->fault_off = off;
+  hostmutex_unlock(&r->lock);
+  return again;
 }

@@ -136,8 +136,18 @@ static int copy_all(struct region *child, struct region *parent, const struct de
   return err;
 }
 
-int region_fork(struct region *parent, const struct region_fork_args *a, struct region **out) {
+/* Tells the thaw thread how often this region forks. */
+static void note_fork(struct region *r) {
+  u64 now = plat_now();
+  r->fork_gap = now - r->forked_at;
+  r->forked_at = now;
+}
+
+static int fork_locked(struct region *parent, const struct region_fork_args *a,
+                       struct region **out) {
   struct dead_stack dead = dead_stack_of(a);
+  if (parent->n_segs)
+    note_fork(parent);
   int err = parent->n_segs ? segs_prepare(parent) : 0;
   if (err)
     return err;
@@ -160,4 +170,11 @@ int region_fork(struct region *parent, const struct region_fork_args *a, struct 
   }
   *out = child;
   return 0;
+}
+
+int region_fork(struct region *parent, const struct region_fork_args *a, struct region **out) {
+  hostmutex_lock(&parent->lock);
+  int err = fork_locked(parent, a, out);
+  hostmutex_unlock(&parent->lock);
+  return err;
 }

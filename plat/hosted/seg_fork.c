@@ -179,7 +179,7 @@ static int share(struct region *parent, struct region *child, struct seg *s) {
       return err;
     seg_get(s);
   }
-  __atomic_add_fetch(&s->sharers, 1, __ATOMIC_SEQ_CST);
+  seg_share(s, child);
   int err = 0;
   for (u32 i = 0; i < parent->map.n && !err; i++)
     if (parent->map.v[i].seg == s)
@@ -290,6 +290,7 @@ static int fork_seg(struct region *parent, struct region *child, struct seg *s) 
 int segs_prepare(struct region *parent) {
   int err = 0;
   seg_drop_unused(parent);
+  err = seg_thaw_finish(parent);
   for (u32 i = 0; i < parent->n_segs && !err; i++) {
     struct seg *s = parent->segs[i];
     u32 n = parent->n_segs;
@@ -334,15 +335,10 @@ void seg_put(struct seg *s) {
     seg_destroy(s);
 }
 
-void seg_unshare(struct seg *s) {
-  if (__atomic_sub_fetch(&s->sharers, 1, __ATOMIC_SEQ_CST) == 0)
-    pool_forget(s);
-}
-
 void seg_leave(struct region *r, struct seg *s) {
   seg_forget(r, s);
   if (!r->warm)
-    seg_unshare(s);
+    seg_unshare(s, r);
   seg_put(s);
 }
 
