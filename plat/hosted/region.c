@@ -94,27 +94,41 @@ void region_free(struct region *r) {
 
 /* ---- the end of a µprocess: what its region keeps for the next one --------------------------- */
 
-#define WARM_EXTENTS_MAX 8
-#define WARM_WRITTEN_MAX 64  /* private pages of a lazy extent that are worth keeping */
+#define WARM_EXTENTS_MAX 32
+#define WARM_WRITTEN_MAX 16  /* private pages of lazy extents that are worth keeping, in all */
 #define WARM_SEARCH_NS 30000 /* and how long they may be searched for, now and by the next fork */
 
-/* A frozen extent whose segment somebody else still shares, if not much was written to it. */
-static bool keeps_warm_lazy(const struct region *r, const struct extent *e) {
-  u64 pages = 0, start = plat_now();
-  return e->seg->frozen && e->prot == (REGION_READ | REGION_WRITE) &&
-         __atomic_load_n(&e->seg->sharers, __ATOMIC_SEQ_CST) > 1 &&
-         pagemap_each_private(r->base + e->off, r->base + e->end, NULL, NULL, &pages) == 0 &&
-         pages <= WARM_WRITTEN_MAX && plat_now() - start <= WARM_SEARCH_NS;
+static bool is_worth_keeping(const struct region *r, struct extent *e, u64 *written) {
+  u64 pages = *written, start = plat_now();
+  bool worth = pagemap_each_private(r->base + e->off, r->base + e->end, NULL, NULL, &pages) == 0 &&
+               pages <= WARM_WRITTEN_MAX && plat_now() - start <= WARM_SEARCH_NS;
+  if (worth) {
+    e->clean = pages == *written;
+    *written = pages;
+  }
+  return worth;
 }
 
-static bool keeps_warm(const struct region *r, const struct extent *e) {
+/* A frozen extent whose segment somebody else still shares. Its pages go if they are many. */
+static bool keeps_warm_lazy(struct region *r, struct extent *e, u64 *written) {
+  bool keep = e->seg->frozen && e->prot == (REGION_READ | REGION_WRITE) &&
+              __atomic_load_n(&e->seg->sharers, __ATOMIC_SEQ_CST) > 1;
+  if (!keep || is_worth_keeping(r, e, written))
+    return keep;
+  e->clean = true;
+  return seg_map_private(r, e, e->prot) == 0;
+}
+
+static bool keeps_warm(struct region *r, struct extent *e, u64 *written) {
+  if (r->is_child && !e->inherited) /* the next child would have to give it up */
+    return false;
   switch ((enum extent_kind)e->kind) {
   case EXTENT_ANON:
     return true;
   case EXTENT_OBJECT:
     return !(e->prot & REGION_WRITE);
   case EXTENT_LAZY:
-    return keeps_warm_lazy(r, e);
+    return keeps_warm_lazy(r, e, written);
   case EXTENT_EMPTY:
     break;
   }
@@ -123,13 +137,16 @@ static bool keeps_warm(const struct region *r, const struct extent *e) {
 
 /* Leaves only what keeps warm. Splits nothing: needs no room. */
 static void strip(struct region *r) {
+  u64 written = 0;
   for (u32 i = 0; i < r->map.n;) {
     struct extent e = r->map.v[i];
-    if (keeps_warm(r, &e)) {
+    if (keeps_warm(r, &r->map.v[i], &written)) {
       i++;
       continue;
     }
-    if (e.kind == EXTENT_OBJECT || (e.kind == EXTENT_LAZY && e.seg->frozen))
+    if (e.kind == EXTENT_ANON)
+      anon_account(r, -(i64)pages_of(e.off, e.end));
+    if (e.kind != EXTENT_EMPTY && (e.kind != EXTENT_LAZY || e.seg->frozen))
       host_unmap(r, e.off, e.end);
     extents_remove(&r->map, e.off, e.end);
   }

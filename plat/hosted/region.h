@@ -43,6 +43,7 @@ struct region {
   u32 steps;                  /* of thawing, that took something away for a moment */
   u32 fault_off, fault_steps; /* the last fault that was put down to one */
   u64 forked_at, fork_gap;    /* when this region forked last, and how long after the time before */
+  bool is_child;              /* came about by fork */
   bool warm;            /* in the pool, or just out of it: does not count as a sharer of segs */
   struct extents map;   /* in the pool: what the host still maps */
   struct list node;     /* pool: bucket */

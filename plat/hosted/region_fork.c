@@ -119,7 +119,7 @@ static int fork_extent(struct region *child, struct region *parent, const struct
       memobj_get(e->obj);
     if (e->kind == EXTENT_ANON)
       anon_account(child, pages_of(e->off, e->end));
-    extents_add(&child->map, e);
+    extents_add_inherited(&child->map, e);
   }
   if (e->kind == EXTENT_ANON)
     err = copy_extent(child, parent, e, !warm, dead);
@@ -164,6 +164,7 @@ static int fork_locked(struct region *parent, const struct region_fork_args *a,
   else if (parent->n_segs)
     err = segs_fork(parent, child);
   child->warm = false;
+  child->is_child = true;
   if (err) {
     region_free(child);
     return err;

@@ -58,6 +58,8 @@ struct seg {
   bool queued;
   u64 quiet_since; /* when the thaw thread saw its region not fork any more, */
   u64 seen_fork;   /* since this one */
+  u64 look_at;     /* when it will look again, */
+  u64 pause;       /* and how long it waited the last time because little was private */
 };
 
 /* Finds out what the host can do. */
@@ -92,6 +94,8 @@ int segs_prepare(struct region *parent);
 /* Shares all segments of parent with child. Errors leave the parent as it was, and what the child
    has got in its books. */
 int segs_fork(struct region *parent, struct region *child);
+/* Maps extent e of a frozen segment, without any private page. */
+int seg_map_private(struct region *r, const struct extent *e, int prot);
 /* r no longer maps anything of s. */
 void seg_leave(struct region *r, struct seg *s);
 void seg_get(struct seg *s);
@@ -108,11 +112,13 @@ void segs_drop_warm(const struct region *parent, u32 shared, struct region *chil
 
 /*
  * Thaws one part, up to the next multiple of `part` (a power of two), of the segment of r that is
- * being thawed or of the largest frozen one that r has to itself. Threads of r's µprocess may run:
- * what they do to the part waits in region_fault. 1: there is more to do; 0: no; -ENOMEM: nothing
- * has changed.
+ * being thawed or of the largest frozen one that r has to itself, if much of it is private. Threads
+ * of r's µprocess may run: what they do to the part waits in region_fault. 1: there is more to do;
+ * 0: no; -ENOMEM: nothing has changed.
  */
 int seg_thaw_step(struct region *r, u64 part);
+/* Would a fork have much to do because s, which r has to itself, is frozen? */
+bool seg_is_worth_thawing(const struct region *r, const struct seg *s);
 /* Makes s, frozen and r's alone, live. No thread of r's µprocess runs user code. -EBUSY, -ENOMEM.
  */
 int seg_thaw(struct region *r, struct seg *s);
@@ -149,6 +155,8 @@ void seg_free(struct seg *s);
 
 /* When s has become large: takes small anonymous mappings in. An error leaves some out. */
 int seg_absorb(struct region *r, struct seg *s);
+/* Those, too, that have come since. No thread of r's µprocess runs user code. */
+int seg_absorb_again(struct region *r, struct seg *s);
 
 /* ---- inside -------------------------------------------------------------------------------- */
 

@@ -70,11 +70,34 @@ static u64 extent_bytes(const struct region *r, const struct seg *s) {
   return sum;
 }
 
+#define SMALL_SEGMENT MIB(4) /* larger: much may be written to it just before a fork */
+#define FEW_PAGES 64         /* private: fork copies them */
+#define SEARCH_PART MIB(8)   /* searched for private pages at a time */
+#define SEARCH_NS 40000      /* longer: page tables have filled up, which fork had to search */
+
+bool seg_is_worth_thawing(const struct region *r, const struct seg *s) {
+  u64 pages = 0, start = plat_now();
+  if (!s->frozen || !is_alone(s))
+    return false;
+  if (extent_bytes(r, s) > SMALL_SEGMENT)
+    return true;
+  for (u32 i = 0; i < r->map.n; i++) {
+    const struct extent *e = &r->map.v[i];
+    for (u64 at = e->off; e->seg == s && at < e->end; at += SEARCH_PART) {
+      u64 to = min_u64(at + SEARCH_PART, e->end);
+      if (pagemap_each_private(r->base + at, r->base + to, NULL, NULL, &pages) ||
+          pages > FEW_PAGES || plat_now() - start > SEARCH_NS)
+        return true;
+    }
+  }
+  return false;
+}
+
 static struct seg *largest_alone(const struct region *r) {
   struct seg *best = NULL;
   for (u32 i = 0; i < r->n_segs; i++) {
     struct seg *s = r->segs[i];
-    if (s->frozen && is_alone(s) && (!best || extent_bytes(r, s) > extent_bytes(r, best)))
+    if (seg_is_worth_thawing(r, s) && (!best || extent_bytes(r, s) > extent_bytes(r, best)))
       best = s;
   }
   return best;
