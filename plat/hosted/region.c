@@ -234,11 +234,9 @@ static int clear_range(struct region *r, u32 off, u32 end) {
 
 /* Enters e, whose range is clear, in the books after mapping it. */
 static int add_extent(struct region *r, struct extent *e) {
-  struct seg *grown = NULL;
   int err = 0;
   if (e->kind == EXTENT_LAZY) {
     err = seg_map(r, e->seg, e->off, e->end, e->prot);
-    grown = e->seg;
   } else if (e->kind != EXTENT_EMPTY) {
     err = seg_make_way(r, NULL, e->off);
     if (!err)
@@ -251,8 +249,6 @@ static int add_extent(struct region *r, struct extent *e) {
   if (e->obj)
     memobj_get(e->obj);
   extents_add(&r->map, e);
-  if (grown)
-    seg_absorb(r, grown); /* fork is slower if that fails */
   return 0;
 }
 

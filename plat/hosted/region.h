@@ -33,7 +33,8 @@
 #define REGION_SEGS_MAX 8
 
 struct region {
-  struct hostmutex lock; /* the rest, against the thaw thread */
+  struct hostmutex
+      lock; /* the rest, against the thaw thread; a dead or new region has no use for it */
   u64 base, group;
   u32 slot;
   u32 anon_pages;                        /* mapped, in ANON extents */

@@ -153,10 +153,9 @@ int seg_enter(struct region *r, struct seg *s); /* -ENOMEM: the table is full */
 void seg_forget(struct region *r, struct seg *s);
 void seg_free(struct seg *s);
 
-/* When s has become large: takes small anonymous mappings in. An error leaves some out. */
+/* When s has become large: takes small anonymous mappings in. An error leaves some out. No thread
+   of r's µprocess runs user code. */
 int seg_absorb(struct region *r, struct seg *s);
-/* Those, too, that have come since. No thread of r's µprocess runs user code. */
-int seg_absorb_again(struct region *r, struct seg *s);
 
 /* ---- inside -------------------------------------------------------------------------------- */
 

@@ -70,18 +70,21 @@ static bool is_large(const struct seg *s) {
   return !s->frozen && s->top - s->lo >= ABSORB_FROM && !seg_is_shared_object(s);
 }
 
-int seg_absorb(struct region *r, struct seg *s) {
+/* The span grows down to its GiB. */
+static int extend_down(struct region *r, struct seg *s) {
   u32 lo = (u32)round_down(s->lo, GIB(1));
-  if (s->absorbed || !is_large(s) || lo < GIB(1) || !may_extend_down(r, s, lo))
-    return 0;
-  s->absorbed = true;
+  if (lo < GIB(1) || !may_extend_down(r, s, lo))
+    return -EBUSY;
   int err = seg_fill_holes(r, s, lo, s->lo);
-  if (err)
-    return err;
-  s->lo = lo;
-  return absorb_inside(r, s);
+  if (!err)
+    s->lo = lo;
+  s->absorbed = true;
+  return err;
 }
 
-int seg_absorb_again(struct region *r, struct seg *s) {
-  return s->absorbed && is_large(s) ? absorb_inside(r, s) : seg_absorb(r, s);
+int seg_absorb(struct region *r, struct seg *s) {
+  if (!is_large(s))
+    return 0;
+  int err = s->absorbed ? 0 : extend_down(r, s);
+  return err == -EBUSY ? 0 : err ? err : absorb_inside(r, s);
 }

@@ -300,7 +300,7 @@ int segs_prepare(struct region *parent) {
   seg_drop_unused(parent);
   err = seg_thaw_finish(parent);
   for (u32 i = 0; i < parent->n_segs && !err; i++)
-    seg_absorb_again(parent, parent->segs[i]); /* this fork is slower if that fails */
+    seg_absorb(parent, parent->segs[i]); /* this fork is slower if that fails */
   for (u32 i = 0; i < parent->n_segs && !err; i++) {
     struct seg *s = parent->segs[i];
     u32 n = parent->n_segs;

@@ -2,8 +2,11 @@
 /*
  * Who shares a segment, and the thaw thread: a host thread that thaws segments soon after their
  * second last sharer has gone, so that the next fork finds them live. It works in small parts and
- * sleeps as long as it works. A region that forks all the time is left alone: few of its pages
- * become private between two forks, so that fork itself deals with them (seg_fork.c).
+ * sleeps as long as it works. A region that forks all the time is left alone, and so is a small
+ * segment with few private pages: fork itself deals with those (refresh in seg_fork.c).
+ *
+ * A queued segment is not freed, as the queue has a reference. Its sharer is not freed while `busy`
+ * points to it: before a region leaves its segments, thaw_keep_off sees to that.
  */
 #include "plat/hosted/linux.h"
 #include "plat/hosted/seg.h"
@@ -16,8 +19,8 @@
 #define PAUSE_MAX_NS 512000000
 #define LINGER 25 /* rounds without work before the thread sleeps until woken */
 
-static struct spin
-    lock; /* sharers and owners of all segments, dying of all regions, the rest here */
+/* For sharers and owners of all segments, dying of all regions, and what follows. */
+static struct spin lock;
 static struct list queue = LIST_INIT(queue); /* segments with one sharer; each has a reference */
 static const struct region *busy;            /* the thaw thread uses it */
 static struct hostmutex working;             /* held while `busy` is set */
