@@ -60,6 +60,13 @@ _Noreturn void cpu_run(unsigned cpu, const struct boot_args *b) {
   uf_run_on((char *)boot_stacks[cpu] + HOSTED_UREGS, run_kernel, (void *)(uintptr_t)b);
 }
 
+_Noreturn void cpu_run_helper(void (*f)(void *)) {
+  struct thread *t = plat_pages_alloc(KSTACK_SIZE / PAGE_SIZE, KSTACK_SIZE);
+  if (!t)
+    plat_panic("no memory for a helper thread's stack");
+  uf_run_on((char *)t + HOSTED_UREGS, f, NULL);
+}
+
 /* ---- switching ------------------------------------------------------------------------------- */
 
 static void load_gs(struct vcpu *v, u64 base) {
@@ -155,6 +162,6 @@ void plat_cpu_nap(unsigned cpu, u64 deadline) { idle(cpu, deadline, hostio_nap);
 void plat_relax(void) {
   struct vcpu *v = vcpu_self();
   __builtin_ia32_pause();
-  if (v && ++v->relaxed % 8 == 0)
+  if (!v || ++v->relaxed % 8 == 0)
     lx0(sched_yield);
 }

@@ -76,6 +76,9 @@ struct boot_args;
 int cpu_init(unsigned n);
 /* The calling host thread becomes vCPU `cpu` and runs the kernel; b for CPU 0, else NULL. */
 _Noreturn void cpu_run(unsigned cpu, const struct boot_args *b);
+/* The calling host thread, which is no vCPU, runs f, which does not return, on a kernel stack: it
+   may use kernel memory and locks that spin, and nothing else of the core. */
+_Noreturn void cpu_run_helper(void (*f)(void *));
 
 /* ---- fpu.c ----------------------------------------------------------------------------------- */
 

@@ -118,3 +118,9 @@ void extents_add(struct extents *x, const struct extent *e) {
   x->v[i] = *e;
   extents_merge(x, e->off, e->end);
 }
+
+void extents_add_inherited(struct extents *x, const struct extent *e) {
+  struct extent copy = *e;
+  copy.inherited = true;
+  extents_add(x, &copy);
+}

@@ -22,6 +22,8 @@ struct extent {
   u32 off, end;
   u8 kind, prot;
   bool hot;           /* EMPTY: the class it was mapped with */
+  bool clean;         /* LAZY, in the pool: without private pages */
+  bool inherited;     /* the parent had it when it forked */
   struct memobj *obj; /* OBJECT; reference held */
   u64 obj_off;        /* of `off` */
   struct seg *seg;    /* LAZY */
@@ -46,6 +48,8 @@ void extents_split(struct extents *x, u32 off, u32 end, u32 *first, u32 *last);
 void extents_remove(struct extents *x, u32 off, u32 end);
 /* Adds e (taking over its reference) where nothing lies; merges with equal neighbours. */
 void extents_add(struct extents *x, const struct extent *e);
+/* The same, of an extent that is the parent's. */
+void extents_add_inherited(struct extents *x, const struct extent *e);
 /* Merges equal neighbours at the borders of [off, end), after a change of what lies inside. */
 void extents_merge(struct extents *x, u32 off, u32 end);
 /* Same memory, continued: b may follow a in one extent. */

@@ -28,7 +28,7 @@ tools: $(O)/bin/ufork
 
 hosted-region-src := $(addprefix plat/hosted/,region.c region_fork.c region_usage.c slots.c extent.c \
 	pool.c seg.c seg_absorb.c seg_fork.c \
-	seg_thaw.c memobj.c pagemap.c test/support.c) lib/spin.c
+	seg_thaw.c thaw.c memobj.c pagemap.c test/support.c) lib/spin.c
 
 $(O)/test/hosted/region_test: plat/hosted/test/region_test.c $(hosted-region-src) \
 		$(wildcard plat/hosted/*.h plat/hosted/test/*.h)

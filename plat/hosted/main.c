@@ -96,6 +96,16 @@ static void *ticker_thread(void *arg) {
   ticker_run();
 }
 
+static void run_thaw(void *arg) {
+  (void)arg;
+  thaw_run();
+}
+
+static void *thaw_thread(void *arg) {
+  (void)arg;
+  cpu_run_helper(run_thaw);
+}
+
 static void start_thread(void *(*f)(void *), void *arg, bool takes_kicks) {
   pthread_t t;
   pthread_attr_t attr;
@@ -190,6 +200,7 @@ int main(int argc, char **argv) {
   forwarded_set(&outside);
   pthread_sigmask(SIG_BLOCK, &outside, NULL);
   start_thread(ticker_thread, NULL, false);
+  start_thread(thaw_thread, NULL, false);
   for (unsigned i = cpus; i-- > 0;)
     start_thread(vcpu_thread, (void *)(uintptr_t)i, true);
   for (;;) {

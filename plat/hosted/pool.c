@@ -39,6 +39,8 @@ struct region *pool_take(u64 group) {
     break;
   }
   spin_unlock(&lock);
+  if (found)
+    found->dying = false;
   return found;
 }
 

@@ -82,6 +82,7 @@ static void unmap_everything(struct region *r) {
 }
 
 void region_free(struct region *r) {
+  thaw_keep_off(r);
   unmap_everything(r);
   while (r->n_segs)
     seg_leave(r, r->segs[0]);
@@ -93,27 +94,41 @@ void region_free(struct region *r) {
 
 /* ---- the end of a µprocess: what its region keeps for the next one --------------------------- */
 
-#define WARM_EXTENTS_MAX 8
-#define WARM_WRITTEN_MAX 64  /* private pages of a lazy extent that are worth keeping */
+#define WARM_EXTENTS_MAX 32
+#define WARM_WRITTEN_MAX 16  /* private pages of lazy extents that are worth keeping, in all */
 #define WARM_SEARCH_NS 30000 /* and how long they may be searched for, now and by the next fork */
 
-/* A frozen extent whose segment somebody else still shares, if not much was written to it. */
-static bool keeps_warm_lazy(const struct region *r, const struct extent *e) {
-  u64 pages = 0, start = plat_now();
-  return e->seg->frozen && e->prot == (REGION_READ | REGION_WRITE) &&
-         __atomic_load_n(&e->seg->sharers, __ATOMIC_SEQ_CST) > 1 &&
-         pagemap_each_private(r->base + e->off, r->base + e->end, NULL, NULL, &pages) == 0 &&
-         pages <= WARM_WRITTEN_MAX && plat_now() - start <= WARM_SEARCH_NS;
+static bool is_worth_keeping(const struct region *r, struct extent *e, u64 *written) {
+  u64 pages = *written, start = plat_now();
+  bool worth = pagemap_each_private(r->base + e->off, r->base + e->end, NULL, NULL, &pages) == 0 &&
+               pages <= WARM_WRITTEN_MAX && plat_now() - start <= WARM_SEARCH_NS;
+  if (worth) {
+    e->clean = pages == *written;
+    *written = pages;
+  }
+  return worth;
 }
 
-static bool keeps_warm(const struct region *r, const struct extent *e) {
+/* A frozen extent whose segment somebody else still shares. Its pages go if they are many. */
+static bool keeps_warm_lazy(struct region *r, struct extent *e, u64 *written) {
+  bool keep = e->seg->frozen && e->prot == (REGION_READ | REGION_WRITE) &&
+              __atomic_load_n(&e->seg->sharers, __ATOMIC_SEQ_CST) > 1;
+  if (!keep || is_worth_keeping(r, e, written))
+    return keep;
+  e->clean = true;
+  return seg_map_private(r, e, e->prot) == 0;
+}
+
+static bool keeps_warm(struct region *r, struct extent *e, u64 *written) {
+  if (r->is_child && !e->inherited) /* the next child would have to give it up */
+    return false;
   switch ((enum extent_kind)e->kind) {
   case EXTENT_ANON:
     return true;
   case EXTENT_OBJECT:
     return !(e->prot & REGION_WRITE);
   case EXTENT_LAZY:
-    return keeps_warm_lazy(r, e);
+    return keeps_warm_lazy(r, e, written);
   case EXTENT_EMPTY:
     break;
   }
@@ -122,13 +137,16 @@ static bool keeps_warm(const struct region *r, const struct extent *e) {
 
 /* Leaves only what keeps warm. Splits nothing: needs no room. */
 static void strip(struct region *r) {
+  u64 written = 0;
   for (u32 i = 0; i < r->map.n;) {
     struct extent e = r->map.v[i];
-    if (keeps_warm(r, &e)) {
+    if (keeps_warm(r, &r->map.v[i], &written)) {
       i++;
       continue;
     }
-    if (e.kind == EXTENT_OBJECT || (e.kind == EXTENT_LAZY && e.seg->frozen))
+    if (e.kind == EXTENT_ANON)
+      anon_account(r, -(i64)pages_of(e.off, e.end));
+    if (e.kind != EXTENT_EMPTY && (e.kind != EXTENT_LAZY || e.seg->frozen))
       host_unmap(r, e.off, e.end);
     extents_remove(&r->map, e.off, e.end);
   }
@@ -142,14 +160,18 @@ static void to_pool(struct region *r) {
     segs[i] = r->segs[i];
     seg_get(segs[i]);
   }
+  for (u32 i = 0; i < n; i++)
+    seg_unshare_quietly(segs[i], r);
   pool_put(r); /* somebody may take it from now on */
   for (u32 i = 0; i < n; i++) {
-    seg_unshare(segs[i]);
+    if (__atomic_load_n(&segs[i]->sharers, __ATOMIC_SEQ_CST) == 0)
+      pool_forget(segs[i]);
     seg_put(segs[i]);
   }
 }
 
 void region_destroy(struct region *r) {
+  thaw_keep_off(r);
   if (r->anon_pages > HOT_PAGES_MAX) {
     region_free(r);
     return;
@@ -164,8 +186,13 @@ void region_destroy(struct region *r) {
 u64 region_base(const struct region *r) { return r->base; }
 
 bool region_is_object(struct region *r, u64 off) {
-  const struct extent *e = off < UF_REGION_SIZE ? extents_at(&r->map, (u32)off) : NULL;
-  return e && e->kind == EXTENT_OBJECT;
+  if (off >= UF_REGION_SIZE)
+    return false;
+  hostmutex_lock(&r->lock);
+  const struct extent *e = extents_at(&r->map, (u32)off);
+  bool is_object = e && e->kind == EXTENT_OBJECT;
+  hostmutex_unlock(&r->lock);
+  return is_object;
 }
 
 /* ---- changes --------------------------------------------------------------------------------- */
@@ -207,11 +234,9 @@ static int clear_range(struct region *r, u32 off, u32 end) {
 
 /* Enters e, whose range is clear, in the books after mapping it. */
 static int add_extent(struct region *r, struct extent *e) {
-  struct seg *grown = NULL;
   int err = 0;
   if (e->kind == EXTENT_LAZY) {
     err = seg_map(r, e->seg, e->off, e->end, e->prot);
-    grown = e->seg;
   } else if (e->kind != EXTENT_EMPTY) {
     err = seg_make_way(r, NULL, e->off);
     if (!err)
@@ -224,8 +249,6 @@ static int add_extent(struct region *r, struct extent *e) {
   if (e->obj)
     memobj_get(e->obj);
   extents_add(&r->map, e);
-  if (grown)
-    seg_absorb(r, grown); /* fork is slower if that fails */
   return 0;
 }
 
@@ -261,7 +284,7 @@ static u8 host_prot(int prot) {
   return (u8)(prot & REGION_WRITE ? REGION_READ | REGION_WRITE : prot & REGION_READ);
 }
 
-int region_map(struct region *r, u32 off, u32 len, int prot, enum region_class c) {
+static int map_locked(struct region *r, u32 off, u32 len, int prot, enum region_class c) {
   struct extent e = {.off = off, .end = off + len, .prot = host_prot(prot)};
   e.hot = c == REGION_HOT;
   int err = extents_reserve(&r->map, 6);
@@ -279,17 +302,7 @@ int region_map(struct region *r, u32 off, u32 len, int prot, enum region_class c
   return err;
 }
 
-int region_map_object(struct region *r, u32 off, u32 len, int prot, struct memobj *o, u64 objoff) {
-  struct extent e = {.off = off,
-                     .end = off + len,
-                     .kind = EXTENT_OBJECT,
-                     .prot = host_prot(prot),
-                     .obj = o,
-                     .obj_off = objoff};
-  return replace_range(r, &e);
-}
-
-int region_unmap(struct region *r, u32 off, u32 len) {
+static int unmap_locked(struct region *r, u32 off, u32 len) {
   int err = extents_reserve(&r->map, 4);
   return err ? err : clear_range(r, off, off + len);
 }
@@ -320,7 +333,7 @@ static int protect_extent(struct region *r, struct extent *e, u8 prot) {
   return err;
 }
 
-int region_protect(struct region *r, u32 off, u32 len, int prot) {
+static int protect_locked(struct region *r, u32 off, u32 len, int prot) {
   u32 end = off + len;
   int err = 0;
   for (u32 at = off; at < end && !err;) {
@@ -378,7 +391,7 @@ static int discard_extent(struct region *r, const struct extent *e, u32 from, u3
   return 0;
 }
 
-int region_discard(struct region *r, u32 off, u32 len) {
+static int discard_locked(struct region *r, u32 off, u32 len) {
   u32 end = off + len;
   int err = 0;
   while (off < end && !err) {
@@ -396,7 +409,59 @@ int region_discard(struct region *r, u32 off, u32 len) {
   return err ? -ENOMEM : 0;
 }
 
+/* ---- the interface: each call under the region's lock ---------------------------------------- */
+
+int region_map(struct region *r, u32 off, u32 len, int prot, enum region_class c) {
+  hostmutex_lock(&r->lock);
+  int err = map_locked(r, off, len, prot, c);
+  hostmutex_unlock(&r->lock);
+  return err;
+}
+
+int region_map_object(struct region *r, u32 off, u32 len, int prot, struct memobj *o, u64 objoff) {
+  struct extent e = {.off = off,
+                     .end = off + len,
+                     .kind = EXTENT_OBJECT,
+                     .prot = host_prot(prot),
+                     .obj = o,
+                     .obj_off = objoff};
+  hostmutex_lock(&r->lock);
+  int err = replace_range(r, &e);
+  hostmutex_unlock(&r->lock);
+  return err;
+}
+
+int region_unmap(struct region *r, u32 off, u32 len) {
+  hostmutex_lock(&r->lock);
+  int err = unmap_locked(r, off, len);
+  hostmutex_unlock(&r->lock);
+  return err;
+}
+
+int region_protect(struct region *r, u32 off, u32 len, int prot) {
+  hostmutex_lock(&r->lock);
+  int err = protect_locked(r, off, len, prot);
+  hostmutex_unlock(&r->lock);
+  return err;
+}
+
+int region_discard(struct region *r, u32 off, u32 len) {
+  hostmutex_lock(&r->lock);
+  int err = discard_locked(r, off, len);
+  hostmutex_unlock(&r->lock);
+  return err;
+}
+
+/* The thaw thread takes a part of a region away for a moment, with the lock held: once it can be
+   taken, the access works. If it does not at once again, that was not the reason. */
 bool region_fault(struct region *r, u32 off, bool write) {
-  (void)r, (void)off, (void)write;
-  return false;
+  hostmutex_lock(&r->lock);
+  const struct extent *e = extents_at(&r->map, off);
+  u8 needed = write ? REGION_WRITE : REGION_READ;
+  bool again = e && e->kind == EXTENT_LAZY && (e->prot & needed) &&
+               (r->fault_steps != r->steps || r->fault_off != off);
+  r->fault_steps = r->steps;
+  r->fault_off = off;
+  hostmutex_unlock(&r->lock);
+  return again;
 }

@@ -8,7 +8,8 @@
  *   pool.c         warm regions of dead µprocesses
  *   seg.c          lazy segments: map, unmap, protect
  *   seg_fork.c     fork: the lazy tier
- *   seg_thaw.c     its end
+ *   seg_thaw.c     its end, part by part
+ *   thaw.c         when that happens: the thaw thread
  */
 #ifndef UFORK_HOSTED_REGION_H
 #define UFORK_HOSTED_REGION_H
@@ -18,6 +19,7 @@
 #include "lib/list.h"
 #include "lib/spin.h"
 #include "plat/hosted/extent.h"
+#include "plat/hosted/hostmutex.h"
 #include "plat/hosted/memobj.h"
 #include "plat/hosted/region_mode.h"
 
@@ -31,11 +33,18 @@
 #define REGION_SEGS_MAX 8
 
 struct region {
+  struct hostmutex
+      lock; /* the rest, against the thaw thread; a dead or new region has no use for it */
   u64 base, group;
   u32 slot;
-  u32 anon_pages; /* mapped, in ANON extents */
-  struct seg *segs[REGION_SEGS_MAX];
+  u32 anon_pages;                        /* mapped, in ANON extents */
+  struct seg *segs[REGION_SEGS_MAX + 1]; /* one more for the live part while one thaws */
   u32 n_segs;
+  bool dying;                 /* the thaw thread keeps off; under the lock of thaw.c */
+  u32 steps;                  /* of thawing, that took something away for a moment */
+  u32 fault_off, fault_steps; /* the last fault that was put down to one */
+  u64 forked_at, fork_gap;    /* when this region forked last, and how long after the time before */
+  bool is_child;              /* came about by fork */
   bool warm;            /* in the pool, or just out of it: does not count as a sharer of segs */
   struct extents map;   /* in the pool: what the host still maps */
   struct list node;     /* pool: bucket */

@@ -119,7 +119,7 @@ static int fork_extent(struct region *child, struct region *parent, const struct
       memobj_get(e->obj);
     if (e->kind == EXTENT_ANON)
       anon_account(child, pages_of(e->off, e->end));
-    extents_add(&child->map, e);
+    extents_add_inherited(&child->map, e);
   }
   if (e->kind == EXTENT_ANON)
     err = copy_extent(child, parent, e, !warm, dead);
@@ -136,8 +136,18 @@ static int copy_all(struct region *child, struct region *parent, const struct de
   return err;
 }
 
-int region_fork(struct region *parent, const struct region_fork_args *a, struct region **out) {
+/* Tells the thaw thread how often this region forks. */
+static void note_fork(struct region *r) {
+  u64 now = plat_now();
+  r->fork_gap = now - r->forked_at;
+  r->forked_at = now;
+}
+
+static int fork_locked(struct region *parent, const struct region_fork_args *a,
+                       struct region **out) {
   struct dead_stack dead = dead_stack_of(a);
+  if (parent->n_segs)
+    note_fork(parent);
   int err = parent->n_segs ? segs_prepare(parent) : 0;
   if (err)
     return err;
@@ -154,10 +164,18 @@ int region_fork(struct region *parent, const struct region_fork_args *a, struct 
   else if (parent->n_segs)
     err = segs_fork(parent, child);
   child->warm = false;
+  child->is_child = true;
   if (err) {
     region_free(child);
     return err;
   }
   *out = child;
   return 0;
+}
+
+int region_fork(struct region *parent, const struct region_fork_args *a, struct region **out) {
+  hostmutex_lock(&parent->lock);
+  int err = fork_locked(parent, a, out);
+  hostmutex_unlock(&parent->lock);
+  return err;
 }

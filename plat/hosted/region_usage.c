@@ -16,8 +16,15 @@ static u64 anonymous_bytes(const struct region *r, const struct extent *e) {
   return pages * PAGE_SIZE;
 }
 
-void region_usage(struct region *r, struct region_usage *u) {
-  *u = (struct region_usage){0, 0};
+/* The live and the frozen part of a segment that is being thawed have one object. */
+static bool counted_before(const struct region *r, u32 index) {
+  for (u32 i = 0; i < index; i++)
+    if (r->segs[i]->obj == r->segs[index]->obj)
+      return true;
+  return false;
+}
+
+static void usage_locked(struct region *r, struct region_usage *u) {
   for (u32 i = 0; i < r->map.n; i++) {
     const struct extent *e = &r->map.v[i];
     if (e->kind == EXTENT_ANON || (e->kind == EXTENT_LAZY && e->seg->frozen))
@@ -27,7 +34,16 @@ void region_usage(struct region *r, struct region_usage *u) {
   }
   for (u32 i = 0; i < r->n_segs; i++) {
     const struct seg *s = r->segs[i];
+    if (counted_before(r, i))
+      continue;
     bool alone = !s->frozen || __atomic_load_n(&s->sharers, __ATOMIC_RELAXED) == 1;
     *(alone ? &u->private_bytes : &u->shared_bytes) += object_bytes(s->obj);
   }
+}
+
+void region_usage(struct region *r, struct region_usage *u) {
+  *u = (struct region_usage){0, 0};
+  hostmutex_lock(&r->lock);
+  usage_locked(r, u);
+  hostmutex_unlock(&r->lock);
 }

@@ -29,7 +29,7 @@ void seg_init(void) {
 /* ---- the table ------------------------------------------------------------------------------- */
 
 static struct seg *seg_new(struct region *r, u32 lo) {
-  if (r->n_segs == REGION_SEGS_MAX)
+  if (r->n_segs >= REGION_SEGS_MAX)
     return NULL;
   struct seg *s = kzalloc(sizeof(*s));
   if (!s)
@@ -39,6 +39,8 @@ static struct seg *seg_new(struct region *r, u32 lo) {
     return NULL;
   }
   s->refs = s->sharers = 1;
+  s->owners = (u64)r;
+  list_init(&s->thaw_node);
   s->lo = s->top = lo;
   s->end = lo;
   r->segs[r->n_segs++] = s;
@@ -52,7 +54,7 @@ void seg_free(struct seg *s) {
 }
 
 int seg_enter(struct region *r, struct seg *s) {
-  if (r->n_segs == REGION_SEGS_MAX)
+  if (r->n_segs >= REGION_SEGS_MAX)
     return -ENOMEM;
   r->segs[r->n_segs++] = s;
   return 0;
@@ -96,6 +98,17 @@ int seg_map_span(struct region *r, struct seg *s, u64 from, u64 to) {
   i64 p = lx6(mmap, r->base + from, to - from, RW, LX_MAP_SHARED | LX_MAP_FIXED | LX_MAP_NORESERVE,
               s->obj->fd, from);
   return lx_failed(p) ? -ENOMEM : 0;
+}
+
+int seg_map_prot(struct region *r, struct seg *s, u32 from, u32 to, int prot) {
+  i64 p = lx6(mmap, r->base + from, to - from, prot,
+              LX_MAP_SHARED | LX_MAP_FIXED | LX_MAP_NORESERVE, s->obj->fd, from);
+  if (lx_failed(p))
+    return -ENOMEM;
+  if (prot || !have_guards)
+    return 0;
+  i64 err = LX_RETRY(lx3(madvise, p, to - from, LX_MADV_GUARD_INSTALL));
+  return err || host_protect(r, from, to, RW) ? -ENOMEM : 0;
 }
 
 int seg_write(const struct seg *s, const void *from, u64 len, u64 at) {
@@ -201,10 +214,20 @@ int seg_fill_holes(struct region *r, struct seg *s, u32 from, u32 to) {
 
 /* ---- extents --------------------------------------------------------------------------------- */
 
+/* s, which is being thawed, grows up to end, where nothing is mapped: there is nothing to thaw, but
+   the object may hold what has been unmapped since the freeze. */
+static int pass_by(struct seg *s, struct seg *rest, u32 end) {
+  int err = end > s->top ? memobj_punch(s->obj, s->top, end - s->top) : 0;
+  if (!err && rest->lo < end)
+    rest->lo = end;
+  return err;
+}
+
 static int grow(struct region *r, struct seg *s, u32 off, u32 end) {
-  int err = 0;
-  if (end > s->end) {
-    u64 new_end = seg_padded_end(r, s, end);
+  struct seg *rest = seg_frozen_rest(r, s);
+  int err = rest ? pass_by(s, rest, end) : 0;
+  if (!err && end > s->end) {
+    u64 new_end = rest ? end : seg_padded_end(r, s, end);
     err = seg_map_span(r, s, s->end, new_end);
     if (err)
       return err;
@@ -215,7 +238,7 @@ static int grow(struct region *r, struct seg *s, u32 off, u32 end) {
       err = cover(r, s, s->top, off);
     if (!err)
       err = uncover(r, s, off > s->top ? off : s->top, end);
-    if (!err)
+    if (!err && end > s->obj->size)
       err = memobj_resize(s->obj, end);
     if (!err)
       s->top = end;
@@ -282,7 +305,7 @@ static int trim_tail(struct region *r, struct seg *s) {
 }
 
 int seg_unmap(struct region *r, struct seg *s, u32 off, u32 end, int prot) {
-  if (end < s->top) {
+  if (end < s->top || seg_frozen_rest(r, s)) {
     int err = seg_protect(r, s, off, end, prot, 0);
     return err ? err : memobj_punch(s->obj, off, end - off);
   }
@@ -385,8 +408,14 @@ bool seg_is_used(const struct region *r, const struct seg *s) {
 void seg_drop_unused(struct region *r) {
   for (u32 i = 0; i < r->n_segs;) {
     struct seg *s = r->segs[i];
+    struct seg *live = s->frozen ? seg_live_part(r, s) : NULL;
     if (seg_is_used(r, s)) {
       i++;
+      continue;
+    }
+    if (live) { /* nothing is left to thaw */
+      seg_thaw_done(r, s, live);
+      i = 0;
       continue;
     }
     if (!s->frozen)

@@ -12,8 +12,13 @@
  * Frozen: its regions (`sharers`) map the object private, so that the host copies what they write;
  * the former owner's populated mapping waits at `alias`, out of all µprocesses' reach. Nothing
  * writes to the object while there are two. New memory goes to another segment. A single sharer
- * that forks again writes its private pages to the object first (refresh). When it has many it is
- * thawed: the mapping moves back.
+ * that forks again writes its private pages to the object first (refresh). When it has many, or
+ * time, it is thawed: the mapping moves back.
+ *
+ * Thawing goes from the low end up, one part at a time. Meanwhile the region has two segments of
+ * one object: a live one, up to where thawing has come, and the frozen one with `lo` there.
+ * Segments nearby that the region has to itself are taken in as thawing passes them. fork finishes
+ * it.
  */
 #ifndef UFORK_HOSTED_SEG_H
 #define UFORK_HOSTED_SEG_H
@@ -30,10 +35,11 @@ struct seg {
   struct memobj *obj;
   bool frozen;
   u32 refs;    /* regions with it in their table, those in the pool too; atomic */
-  u32 sharers; /* regions of living µprocesses; atomic */
+  u32 sharers; /* regions of living µprocesses; changed under the lock of thaw.c, read atomically */
+  u64 owners;  /* sum of their addresses: of one sharer, the sharer. Same lock */
 
   /* live */
-  u32 lo, top;   /* of extents; top is the object's size */
+  u32 lo, top;   /* of extents; top is the object's size, unless a frozen part shares it */
   u64 end;       /* of the host mapping; may be 4 GiB */
   u32 cover_hi;  /* covers exist below this only */
   bool absorbed; /* seg_absorb has been here */
@@ -48,7 +54,12 @@ struct seg {
   struct extents shape; /* extents of the owner when it was frozen */
   struct piece *pieces;
   u32 n_pieces;
-  u32 frozen_top; /* while thawing: top when it was frozen */
+  struct list thaw_node; /* thaw.c */
+  bool queued;
+  u64 quiet_since; /* when the thaw thread saw its region not fork any more, */
+  u64 seen_fork;   /* since this one */
+  u64 look_at;     /* when it will look again, */
+  u64 pause;       /* and how long it waited the last time because little was private */
 };
 
 /* Finds out what the host can do. */
@@ -83,25 +94,67 @@ int segs_prepare(struct region *parent);
 /* Shares all segments of parent with child. Errors leave the parent as it was, and what the child
    has got in its books. */
 int segs_fork(struct region *parent, struct region *child);
+/* Maps extent e of a frozen segment, without any private page. */
+int seg_map_private(struct region *r, const struct extent *e, int prot);
 /* r no longer maps anything of s. */
 void seg_leave(struct region *r, struct seg *s);
-/* One living region less shares s; after the last one the pool lets go of it, too. */
-void seg_unshare(struct seg *s);
 void seg_get(struct seg *s);
 void seg_put(struct seg *s);
 /* Frees a warm child from segments it does not share, after an error: all but the parent's first
    `shared`. */
 void segs_drop_warm(const struct region *parent, u32 shared, struct region *child);
 
-/* If r is the only sharer of frozen s: makes it live. No thread of r's µprocess runs user code. */
+/* ---- thawing (seg_thaw.c); with r's lock
+ * --------------------------------------------------------- */
+
+/* How much a step of the thaw thread takes: page tables of this size move as a whole. */
+#define THAW_PART MIB(2)
+
+/*
+ * Thaws one part, up to the next multiple of `part` (a power of two), of the segment of r that is
+ * being thawed or of the largest frozen one that r has to itself, if much of it is private. Threads
+ * of r's µprocess may run: what they do to the part waits in region_fault. 1: there is more to do;
+ * 0: no; -ENOMEM: nothing has changed.
+ */
+int seg_thaw_step(struct region *r, u64 part);
+/* Would a fork have much to do because s, which r has to itself, is frozen? */
+bool seg_is_worth_thawing(const struct region *r, const struct seg *s);
+/* Makes s, frozen and r's alone, live. No thread of r's µprocess runs user code. -EBUSY, -ENOMEM.
+ */
 int seg_thaw(struct region *r, struct seg *s);
+/* Finishes what steps have begun; as above. */
+int seg_thaw_finish(struct region *r);
+/* The frozen segment that is being thawed into live s, or NULL. */
+struct seg *seg_frozen_rest(const struct region *r, const struct seg *s);
+/* The live segment that frozen s is being thawed into, or NULL. */
+struct seg *seg_live_part(const struct region *r, const struct seg *s);
+/* No extent is left in frozen s, which has live part `live`: s becomes live in its place. */
+void seg_thaw_done(struct region *r, struct seg *s, struct seg *live);
+
+/* ---- sharers, and who thaws when (thaw.c) -------------------------------------------------------
+ */
+
+/* One living region more shares s. */
+void seg_share(struct seg *s, struct region *r);
+/* One less; after the last one the pool lets go of s, too. When one is left it will be thawed. */
+void seg_unshare(struct seg *s, struct region *r);
+/* The first half of seg_unshare: true if that was the last one. The caller then calls pool_forget.
+ */
+bool seg_unshare_quietly(struct seg *s, struct region *r);
+/* Returns when the thaw thread will not touch r again. Nobody else uses r. */
+void thaw_keep_off(struct region *r);
+/* Looks at the segments that are to be thawed, and works on one. Did it? The thaw thread only. */
+bool thaw_round(void);
+/* Body of the thaw thread's host thread, on a stack with a struct thread. */
+_Noreturn void thaw_run(void);
 
 /* Table and structure alone. */
 int seg_enter(struct region *r, struct seg *s); /* -ENOMEM: the table is full */
 void seg_forget(struct region *r, struct seg *s);
 void seg_free(struct seg *s);
 
-/* When s has become large: takes small anonymous mappings in. An error leaves some out. */
+/* When s has become large: takes small anonymous mappings in. An error leaves some out. No thread
+   of r's µprocess runs user code. */
 int seg_absorb(struct region *r, struct seg *s);
 
 /* ---- inside -------------------------------------------------------------------------------- */
@@ -114,6 +167,9 @@ bool seg_is_shared_object(const struct seg *s);
 int seg_fill_holes(struct region *r, struct seg *s, u32 from, u32 to);
 /* Maps [from, to) of a live span, accessible. */
 int seg_map_span(struct region *r, struct seg *s, u64 from, u64 to);
+/* Maps [from, to) of a live span anew with protection prot, never more than that accessible; 0:
+   covered. */
+int seg_map_prot(struct region *r, struct seg *s, u32 from, u32 to, int prot);
 u64 seg_padded_end(const struct region *r, const struct seg *s, u32 top);
 
 #endif

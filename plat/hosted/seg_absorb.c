@@ -10,7 +10,7 @@
 
 #define RW (REGION_READ | REGION_WRITE)
 #ifndef ABSORB_FROM
-#define ABSORB_FROM (32u << 20)
+#define ABSORB_FROM (8u << 20)
 #endif
 
 struct sink {
@@ -56,19 +56,35 @@ static bool may_extend_down(const struct region *r, const struct seg *s, u32 lo)
   return true;
 }
 
-int seg_absorb(struct region *r, struct seg *s) {
-  u32 lo = (u32)round_down(s->lo, GIB(1));
-  if (s->frozen || s->absorbed || s->top - s->lo < ABSORB_FROM || lo < GIB(1) ||
-      seg_is_shared_object(s) || !may_extend_down(r, s, lo))
-    return 0;
-  s->absorbed = true;
-  int err = seg_fill_holes(r, s, lo, s->lo);
-  if (err)
-    return err;
-  s->lo = lo;
-  for (u32 i = extents_find(&r->map, lo); i < r->map.n && r->map.v[i].off < s->top && !err; i++)
+/* Takes in the anonymous extents inside s's span. */
+static int absorb_inside(struct region *r, struct seg *s) {
+  int err = 0;
+  for (u32 i = extents_find(&r->map, s->lo); i < r->map.n && r->map.v[i].off < s->top && !err; i++)
     if (r->map.v[i].kind == EXTENT_ANON && r->map.v[i].end <= s->top)
       err = absorb_extent(r, s, i);
-  extents_merge(&r->map, lo, s->top);
+  extents_merge(&r->map, s->lo, s->top);
   return err;
+}
+
+static bool is_large(const struct seg *s) {
+  return !s->frozen && s->top - s->lo >= ABSORB_FROM && !seg_is_shared_object(s);
+}
+
+/* The span grows down to its GiB. */
+static int extend_down(struct region *r, struct seg *s) {
+  u32 lo = (u32)round_down(s->lo, GIB(1));
+  if (lo < GIB(1) || !may_extend_down(r, s, lo))
+    return -EBUSY;
+  int err = seg_fill_holes(r, s, lo, s->lo);
+  if (!err)
+    s->lo = lo;
+  s->absorbed = true;
+  return err;
+}
+
+int seg_absorb(struct region *r, struct seg *s) {
+  if (!is_large(s))
+    return 0;
+  int err = s->absorbed ? 0 : extend_down(r, s);
+  return err == -EBUSY ? 0 : err ? err : absorb_inside(r, s);
 }

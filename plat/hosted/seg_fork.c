@@ -14,7 +14,7 @@
 #define RW (REGION_READ | REGION_WRITE)
 #define POPULATE_MIN (4 * PAGE_SIZE) /* shorter runs are cheaper to fault in */
 
-static int map_private(struct region *r, const struct extent *e, int prot) {
+int seg_map_private(struct region *r, const struct extent *e, int prot) {
   i64 p = lx6(mmap, region_ptr(r, e->off), e->end - e->off, prot,
               LX_MAP_PRIVATE | LX_MAP_FIXED | LX_MAP_NORESERVE, e->seg->obj->fd, e->off);
   return lx_failed(p) ? -ENOMEM : 0;
@@ -80,7 +80,7 @@ static int map_all_private(struct region *r, struct seg *s) {
   int err = 0;
   for (u32 i = 0; i < r->map.n && !err; i++)
     if (r->map.v[i].seg == s)
-      err = map_private(r, &r->map.v[i], r->map.v[i].prot);
+      err = seg_map_private(r, &r->map.v[i], r->map.v[i].prot);
   return err;
 }
 
@@ -128,10 +128,11 @@ static int overwrite_run(void *arg, u64 at, u64 end) {
   return 0;
 }
 
-/* Runs f over the private pages of r in e, with both sides accessible. */
+/* Runs f over the private pages of r in e, with both sides accessible. `alias`: where the parent's
+   pages are mapped as well, because it has just been frozen; or 0. */
 static int each_private(struct region *r, const struct extent *e, struct region *parent,
-                        struct region *child, int (*f)(void *, u64, u64)) {
-  struct copy_run c = {parent->base, child->base};
+                        struct region *child, u64 alias, int (*f)(void *, u64, u64)) {
+  struct copy_run c = {alias && e->prot == RW ? alias : parent->base, child->base};
   u64 pages = 0;
   if (e->prot == RW)
     return pagemap_each_private(r->base + e->off, r->base + e->end, f, &c, NULL) ? -ENOMEM : 0;
@@ -162,28 +163,35 @@ static bool has_seg(const struct region *r, const struct seg *s) {
  * The child maps extent e. If its warm region does so already, pages that the previous inhabitant
  * wrote get the parent's contents: they are likely to be written again.
  */
-static int share_extent(struct region *parent, struct region *child, const struct extent *e) {
-  if (extents_at(&child->map, e->off))
-    return each_private(child, e, parent, child, overwrite_run);
-  int err = map_private(child, e, e->prot);
+static int share_extent(struct region *parent, struct region *child, const struct extent *e,
+                        u64 alias) {
+  u32 i = extents_find(&child->map, e->off);
+  struct extent *warm = i < child->map.n && child->map.v[i].off <= e->off ? &child->map.v[i] : NULL;
+  if (warm && warm->clean) {
+    warm->clean = false;
+    return 0;
+  }
+  if (warm)
+    return each_private(child, e, parent, child, alias, overwrite_run);
+  int err = seg_map_private(child, e, e->prot);
   if (!err)
-    extents_add(&child->map, e);
+    extents_add_inherited(&child->map, e);
   return err;
 }
 
 /* Enters frozen s in the child's table and books. */
-static int share(struct region *parent, struct region *child, struct seg *s) {
+static int share(struct region *parent, struct region *child, struct seg *s, u64 alias) {
   if (!has_seg(child, s)) {
     int err = seg_enter(child, s);
     if (err)
       return err;
     seg_get(s);
   }
-  __atomic_add_fetch(&s->sharers, 1, __ATOMIC_SEQ_CST);
+  seg_share(s, child);
   int err = 0;
   for (u32 i = 0; i < parent->map.n && !err; i++)
     if (parent->map.v[i].seg == s)
-      err = share_extent(parent, child, &parent->map.v[i]);
+      err = share_extent(parent, child, &parent->map.v[i], alias);
   return err;
 }
 
@@ -192,7 +200,7 @@ static int copy_debt(struct region *parent, struct region *child, struct seg *s)
   int err = 0;
   for (u32 i = 0; i < parent->map.n && !err; i++)
     if (parent->map.v[i].seg == s)
-      err = each_private(parent, &parent->map.v[i], parent, child, copy_run);
+      err = each_private(parent, &parent->map.v[i], parent, child, 0, copy_run);
   return err;
 }
 
@@ -278,10 +286,10 @@ static bool is_alone(const struct seg *s) {
 /* Freezes and shares s. If that fails after the freeze, and the child has s in its table, the child
    counts as a sharer. */
 static int fork_seg(struct region *parent, struct region *child, struct seg *s) {
-  bool debt = s->frozen && !s->refreshed;
+  bool fresh = !s->frozen, debt = !fresh && !s->refreshed;
   int err = s->frozen ? 0 : freeze(parent, s);
   if (!err)
-    err = share(parent, child, s);
+    err = share(parent, child, s, fresh ? s->alias : 0);
   if (!err && debt)
     err = copy_debt(parent, child, s);
   return err;
@@ -290,6 +298,9 @@ static int fork_seg(struct region *parent, struct region *child, struct seg *s) 
 int segs_prepare(struct region *parent) {
   int err = 0;
   seg_drop_unused(parent);
+  err = seg_thaw_finish(parent);
+  for (u32 i = 0; i < parent->n_segs && !err; i++)
+    seg_absorb(parent, parent->segs[i]); /* this fork is slower if that fails */
   for (u32 i = 0; i < parent->n_segs && !err; i++) {
     struct seg *s = parent->segs[i];
     u32 n = parent->n_segs;
@@ -334,15 +345,10 @@ void seg_put(struct seg *s) {
     seg_destroy(s);
 }
 
-void seg_unshare(struct seg *s) {
-  if (__atomic_sub_fetch(&s->sharers, 1, __ATOMIC_SEQ_CST) == 0)
-    pool_forget(s);
-}
-
 void seg_leave(struct region *r, struct seg *s) {
   seg_forget(r, s);
   if (!r->warm)
-    seg_unshare(s);
+    seg_unshare(s, r);
   seg_put(s);
 }
 

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -64,7 +65,7 @@ static u64 object_words[OBJECTS][OBJECT_PAGES][WORDS];
 static bool tidy;
 static u64 strict = UINT64_MAX;
 static u64 op_count;
-static u64 checked;
+static u64 checked, thaw_steps;
 
 /* ---- randomness and reporting ---------------------------------------------------------------- */
 
@@ -156,6 +157,22 @@ static void check_all(struct model *m) {
   for (unsigned w = 0; w < NWINDOWS; w++)
     for (u32 i = 0; i < windows[w].pages; i++)
       check_page(m, w, i);
+}
+
+static int check_mapped(void *arg, u64 from, u64 to, int prot) {
+  static unsigned char present[0x100000];
+  struct model *m = arg;
+  (void)prot;
+  if (mincore((void *)(m->real->base + from), to - from, present))
+    fail("a hole in a live segment", m, (u32)from);
+  return 0;
+}
+
+/* What live segments take for granted: their spans are mapped. */
+static void check_spans(struct model *m) {
+  for (u32 i = 0; i < m->real->n_segs; i++)
+    if (!m->real->segs[i]->frozen)
+      seg_each_piece(m->real, m->real->segs[i], check_mapped, m);
 }
 
 /* ---- operations ------------------------------------------------------------------------------ */
@@ -328,6 +345,23 @@ static void op_create(void) {
   }
 }
 
+/* A few steps of the thaw thread. */
+static void op_thaw(struct model *m) {
+  u64 part = 4096ul << below(10);
+  thaw_round();
+  u32 steps = chance(20) ? 1000 : 1 + below(8);
+  note("thaw region %d in parts of %lx, %u steps", (int)(m - regions), (unsigned long)part, steps);
+  int left = 1;
+  while (steps-- && left > 0) {
+    left = seg_thaw_step(m->real, part);
+    thaw_steps++;
+  }
+  if (left < 0)
+    fail("thaw", m, 0);
+  if (chance(10))
+    check_all(m);
+}
+
 static struct model *random_region(void) {
   for (unsigned tries = 0; tries < 100; tries++) {
     struct model *m = &regions[below(MAX_REGIONS)];
@@ -354,8 +388,10 @@ static void step(void) {
     op_protect(m);
   else if (what < 38)
     op_discard(m);
-  else if (what < 86)
+  else if (what < 78)
     op_write(m);
+  else if (what < 86)
+    op_thaw(m);
   else if (what < 95)
     op_fork(m);
   else if (free_slot() == NULL || what < 97)
@@ -370,9 +406,13 @@ static void step(void) {
   m = random_region();
   if (m && op_count % 200 == 0)
     check_all(m);
+  if (m)
+    check_spans(m);
   for (unsigned i = 0; op_count >= strict && i < MAX_REGIONS; i++)
-    if (regions[i].real)
+    if (regions[i].real) {
+      check_spans(&regions[i]);
       check_all(&regions[i]);
+    }
   op_count++;
 }
 
@@ -395,13 +435,15 @@ static void finish(const char *mode) {
       check_all(&regions[i]);
       op_destroy(&regions[i]);
     }
+  thaw_round(); /* forgets the segments that are gone */
   pool_drain();
   for (unsigned i = 0; i < OBJECTS; i++)
     memobj_put(objects[i]);
   bool clean = regions_bytes_used() == 0 && memobj_bytes_used() == 0 &&
                host_mappings_in_arena() == 0 && slots_in_use() == 0;
-  printf("%s region model %s: %lu operations, %lu pages compared\n", clean ? "ok" : "FAIL", mode,
-         (unsigned long)op_count, (unsigned long)checked);
+  printf("%s region model %s: %lu operations, %lu pages compared, %lu thaw steps\n",
+         clean ? "ok" : "FAIL", mode, (unsigned long)op_count, (unsigned long)checked,
+         (unsigned long)thaw_steps);
   if (!clean)
     printf("FAIL something is left: %lu bytes anonymous, %lu in objects, %u mappings, %u slots\n",
            (unsigned long)regions_bytes_used(), (unsigned long)memobj_bytes_used(),

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who shares a segment, and the thaw thread: a host thread that thaws segments soon after their
+ * second last sharer has gone, so that the next fork finds them live. It works in small parts and
+ * sleeps as long as it works. A region that forks all the time is left alone, and so is a small
+ * segment with few private pages: fork itself deals with those (refresh in seg_fork.c).
+ *
+ * A queued segment is not freed, as the queue has a reference. Its sharer is not freed while `busy`
+ * points to it: before a region leaves its segments, thaw_keep_off sees to that.
+ */
+#include "plat/hosted/linux.h"
+#include "plat/hosted/seg.h"
+
+#define QUIET_NS 2000000     /* without a fork, before thawing starts */
+#define BUSY_GAP_NS 20000000 /* forks closer than this: the quiet time is twice their distance */
+#define WORK_NS 400000       /* at a time, before a break */
+#define POLL_NS 1000000      /* between looks at a region that still forks */
+#define PAUSE_MIN_NS 4000000 /* and at a segment that is not worth it yet: from this to that */
+#define PAUSE_MAX_NS 512000000
+#define LINGER 25 /* rounds without work before the thread sleeps until woken */
+
+/* For sharers and owners of all segments, dying of all regions, and what follows. */
+static struct spin lock;
+static struct list queue = LIST_INIT(queue); /* segments with one sharer; each has a reference */
+static const struct region *busy;            /* the thaw thread uses it */
+static struct hostmutex working;             /* held while `busy` is set */
+static u32 awake;                            /* 0: the thread sleeps on this futex; atomic */
+
+/* ---- sharers -----------------------------------------------------------------------------------
+ */
+
+void seg_share(struct seg *s, struct region *r) {
+  spin_lock(&lock);
+  __atomic_add_fetch(&s->sharers, 1, __ATOMIC_SEQ_CST);
+  s->owners += (u64)r;
+  spin_unlock(&lock);
+}
+
+static void enqueue(struct seg *s) {
+  seg_get(s);
+  s->queued = true;
+  list_push_back(&queue, &s->thaw_node);
+}
+
+bool seg_unshare_quietly(struct seg *s, struct region *r) {
+  spin_lock(&lock);
+  u32 left = __atomic_sub_fetch(&s->sharers, 1, __ATOMIC_SEQ_CST);
+  s->owners -= (u64)r;
+  bool wake = left == 1 && (!s->queued || s->look_at);
+  s->look_at = 0;
+  if (left == 1 && !s->queued)
+    enqueue(s);
+  spin_unlock(&lock);
+  if (wake && __atomic_exchange_n(&awake, 1, __ATOMIC_SEQ_CST) == 0)
+    lx3(futex, &awake, LX_FUTEX_WAKE_PRIVATE, 1);
+  return left == 0;
+}
+
+void seg_unshare(struct seg *s, struct region *r) {
+  if (seg_unshare_quietly(s, r))
+    pool_forget(s);
+}
+
+void thaw_keep_off(struct region *r) {
+  spin_lock(&lock);
+  r->dying = true;
+  bool wait = busy == r;
+  spin_unlock(&lock);
+  if (wait) { /* it ends soon, and does not begin again */
+    hostmutex_lock(&working);
+    hostmutex_unlock(&working);
+  }
+}
+
+/* ---- the thread --------------------------------------------------------------------------------
+ */
+
+static u64 quiet_time(const struct region *r) {
+  return r->fork_gap < BUSY_GAP_NS ? QUIET_NS + 2 * r->fork_gap : QUIET_NS;
+}
+
+/* Has r not forked for a while? Its lock is held. */
+static bool is_quiet(const struct region *r, struct seg *s) {
+  u64 now = plat_now();
+  if (s->seen_fork != r->forked_at) {
+    s->seen_fork = r->forked_at;
+    s->quiet_since = now;
+    s->pause = 0;
+  }
+  return now - s->quiet_since >= quiet_time(r);
+}
+
+enum outcome { DONE, LATER, WORKED };
+
+/* One part of r, which s told about. Its lock is held. LATER: *pause is how much. */
+static enum outcome thaw_part(struct region *r, struct seg *s, u64 *pause) {
+  bool member = false;
+  *pause = POLL_NS;
+  if (!is_quiet(r, s))
+    return LATER;
+  int left = seg_thaw_step(r, THAW_PART);
+  if (left > 0)
+    return WORKED;
+  for (u32 i = 0; i < r->n_segs; i++)
+    member |= r->segs[i] == s;
+  if (left < 0 || !member || !s->frozen) /* out of memory: the next fork will try */
+    return DONE;
+  /* Little of it is private now, but its µprocess may write more. */
+  *pause = s->pause = s->pause ? min_u64(2 * s->pause, PAUSE_MAX_NS) : PAUSE_MIN_NS;
+  return LATER;
+}
+
+/* Some parts. */
+static enum outcome thaw_some(struct region *r, struct seg *s, u64 *pause) {
+  u64 until = plat_now() + WORK_NS;
+  enum outcome o;
+  bool worked = false;
+  do {
+    hostmutex_lock(&r->lock);
+    o = thaw_part(r, s, pause);
+    hostmutex_unlock(&r->lock);
+    worked |= o == WORKED;
+  } while (o == WORKED && plat_now() < until);
+  if (o == WORKED)
+    *pause = 0;
+  return o == LATER && worked ? WORKED : o;
+}
+
+/* Takes the first segment that is due out of the queue, with the queue's reference; *r: its only
+   sharer, if it is to be thawed. */
+static struct seg *pop(struct region **r) {
+  struct seg *s, *found = NULL;
+  u64 now = plat_now();
+  *r = NULL;
+  spin_lock(&lock);
+  list_for_each(s, &queue, thaw_node) {
+    if (s->look_at > now)
+      continue;
+    found = s;
+    list_remove(&s->thaw_node);
+    s->queued = false;
+    struct region *owner = (struct region *)s->owners;
+    if (s->sharers == 1 && !owner->dying)
+      busy = *r = owner;
+    break;
+  }
+  spin_unlock(&lock);
+  return found;
+}
+
+static void finished(struct seg *s, bool again, u64 pause) {
+  u64 at = pause ? plat_now() + pause : 0;
+  spin_lock(&lock);
+  busy = NULL;
+  if (again && !s->queued) {
+    enqueue(s);
+    s->look_at = at;
+  }
+  spin_unlock(&lock);
+  seg_put(s);
+}
+
+bool thaw_round(void) {
+  struct region *r;
+  struct seg *s;
+  bool worked = false;
+  do {
+    hostmutex_lock(&working);
+    s = pop(&r);
+    if (s) {
+      u64 pause = 0;
+      enum outcome o = r ? thaw_some(r, s, &pause) : DONE;
+      worked = o == WORKED;
+      finished(s, o != DONE, pause);
+    }
+    hostmutex_unlock(&working);
+  } while (s && !worked);
+  return worked;
+}
+
+/* When the queue must be looked at again; UINT64_MAX: it is empty. */
+static u64 next_look(void) {
+  struct seg *s;
+  u64 next = UINT64_MAX;
+  spin_lock(&lock);
+  list_for_each(s, &queue, thaw_node) next = min_u64(next, s->look_at);
+  spin_unlock(&lock);
+  return next;
+}
+
+static void sleep_for(u64 ns) {
+  struct lx_timespec ts = {0, (i64)ns};
+  u32 never = 1;
+  lx4(futex, &never, LX_FUTEX_WAIT_PRIVATE, 1, &ts);
+}
+
+/* Sleeps until then, or until a segment is queued. */
+static void sleep_until(u64 then) {
+  __atomic_store_n(&awake, 0, __ATOMIC_SEQ_CST);
+  u64 now = plat_now();
+  then = min_u64(then, next_look()); /* what was queued just before */
+  if (then == UINT64_MAX)
+    lx4(futex, &awake, LX_FUTEX_WAIT_PRIVATE, 0, NULL);
+  else if (then > now) {
+    struct lx_timespec ts = {(i64)((then - now) / 1000000000u), (i64)((then - now) % 1000000000u)};
+    lx4(futex, &awake, LX_FUTEX_WAIT_PRIVATE, 0, &ts);
+  }
+  __atomic_store_n(&awake, 1, __ATOMIC_SEQ_CST);
+}
+
+_Noreturn void thaw_run(void) {
+  unsigned idle = 0;
+  for (;;) {
+    bool worked = thaw_round();
+    u64 next = next_look();
+    idle = worked || next < plat_now() + PAUSE_MIN_NS ? 0 : idle + 1;
+    if (idle > LINGER)
+      sleep_until(next);
+    else
+      sleep_for(worked ? WORK_NS : POLL_NS);
+  }
+}
