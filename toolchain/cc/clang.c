@@ -11,7 +11,8 @@ static const char *const preferred[] = {"-mllvm", "-min-jump-table-entries=20", 
 
 /*
  * The plugin works in the optimizing register allocator, which -O0 would not use. Gathers cannot
- * be sandboxed. An anti-dependency breaker could rename a register to %r11.
+ * be sandboxed. An anti-dependency breaker could rename a register to %r11. A request for remarks,
+ * of a pass that does not exist, makes clang keep track of lines, for messages (see the plugin).
  */
 static const char *const imposed[] = {"--start-no-unused-arguments",
                                       "-fno-integrated-as",
@@ -26,6 +27,7 @@ static const char *const imposed[] = {"--start-no-unused-arguments",
                                       "-target-feature",
                                       "-Xclang",
                                       "-fast-gather",
+                                      "-Rpass-missed=^$",
                                       NULL};
 
 static void begin(struct args *out, const struct install *where) {

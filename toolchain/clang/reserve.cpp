@@ -12,6 +12,8 @@
 #include "llvm/CodeGen/RegAllocRegistry.h"
 #include "llvm/CodeGen/TargetRegisterInfo.h"
 #include "llvm/CodeGen/TargetSubtargetInfo.h"
+#include "llvm/IR/DebugInfoMetadata.h"
+#include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/Instructions.h"
 #include "llvm/IR/LegacyPassManagers.h"
@@ -85,9 +87,43 @@ struct NoVariadicTailCalls : PassInfoMixin<NoVariadicTailCalls> {
   }
 };
 
+// Brackets inline assembly in line markers, as gcc does, so that the assembler stage can tell where
+// it refuses something. ufork-cc has clang keep track of lines even without -g.
+struct MarkInlineAssembly : PassInfoMixin<MarkInlineAssembly> {
+  static bool isRequired() { return true; }
+
+  PreservedAnalyses run(Function &F, FunctionAnalysisManager &) {
+    for (Instruction &I : instructions(F)) {
+      auto *Call = dyn_cast<CallBase>(&I);
+      if (Call && Call->isInlineAsm() && Call->getDebugLoc())
+        mark(*Call);
+    }
+    return PreservedAnalyses::all();
+  }
+
+private:
+  static void mark(CallBase &Call) {
+    auto *Asm = cast<InlineAsm>(Call.getCalledOperand());
+    const DILocation *Place = Call.getDebugLoc().get();
+    StringRef File = Place->getFilename();
+    // These mean something in a template of inline assembly, or in a line marker.
+    if (Asm->getAsmString().empty() || File.find_first_of("${|}\"\\\n") != StringRef::npos)
+      return;
+    std::string Text = ("# " + Twine(Place->getLine()) + " \"" + File + "\" 1\n\t" +
+                        Asm->getAsmString() + "\n# 0 \"\" 2")
+                           .str();
+    Call.setCalledOperand(InlineAsm::get(Asm->getFunctionType(), Text, Asm->getConstraintString(),
+                                         Asm->hasSideEffects(), Asm->isAlignStack(),
+                                         Asm->getDialect(), Asm->canThrow()));
+  }
+};
+
 void addPasses(PassBuilder &Builder) {
   Builder.registerOptimizerLastEPCallback([](ModulePassManager &Passes, OptimizationLevel) {
-    Passes.addPass(createModuleToFunctionPassAdaptor(NoVariadicTailCalls()));
+    FunctionPassManager Functions;
+    Functions.addPass(NoVariadicTailCalls());
+    Functions.addPass(MarkInlineAssembly());
+    Passes.addPass(createModuleToFunctionPassAdaptor(std::move(Functions)));
   });
 }
 
