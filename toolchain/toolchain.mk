@@ -17,6 +17,9 @@ tc_objs = $(patsubst $(S)/%.c,$(O)/obj/host/%.o,$(sort $(foreach d,$(1),$(wildca
 TC_STAGES := $(LIBEXEC)/as $(LIBEXEC)/ld $(LIBEXEC)/image.o $(LIBEXEC)/ufork.ld \
   $(LIBEXEC)/ufork.specs $(LIBEXEC)/native.specs
 
+# What we build ourselves is compiled by gcc, whatever the user's programs are compiled by.
+unexport UFORK_CC
+
 .PHONY: toolchain
 toolchain: $(O)/bin/ufork-cc $(O)/bin/ufork-clang $(O)/bin/native-cc $(O)/share/ufork/toolchain.cmake \
   $(SYSROOT)/.stamp $(NATIVE)/.stamp
