@@ -47,7 +47,7 @@ $(O)/bin/ufork-cc: $(call tc_objs,cc common) $(TC_STAGES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_HOST) $(call tc_objs,cc common) -o $@
 
-$(O)/bin/ufork-clang: $(O)/bin/ufork-cc $(LIBEXEC)/reserve.so
+$(O)/bin/ufork-clang: $(O)/bin/ufork-cc | $(LIBEXEC)/reserve.so
 	ln -sf ufork-cc $@
 
 # A plugin fits one version of clang: the one that toolchain/cc/main.c runs.
