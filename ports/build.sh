@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# build.sh NAME {ufork|native}: builds the port NAME with $O/bin/{ufork,native}-cc.
+# build.sh NAME {ufork|clang|native}: builds the port NAME with $O/bin/{ufork-cc,ufork-clang,native-cc}.
 #
 # The sources are unpacked into $O/ports/NAME-VARIANT/src and built there; the recipe puts what it
-# installs into .../stage, from where the ufork variant goes to the root file system tree $O/rootfs
-# and the native programs go to $O/native/bin. Nothing is done when the key is still the same; a
-# stage built before with the same key is taken from the cache, unless UFORK_NO_CACHE=1.
+# installs into .../stage, from where the ufork variant goes to the root file system tree $O/rootfs,
+# the clang variant to $O/rootfs-clang, and the native programs go to $O/native/bin. Nothing is done
+# when the key is still the same; a stage built before with the same key is taken from the cache,
+# unless UFORK_NO_CACHE=1.
 #
 # A recipe (ports/NAME/recipe, shell) sets
 #   source     name of the Debian source package in sources.lock, or nothing
@@ -37,7 +38,7 @@ port_key() {
 run_recipe() {
   # shellcheck disable=SC2016 # for the inner shell
   env -i PATH="$PATH" HOME="$work" LC_ALL=C TZ=UTC SOURCE_DATE_EPOCH=1700000000 \
-    CC="$O/bin/$variant-cc" HOSTCC=gcc CFLAGS=-O2 AR=ar RANLIB=ranlib STRIP=strip \
+    CC="$O/bin/$cc" HOSTCC=gcc CFLAGS=-O2 AR=ar RANLIB=ranlib STRIP=strip \
     BUILD=x86_64-linux-gnu HOST=x86_64-linux-musl DEST="$work/stage" PORT="$here/$name" \
     sh -euc '
       put() { d=$DEST/$1; shift; mkdir -p "$d"; cp "$@" "$d"; }
@@ -97,7 +98,6 @@ verify_images() {
 
 # Replaces what the last install of this port put into the tree.
 install_rootfs() {
-  root=$O/rootfs
   mkdir -p "$root"
   (cd "$work/stage" && find . ! -type d | LC_ALL=C sort) >"$work/files.new"
   [ ! -f "$work/files" ] ||
@@ -120,18 +120,24 @@ installed() {
   else
     [ -f "$work/files" ] || return 1
     while read -r file; do
-      [ -e "$O/rootfs/$file" ] || return 1
+      [ -e "$root/$file" ] || return 1
     done <"$work/files"
   fi
 }
 
 [ $# = 2 ] || {
-  echo "usage: build.sh NAME {ufork|native}" >&2
+  echo "usage: build.sh NAME {ufork|clang|native}" >&2
   exit 2
 }
 name=$1 variant=$2
-here=$(cd "$(dirname "$0")" && pwd)
 : "${O:?the build directory}"
+case $variant in
+ufork) cc=ufork-cc root=$O/rootfs ;;
+clang) cc=ufork-clang root=$O/rootfs-clang ;;
+native) cc=native-cc root= ;;
+*) die "no variant $variant" ;;
+esac
+here=$(cd "$(dirname "$0")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/ufork/ports
 work=$O/ports/$name-$variant
 source='' programs='' # set by the recipe

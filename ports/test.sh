@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# test.sh {ufork|native} [NAME...]: the smoke tests of the ports, ports/NAME/smoke.sh, against the
+# test.sh {ufork|clang|native} [NAME...]: the smoke tests of the ports, ports/NAME/smoke.sh, against the
 # programs that build.sh installed. One line each, then the counts; status 1 if one failed.
 #
 # A smoke test is a shell script that runs on the host with -eu, in an empty directory $T which
@@ -48,8 +48,10 @@ eventually() {
 free_port() {
   python3 -c "import socket; s = socket.socket(); s.bind((\"127.0.0.1\", 0)); print(s.getsockname()[1])"
 }
-if [ "$VARIANT" = ufork ]; then
-  launch() { e=$1; shift; $e "$O/bin/ufork" run --root="$O/rootfs" --dir="$T:$T" --workdir="$T" "$@"; }
+if [ "$VARIANT" != native ]; then
+  root=$O/rootfs
+  [ "$VARIANT" = ufork ] || root=$root-$VARIANT
+  launch() { e=$1; shift; $e "$O/bin/ufork" run --root="$root" --dir="$T:$T" --workdir="$T" "$@"; }
 else
   mkdir "$T/bin"
   "$O/native/bin/busybox" --install -s "$T/bin"
@@ -69,7 +71,7 @@ one() {
   return $status
 }
 
-variant=${1:?ufork or native}
+variant=${1:?ufork, clang or native}
 shift
 : "${O:?the build directory}"
 here=$(cd "$(dirname "$0")" && pwd)

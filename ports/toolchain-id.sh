@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# toolchain-id.sh {ufork|native}: a hash of everything that decides what $O/bin/VARIANT-cc makes:
+# toolchain-id.sh {ufork|clang|native}: a hash of everything that decides what the variant's compiler makes:
 # the compiler's version, the driver and its stages, the C library. Programs are compared without
 # debugging information, which names the build directory.
 set -eu
 
-variant=${1:?ufork or native}
+variant=${1:?ufork, clang or native}
 : "${O:?the build directory}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -19,11 +19,12 @@ hash_file() {
 }
 
 case $variant in
-ufork) sysroot=sysroot tools="bin/ufork-cc libexec/ufork" ;;
-native) sysroot=native-sysroot tools="bin/native-cc libexec/ufork/native.specs" ;;
+ufork) compiler=gcc sysroot=sysroot tools="bin/ufork-cc libexec/ufork" ;;
+clang) compiler=clang-14 sysroot=sysroot tools="bin/ufork-cc libexec/ufork" ;;
+native) compiler=gcc sysroot=native-sysroot tools="bin/native-cc libexec/ufork/native.specs" ;;
 esac
 {
-  gcc --version | head -n 1
+  $compiler --version | head -n 1
   as --version | head -n 1
   ld --version | head -n 1
   cd "$O"

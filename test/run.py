@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Runs the system tests: every C program of test/sys, on Linux and under `ufork run`.
 
-    run.py --build DIR --system native|ufork [--jobs N] [--keep] [NAME...]
+    run.py --build DIR --system native|ufork [--compiler gcc|clang] [--jobs N] [NAME...]
 
 A test is compiled by the system's compiler and run in a directory of its own. It passes when it
 ends in time, with the expected exit status (0), and prints exactly the expected text: that of
@@ -31,6 +31,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"]
+# clang alone warns of check.h's OK() among the operands of a comma.
+CLANG_FLAGS = ["-Wno-unused-value"]
 DEFAULTS = {"timeout": "20", "exit": "0", "only": "", "options": "", "args": "", "cflags": ""}
 
 
@@ -46,9 +48,10 @@ def settings(source):
     return found
 
 
-def compiler(system, build):
+def compiler(system, build, name):
     """The compiler's command line; natively the one with our musl if it is built."""
-    cc = build / "bin" / ("ufork-cc" if system == "ufork" else "native-cc")
+    ufork = "ufork-clang" if name == "clang" else "ufork-cc"
+    cc = build / "bin" / (ufork if system == "ufork" else "native-cc")
     if system == "native" and not cc.exists():
         return ["gcc", "-static"]
     return [str(cc)]
@@ -75,18 +78,19 @@ def run(command, timeout, cwd=None, env=None):
 
 
 class Test:
-    def __init__(self, name, system, build):
-        self.name, self.system, self.build = name, system, build
+    def __init__(self, name, system, build, cc):
+        self.name, self.system, self.build, self.cc = name, system, build, cc
         self.source = HERE / "sys" / f"{name}.c"
         self.set = settings(self.source)
-        self.program = build / "test" / system / name
+        self.variant = system if cc == "gcc" else f"{system}-{cc}"
+        self.program = build / "test" / self.variant / name
 
     def title(self):
-        return f"sys/{self.name} ({self.system})"
+        return f"sys/{self.name} ({self.variant})"
 
     def compile(self):
         """Compiles if anything it depends on is newer; returns the compiler's complaints."""
-        cc = compiler(self.system, self.build)
+        cc = compiler(self.system, self.build, self.cc)
         inputs = [self.source, HERE / "sys" / "check.h", HERE / "run.py"]
         inputs += [Path(cc[0])] if os.path.isabs(cc[0]) else []
         inputs += [p for p in [self.build / "sysroot/lib/libc.a"] if self.system == "ufork"]
@@ -94,7 +98,8 @@ class Test:
         if self.program.exists() and self.program.stat().st_mtime > newest:
             return ""
         self.program.parent.mkdir(parents=True, exist_ok=True)
-        flags = CFLAGS + [f for f in self.set["cflags"].split(",") if f]
+        flags = CFLAGS + (CLANG_FLAGS if self.cc == "clang" else [])
+        flags += [f for f in self.set["cflags"].split(",") if f]
         try:
             status, out, err = run(cc + [str(self.source), "-o", str(self.program)] + flags, 120)
         except OSError as problem:
@@ -140,13 +145,17 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, default=HERE.parent / "build")
     parser.add_argument("--system", choices=["native", "ufork"], required=True)
+    parser.add_argument("--compiler", choices=["gcc", "clang"], default="gcc",
+                        help="of the programs under ufork")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("names", nargs="*", metavar="NAME", help="tests to run (default: all)")
     args = parser.parse_args()
     os.umask(0o022)
 
     names = args.names or sorted(p.stem for p in (HERE / "sys").glob("*.c"))
-    tests = [Test(name, args.system, args.build.resolve()) for name in names]
+    if args.system == "native" and args.compiler != "gcc":
+        parser.error("the native tests are compiled by gcc")
+    tests = [Test(name, args.system, args.build.resolve(), args.compiler) for name in names]
     tests = [t for t in tests if t.set["only"] in ("", args.system)]
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
@@ -155,7 +164,8 @@ def main():
             print(f"{'FAIL' if wrong else 'ok'} {test.title()}", flush=True)
             if wrong:
                 print("    " + wrong.replace("\n", "\n    "), flush=True)
-    print(f"system tests ({args.system}): {len(tests) - failed} passed, {failed} failed")
+    compiled = "" if args.compiler == "gcc" else f", {args.compiler}"
+    print(f"system tests ({args.system}{compiled}): {len(tests) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 

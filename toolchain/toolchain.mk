@@ -17,8 +17,11 @@ tc_objs = $(patsubst $(S)/%.c,$(O)/obj/host/%.o,$(sort $(foreach d,$(1),$(wildca
 TC_STAGES := $(LIBEXEC)/as $(LIBEXEC)/ld $(LIBEXEC)/image.o $(LIBEXEC)/ufork.ld \
   $(LIBEXEC)/ufork.specs $(LIBEXEC)/native.specs
 
+# What we build ourselves is compiled by gcc, whatever the user's programs are compiled by.
+unexport UFORK_CC
+
 .PHONY: toolchain
-toolchain: $(O)/bin/ufork-cc $(O)/bin/native-cc $(O)/share/ufork/toolchain.cmake \
+toolchain: $(O)/bin/ufork-cc $(O)/bin/ufork-clang $(O)/bin/native-cc $(O)/share/ufork/toolchain.cmake \
   $(SYSROOT)/.stamp $(NATIVE)/.stamp
 tools: toolchain
 
@@ -43,6 +46,15 @@ $(LIBEXEC)/image.o: $(TC)/rt/image.S $(S)/include/ufork/abi.h $(LIBEXEC)/as
 $(O)/bin/ufork-cc: $(call tc_objs,cc common) $(TC_STAGES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_HOST) $(call tc_objs,cc common) -o $@
+
+$(O)/bin/ufork-clang: $(O)/bin/ufork-cc | $(LIBEXEC)/reserve.so
+	ln -sf ufork-cc $@
+
+# A plugin fits one version of clang: the one that toolchain/cc/main.c runs.
+$(LIBEXEC)/reserve.so: $(TC)/clang/reserve.cpp
+	@mkdir -p $(@D)
+	g++ -std=c++14 -O1 -fPIC -shared -fno-exceptions -Wall -Wextra -Werror \
+	  -isystem $$(llvm-config-14 --includedir) $< -o $@
 
 $(O)/bin/native-cc: $(TC)/cc/native-cc.sh $(LIBEXEC)/native.specs
 	@mkdir -p $(@D)
@@ -78,6 +90,8 @@ $(SYSROOT)/.stamp: $(MUSL_SRC)/.stamp $(MUSL_OVERLAY) $(O)/bin/ufork-cc $(O)/obj
 	cp $(O)/obj/rt/libgcc.a $(SYSROOT)/lib/
 	$(O)/bin/ufork-cc -c $(TC)/rt/crtbegin.S -o $(SYSROOT)/lib/crtbegin.o
 	$(O)/bin/ufork-cc -c $(TC)/rt/crtend.S -o $(SYSROOT)/lib/crtend.o
+	cp $(SYSROOT)/lib/crtbegin.o $(SYSROOT)/lib/crtbeginT.o # the name that clang asks for
+	rm -f $(SYSROOT)/lib/libgcc_eh.a && ar rcs $(SYSROOT)/lib/libgcc_eh.a # likewise; nothing unwinds
 	@touch $@
 
 $(NATIVE)/.stamp: $(MUSL_SRC)/.stamp $(MUSL_OVERLAY)

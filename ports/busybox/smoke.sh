@@ -32,8 +32,8 @@ same 'page by wget' "$(run wget -q -O - "http://127.0.0.1:$port/index.html")" 'h
 stop
 
 # Job control and line editing need a terminal.
-if [ "$VARIANT" = ufork ]; then
-  python3 "$PORT/smoke-tty.py" "$O/bin/ufork" run --root="$O/rootfs" sh -i
+if [ "$VARIANT" != native ]; then
+  python3 "$PORT/smoke-tty.py" "$O/bin/ufork" run --root="$root" sh -i
 else
   python3 "$PORT/smoke-tty.py" "$O/native/bin/busybox" sh -i
 fi

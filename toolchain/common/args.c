@@ -27,6 +27,11 @@ void args_add(struct args *a, const char *arg) {
   a->at[a->count] = NULL;
 }
 
+void args_add_all(struct args *a, const char *const *list) {
+  for (; *list; list++)
+    args_add(a, *list);
+}
+
 static char *slurp(const char *file) {
   FILE *f = fopen(file, "r");
   size_t n = 0, cap = 4096, got;

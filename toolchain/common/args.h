@@ -11,6 +11,9 @@ struct args {
 
 void args_add(struct args *a, const char *arg);
 
+/* Adds the strings of a list that ends with NULL. */
+void args_add_all(struct args *a, const char *const *list);
+
 /*
  * Adds argv[1..] to `a`, replacing @FILE by the words of FILE (white space separates, quotes and
  * backslashes protect, nesting allowed). As in gcc, an @FILE that cannot be read stays as it is.

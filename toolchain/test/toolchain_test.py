@@ -6,7 +6,9 @@ golden.txt   construct -> rewritten text, which the verifier must accept as well
 refuse.txt   construct -> message with file and line
 fuzz         damaged assembly must be accepted or refused, not crash (built with sanitizers)
 run/*.c      whole programs: same output sandboxed (through test/load) and built natively
-driver_*     the compiler driver's command line
+hungry.py    random functions that need every register: same output by clang sandboxed and natively
+driver       the compiler driver's command line
+Programs and driver are tested with both compilers.
 """
 import os
 import random
@@ -15,9 +17,12 @@ import subprocess
 import sys
 import tempfile
 
+import hungry
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(sys.argv[1])
 CC = BUILD + "/bin/ufork-cc"
+CLANG = BUILD + "/bin/ufork-clang"
 NATIVE = BUILD + "/bin/native-cc"
 AS = BUILD + "/libexec/ufork/as"
 AS_SANITIZED = BUILD + "/test/as-sanitized"
@@ -144,6 +149,24 @@ def test_fuzz(tmp):
     report("fuzz: 300 damaged sources", why)
 
 
+def sandboxed(name, want, cc, *args, slides=("0", "4321")):
+    """Compiles, verifies and runs; `want` is the result of the native program."""
+    program = args[args.index("-o") + 1]
+    r = run(cc, *args)
+    if r.returncode == 0:
+        r = run(VERIFY, program)
+    if r.returncode:
+        report(name, r.stdout + r.stderr)
+        return
+    for slide in slides:
+        got = run(LOAD, "-s", slide, program)
+        why = ""
+        if (got.returncode, got.stdout) != (want.returncode, want.stdout):
+            why = (f"slide {slide}: expected status {want.returncode}:\n{want.stdout}"
+                   f"got {got.returncode}:\n{got.stdout}{got.stderr}")
+        report(f"{name} slid {slide}", why)
+
+
 def test_programs(tmp):
     for file in sorted(os.listdir(HERE + "/run")):
         source = f"{HERE}/run/{file}"
@@ -153,23 +176,26 @@ def test_programs(tmp):
             continue
         want = run(f"{tmp}/n")
         for flags in ("-O0", "-O1", "-O2 -g", "-O3 -march=haswell", "-Os -fPIC"):
-            name = f"run: {file} {flags}"
-            r = run(CC, *flags.split(), source, "-o", f"{tmp}/u", "-lm")
-            if r.returncode == 0:
-                r = run(VERIFY, f"{tmp}/u")
-            if r.returncode:
-                report(name, r.stdout + r.stderr)
-                continue
-            for slide in ("0", "4321"):
-                got = run(LOAD, "-s", slide, f"{tmp}/u")
-                why = ""
-                if (got.returncode, got.stdout) != (want.returncode, want.stdout):
-                    why = (f"slide {slide}: expected status {want.returncode}:\n{want.stdout}"
-                           f"got {got.returncode}:\n{got.stdout}{got.stderr}")
-                report(f"{name} slid {slide}", why)
+            for cc in (CC, CLANG):
+                sandboxed(f"run: {file} {os.path.basename(cc)} {flags}", want, cc, *flags.split(), source,
+                          "-o", f"{tmp}/u", "-lm")
 
 
-def expect(name, result, status=0, out=None, err=None):
+def test_hungry(tmp):
+    for seed, flags in enumerate(("-O0", "-O1", "-O2", "-O2 -g -fno-omit-frame-pointer",
+                                  "-O3 -march=skylake", "-Os -gdwarf-5", "-Oz -mtune=btver2")):
+        source, name = f"{tmp}/h.c", f"hungry: {seed} {flags}"
+        with open(source, "w") as f:
+            f.write(hungry.program(random.Random(seed)))
+        r = run("clang-14", *flags.split(), source, "-o", f"{tmp}/n")
+        if r.returncode:
+            report(name, r.stderr)
+            continue
+        sandboxed(name, run(f"{tmp}/n"), CLANG, *flags.split(), source, "-o", f"{tmp}/u", slides=("7",))
+
+
+def check(name, result, status=0, out=None, err=None):
+    """One test of the driver: status, and patterns for both outputs."""
     why = ""
     if result.returncode != status:
         why = f"status {result.returncode}\n{result.stdout}{result.stderr}"
@@ -181,12 +207,24 @@ def expect(name, result, status=0, out=None, err=None):
 
 
 def test_driver(tmp):
+    for compiler in ("gcc", "clang"):
+        folder = f"{tmp}/{compiler}"
+        os.mkdir(folder)
+        driver(folder, compiler)
+
+
+def driver(tmp, compiler):
+    env = {**os.environ, "UFORK_CC": compiler}
+
+    def expect(name, *args, **kw):
+        check(f"{compiler}: {name}", *args, **kw)
+
     def write(name, text):
         with open(f"{tmp}/{name}", "w") as f:
             f.write(text)
 
     def cc(*args, **kw):
-        return run(CC, *args, cwd=tmp, **kw)
+        return run(CC, *args, cwd=tmp, env=env, **kw)
 
     write("a.c", '#include <stdio.h>\n#include "b.h"\nint main(void) { printf("%d\\n", b(X)); return 0; }\n')
     write("b.h", "int b(int);\n")
@@ -198,7 +236,7 @@ def test_driver(tmp):
     expect("response file", cc("@args"))
     expect("response file runs", run(LOAD, f"{tmp}/a b"), out="^8$")
     expect("objects and archive", cc("-c", "b.c", "c.S"))
-    report("driver: ar", run("ar", "rcs", "libb.a", "b.o", "c.o", cwd=tmp).stderr)
+    report(f"driver: {compiler}: ar", run("ar", "rcs", "libb.a", "b.o", "c.o", cwd=tmp).stderr)
     expect("library", cc("-DX=5", "a.c", "-L.", "-lb", "-o", "l"))
     expect("library runs", run(LOAD, f"{tmp}/l"), out="^10$")
     expect("partial link", cc("-r", "b.o", "c.o", "-o", "bc.o"))
@@ -208,24 +246,27 @@ def test_driver(tmp):
     expect("standard input", cc("-x", "c", "-c", "-", "-o", "i.o", input="int i;"))
     expect("-pipe", cc("-pipe", "-c", "b.c"))
     expect("-MMD", cc("-MMD", "-MF", "d", "-DX=1", "-c", "a.c"))
-    report("driver: depfile", "" if "b.h" in open(f"{tmp}/d").read() else "b.h is missing")
-    expect("--version", cc("--version"), out="gcc|GCC")
+    report(f"driver: {compiler}: depfile", "" if "b.h" in open(f"{tmp}/d").read() else "b.h is missing")
+    expect("--version", cc("--version"), out="Free Software Foundation" if compiler == "gcc" else "clang version 14")
+    expect("--help", cc("--help"), out="UFORK_CC=clang")
     expect("-dumpmachine", cc("-dumpmachine"), out="^x86_64-linux-musl$")
     expect("-print-file-name", cc("-print-file-name=libc.a"), out=f"^{BUILD}/sysroot/lib/libc.a$")
     expect("-fPIC is dropped", cc("-fPIC", "-fpie", "-pie", "-DX=3", "a.c", "b.c", "-o", "q"))
-    report("driver: -fPIC is verified", run(VERIFY, f"{tmp}/q").stderr)
+    report(f"driver: {compiler}: -fPIC is verified", run(VERIFY, f"{tmp}/q").stderr)
     expect("-flto is ignored", cc("-flto", "-O2", "-DX=3", "a.c", "b.c", "-o", "lto"))
     expect("-flto runs", run(LOAD, f"{tmp}/lto"), out="^6$")
     expect("-s", cc("-s", "-DX=3", "a.c", "b.c", "-o", "s"))
     expect("-s runs", run(LOAD, f"{tmp}/s"), out="^6$")
-    report("driver: strip", run("strip", f"{tmp}/ab").stderr)
+    report(f"driver: {compiler}: strip", run("strip", f"{tmp}/ab").stderr)
     expect("strip keeps relocations", run(LOAD, "-s", "99", f"{tmp}/ab"), out="^42$")
     expect("gc-sections", cc("-DX=3", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections",
                              "a.c", "b.c", "-o", "g"))
     expect("gc-sections runs", run(LOAD, "-s", "3", f"{tmp}/g"), out="^6$")
     expect("-shared", cc("-shared", "b.c"), 1, err="shared libraries are not supported")
     expect("-m32", cc("-m32", "-c", "b.c"), 1, err="only 64-bit code")
-    expect("clang", cc("-c", "b.c", env={**os.environ, "UFORK_CC": "clang"}), 1, err="use gcc")
+    env["UFORK_CC"] = "clang-19"
+    expect("other clang", cc("-c", "b.c"), 1, err="clang that can be used is clang-14")
+    env["UFORK_CC"] = compiler
     write("e.c", "int f(void) {\n  int x = 0;\n\n  __asm__(\"mov %%r15, %0\" : \"=r\"(x));\n  return x;\n}\n")
     expect("inline assembly has a line", cc("-c", "e.c"), 1, err=r"e\.c:4: error: %r15 is reserved")
     write("w.c", "int f(int x) {}\n")
@@ -239,16 +280,16 @@ def test_driver(tmp):
           "add_library(b b.c c.S)\nadd_executable(t a.c)\n"
           "target_compile_definitions(t PRIVATE X=6)\ntarget_link_libraries(t b)\n")
     r = run("cmake", f"-DCMAKE_TOOLCHAIN_FILE={BUILD}/share/ufork/toolchain.cmake", "-S", ".", "-B",
-            "cm", cwd=tmp)
+            "cm", cwd=tmp, env=env)
     if r.returncode == 0:
-        r = run("cmake", "--build", "cm", cwd=tmp)
+        r = run("cmake", "--build", "cm", cwd=tmp, env=env)
     expect("cmake", r)
     expect("cmake program runs", run(LOAD, f"{tmp}/cm/t"), out="^12$")
 
 
 def main():
     with tempfile.TemporaryDirectory() as tmp:
-        for test in (test_golden, test_refuse, test_fuzz, test_programs, test_driver):
+        for test in (test_golden, test_refuse, test_fuzz, test_programs, test_hungry, test_driver):
             test(tmp)
     print(f"toolchain: {passed} passed, {failed} failed")
     return failed != 0
