@@ -41,7 +41,7 @@ $(O)/test/hosted/region_test: plat/hosted/test/region_test.c $(hosted-region-src
 .PHONY: hosted-unit-tests
 unit-tests: hosted-unit-tests
 hosted-unit-tests: $(O)/test/hosted/region_test
-	timeout 120 $< auto 1 12000
-	timeout 120 $< lazy 2 12000
-	timeout 120 $< eager 3 6000
-	timeout 120 $< copy 4 6000
+	timeout 300 $< auto 1 12000
+	timeout 300 $< lazy 2 12000
+	timeout 300 $< eager 3 6000
+	timeout 300 $< copy 4 6000
