@@ -47,7 +47,7 @@ $(O)/test/hosted/clock_test: plat/hosted/test/clock_test.c plat/hosted/clock.c $
 unit-tests: hosted-unit-tests
 hosted-unit-tests: $(O)/test/hosted/region_test $(O)/test/hosted/clock_test
 	timeout 120 $(O)/test/hosted/clock_test
-	timeout 120 $< auto 1 12000
-	timeout 120 $< lazy 2 12000
-	timeout 120 $< eager 3 6000
-	timeout 120 $< copy 4 6000
+	timeout 300 $< auto 1 12000
+	timeout 300 $< lazy 2 12000
+	timeout 300 $< eager 3 6000
+	timeout 300 $< copy 4 6000
