@@ -124,6 +124,7 @@ static void become_zombie(struct proc *p) {
   reparent_children(p, &dead);
   bool tied = proc_ties_group(p);
   p->state = PROC_ZOMBIE;
+  waitq_wake(&p->end_wait, 0, POLLIN | POLLRDNORM, 0);
   if (tied)
     hang_up_if_orphaned(p->pgrp, p);
   if (tell_parent(p)) {

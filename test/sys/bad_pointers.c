@@ -12,7 +12,7 @@ struct call {
   long number, args[6];
 };
 
-static int p[2], file, sock;
+static int p[2], file, sock, self;
 static char valid[8192];
 
 #define CALL(name, ...)                                                                            \
@@ -84,6 +84,9 @@ static void try_all(long wild, int only_writes) {
                               CALL(sendmsg, sock, W, 0),
                               CALL(recvmsg, sock, W, 0),
                               CALL(setrlimit, 7, W),
+                              CALL(signalfd, -1, W, 8),
+                              CALL(signalfd4, -1, W, 8, 0),
+                              CALL(pidfd_send_signal, self, 0, W, 0),
                               CALL(utimensat, HERE, (long)"/", W, 0)};
   const struct call *tables[] = {into, from};
   const size_t counts[] = {sizeof into / sizeof *into, sizeof from / sizeof *from};
@@ -108,6 +111,7 @@ int main(void) {
   OK(pipe(p));
   file = OK(open("bad.tmp", O_RDWR | O_CREAT, 0600));
   EXPECT(write(file, valid, sizeof valid), sizeof valid);
+  self = OK((int)syscall(SYS_pidfd_open, getpid(), 0));
   int s[2];
   OK(socketpair(AF_UNIX, SOCK_DGRAM, 0, s));
   sock = s[0];
