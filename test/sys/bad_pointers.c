@@ -12,7 +12,7 @@ struct call {
   long number, args[6];
 };
 
-static int p[2], file, sock, self;
+static int p[2], file, sock, self, pty;
 static char valid[8192];
 
 #define CALL(name, ...)                                                                            \
@@ -47,6 +47,8 @@ static void try_all(long wild, int only_writes) {
                               CALL(readlink, (long)"/proc/self/exe", W, 100),
                               CALL(getsockname, sock, W, V),
                               CALL(socketpair, 1, 1, 0, W),
+                              CALL(ioctl, pty, 0x80045430 /* TIOCGPTN */, W),
+                              CALL(ioctl, pty, 0x5401 /* TCGETS */, W),
                               CALL(timerfd_gettime, 99, W)};
   const struct call from[] = {/* calls that read through it */
                               CALL(open, W, O_RDONLY),
@@ -83,6 +85,8 @@ static void try_all(long wild, int only_writes) {
                               CALL(sendto, sock, W, 5, 0, 0, 0),
                               CALL(sendmsg, sock, W, 0),
                               CALL(recvmsg, sock, W, 0),
+                              CALL(ioctl, pty, 0x40045431 /* TIOCSPTLCK */, W),
+                              CALL(ioctl, pty, 0x5414 /* TIOCSWINSZ */, W),
                               CALL(setrlimit, 7, W),
                               CALL(signalfd, -1, W, 8),
                               CALL(signalfd4, -1, W, 8, 0),
@@ -112,6 +116,7 @@ int main(void) {
   file = OK(open("bad.tmp", O_RDWR | O_CREAT, 0600));
   EXPECT(write(file, valid, sizeof valid), sizeof valid);
   self = OK((int)syscall(SYS_pidfd_open, getpid(), 0));
+  pty = OK(open("/dev/ptmx", O_RDWR | O_NOCTTY));
   int s[2];
   OK(socketpair(AF_UNIX, SOCK_DGRAM, 0, s));
   sock = s[0];
