@@ -61,6 +61,8 @@ struct file_ops {
   /* A memory object whose bytes are the file's, for MAP_SHARED (reference for the caller); NULL:
    * -ENODEV. */
   int (*memobj)(struct file *f, struct memobj **out);
+  /* VMA_COUNTED mappings: one more (1) or less (-1); the space's lock is held. */
+  void (*mapped)(struct file *f, int change);
   void (*flush)(struct file *f); /* each close() of a descriptor */
   void (*release)(struct file *f);
 };

@@ -2,6 +2,7 @@
 /* The end of a process: resources first, then the zombie, then the parent learns of it. */
 #include "kernel/fs/file.h"
 #include "kernel/fs/tty.h"
+#include "kernel/ipc/sysv.h"
 #include "kernel/main.h"
 #include "kernel/mm/space.h"
 #include "kernel/proc/internal.h"
@@ -21,6 +22,7 @@ void proc_vfork_release(struct proc *p) {
 static void release_resources(struct proc *p) {
   struct thread *me = thread_current();
   proc_timers_destroy(p);
+  sem_exit(p);
   struct fdtable *files = p->files;
   struct fs_context *fs = p->fs;
   struct space *space = p->space;

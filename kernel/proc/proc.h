@@ -110,6 +110,7 @@ struct proc {
   struct sighand *sighand;
   struct cred cred;
   struct rlimit limits[RLIM_NLIMITS];
+  struct sem_undo *sem_undo;  /* kernel/ipc/sysv_sem.c; its lock */
   struct proc_timers *timers; /* kernel/time/proc_timers.h; NULL until used; own lock */
 
   char comm[16];
