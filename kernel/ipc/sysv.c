@@ -77,10 +77,10 @@ int ipc_find_key(struct ipc_ids *ids, i32 key, u32 flags, struct ipc_obj **out) 
 
 static int grow(struct ipc_ids *ids) {
   u32 cap = ids->cap ? ids->cap * 2 : 16;
-  struct ipc_obj **slots = krealloc(ids->slots, cap * sizeof *slots);
+  struct ipc_obj **slots = krealloc(ids->slots, cap * sizeof(struct ipc_obj *));
   if (!slots)
     return -ENOMEM;
-  memset(slots + ids->cap, 0, (cap - ids->cap) * sizeof *slots);
+  memset(slots + ids->cap, 0, (cap - ids->cap) * sizeof(struct ipc_obj *));
   ids->slots = slots;
   ids->cap = cap;
   return 0;
