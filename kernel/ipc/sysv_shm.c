@@ -134,20 +134,21 @@ i64 sys_shmget(struct uregs *r) {
 /* ---- shmat, shmdt
  * -------------------------------------------------------------------------------- */
 
-/* Finds and counts the mapping to come; it keeps the segment alive. */
-static int begin_attach(int id, u32 flags, struct shm **out) {
+/* Finds the segment and counts the mapping to come, which keeps it alive; NULL: *err. */
+static struct shm *begin_attach(int id, u32 flags, int *err) {
+  struct shm *s = NULL;
   mutex_lock(&shm_ids.lock);
   struct ipc_obj *o = ipc_find(&shm_ids, id);
-  int err = o ? ipc_permission(o, flags & SHM_RDONLY ? 0444 : 0666) : -EINVAL;
-  if (err == 0) {
-    *out = shm_of(o);
+  *err = o ? ipc_permission(o, flags & SHM_RDONLY ? 0444 : 0666) : -EINVAL;
+  if (o && *err == 0) {
+    s = shm_of(o);
     ipc_get(o);
-    (*out)->nattch++;
-    (*out)->atime = ipc_now();
-    (*out)->lpid = proc_current()->pid;
+    s->nattch++;
+    s->atime = ipc_now();
+    s->lpid = proc_current()->pid;
   }
   mutex_unlock(&shm_ids.lock);
-  return err;
+  return s;
 }
 
 /* Where: -EINVAL if something is there already. space->lock held. */
@@ -185,9 +186,9 @@ static i64 map(struct space *sp, struct shm *s, struct file *f, u64 addr, u32 fl
 
 static i64 attach(int id, u64 addr, u32 flags) {
   struct space *sp = proc_current()->space;
-  struct shm *s = NULL;
-  int err = begin_attach(id, flags, &s);
-  if (err < 0)
+  int err;
+  struct shm *s = begin_attach(id, flags, &err);
+  if (!s)
     return err;
   struct file *f = file_alloc(&attachment_ops, O_RDWR, s);
   i64 off = -ENOMEM;
