@@ -144,25 +144,29 @@ static u32 column_at(const struct line *l, u32 end) {
   return col;
 }
 
-/* Takes one character off the line; false: it is empty. */
-static bool erase_one(struct line *l, bool show) {
-  u32 column;
-  if (l->head == l->canon)
-    return false;
-  column = column_at(l, l->head);
-  do
-    l->head--;
-  while (l->head != l->canon && is_continuation(l, (u8)AT(l, l->head)));
+/* Takes what is behind `to` off the line and, if asked, off the screen. */
+static void erase_to(struct line *l, u32 to, bool show) {
+  bool tab = l->head - to == 1 && AT(l, to) == '\t';
+  u32 column = column_at(l, l->head), left = column_at(l, to);
+  l->head = to;
   if (!show || !local(l, ECHO))
-    return true;
+    return;
   if (!local(l, ECHOE)) {
     echo_always(l, l->tio.cc[VERASE]);
-    return true;
+    return;
   }
-  bool tab = AT(l, l->head) == '\t';
-  for (u32 to = column_at(l, l->head); column > to; column--)
+  for (; column > left; column--)
     put_string(l, tab ? "\b" : "\b \b");
-  return true;
+}
+
+static void erase_one(struct line *l) {
+  u32 to = l->head;
+  if (to == l->canon)
+    return;
+  do
+    to--;
+  while (to != l->canon && is_continuation(l, (u8)AT(l, to)));
+  erase_to(l, to, true);
 }
 
 static bool is_word(u8 c) {
@@ -171,20 +175,18 @@ static bool is_word(u8 c) {
 }
 
 static void erase_word(struct line *l) {
-  bool seen = false;
-  while (l->head != l->canon) {
-    bool word = is_word((u8)AT(l, l->head - 1));
-    if (seen && !word)
-      return;
-    seen |= word;
-    erase_one(l, true);
-  }
+  u32 to = l->head;
+  while (to != l->canon && !is_word((u8)AT(l, to - 1)))
+    to--;
+  while (to != l->canon && is_word((u8)AT(l, to - 1)))
+    to--;
+  if (to != l->head)
+    erase_to(l, to, true);
 }
 
 static void erase_line(struct line *l) {
   bool visibly = local(l, ECHOK) && local(l, ECHOKE) && local(l, ECHOE);
-  while (erase_one(l, visibly))
-    ;
+  erase_to(l, l->canon, visibly);
   if (visibly)
     return;
   echo(l, l->tio.cc[VKILL]);
@@ -208,7 +210,7 @@ static void reprint(struct line *l) {
 static bool edit(struct line *l, u8 c) {
   bool extended = local(l, IEXTEN);
   if (is_cc(l, VERASE, c)) {
-    erase_one(l, true);
+    erase_one(l);
   } else if (is_cc(l, VKILL, c)) {
     erase_line(l);
   } else if (extended && is_cc(l, VWERASE, c)) {
