@@ -195,7 +195,7 @@ static void session(int go, int say) {
   OK(ioctl(slave, TIOCSCTTY, 0)); /* has it */
   EXPECT(tcgetpgrp(slave), getpgrp());
   EXPECT(tcgetsid(slave), getpid());
-  handle(SIGINT, note, 0);
+  handle(SIGINT, note, SA_RESTART);
   handle(SIGWINCH, note, SA_RESTART);
   handle(SIGHUP, note, 0);
   signal(SIGTTOU, SIG_IGN);
