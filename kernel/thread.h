@@ -83,6 +83,8 @@ struct thread {
   u64 clear_tid;          /* user address (CLONE_CHILD_CLEARTID) */
   u64 robust_list;        /* user address */
   char name[16];
+
+  struct list *dying_rights; /* ipc/unix_control.c: its outermost unix_rights_free, or NULL */
 };
 
 _Static_assert(offsetof(struct thread, tcb_base) == UF_TCB_BASE, "ABI");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The devices that need no driver: null, zero, full, random, tty, console. */
+/* The devices that need no driver: null, zero, full, random, and the terminals. */
 #include "kernel/fs/chrdev.h"
 #include "kernel/fs/devfs.h"
+#include "kernel/fs/pty.h"
 #include "kernel/fs/tty.h"
 #include "lib/string.h"
 
@@ -86,7 +87,9 @@ int chrdev_open(struct inode *i, struct file *f) {
     return tty_open_controlling(f);
   case DEV_CONSOLE:
     return tty_open_console(f);
+  case DEV_PTMX:
+    return pty_open_master(f);
   default:
-    return -ENXIO;
+    return (i->rdev >> 8 & 0xfff) == PTY_MAJOR ? pty_open_slave(i, f) : -ENXIO;
   }
 }

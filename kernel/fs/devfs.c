@@ -2,6 +2,7 @@
 /* /dev: a tmpfs of its own with device nodes, as Linux's devtmpfs is. */
 #include "kernel/fs/devfs.h"
 #include "kernel/fs/namei.h"
+#include "kernel/fs/pty.h"
 #include "kernel/fs/tmpfs.h"
 
 static struct super dev_super;
@@ -14,7 +15,7 @@ static const struct {
     {"/dev/null", S_IFCHR | 0666, DEV_NULL},       {"/dev/zero", S_IFCHR | 0666, DEV_ZERO},
     {"/dev/full", S_IFCHR | 0666, DEV_FULL},       {"/dev/random", S_IFCHR | 0666, DEV_RANDOM},
     {"/dev/urandom", S_IFCHR | 0666, DEV_URANDOM}, {"/dev/tty", S_IFCHR | 0666, DEV_TTY},
-    {"/dev/console", S_IFCHR | 0600, DEV_CONSOLE},
+    {"/dev/console", S_IFCHR | 0600, DEV_CONSOLE}, {"/dev/ptmx", S_IFCHR | 0666, DEV_PTMX},
 };
 
 static const struct {
@@ -49,5 +50,7 @@ int devfs_boot(void) {
     e = vfs_symlink(links[k].path, links[k].target);
   if (e == 0)
     e = vfs_mkdir_p("/dev/shm", 01777);
+  if (e == 0)
+    e = devpts_boot();
   return e;
 }

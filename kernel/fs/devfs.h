@@ -12,6 +12,7 @@
 #define DEV_URANDOM MAKEDEV(1, 9)
 #define DEV_TTY MAKEDEV(5, 0)
 #define DEV_CONSOLE MAKEDEV(5, 1)
+#define DEV_PTMX MAKEDEV(5, 2)
 
 /* Mounts a tmpfs at /dev and fills it with device nodes and links. Boot. */
 int devfs_boot(void);

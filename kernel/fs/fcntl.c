@@ -3,6 +3,7 @@
 #include "kernel/fs/async.h"
 #include "kernel/fs/fdtable.h"
 #include "kernel/fs/flock.h"
+#include "kernel/fs/tmpfs.h"
 #include "kernel/fs/vfs.h"
 #include "kernel/ipc/pipe.h"
 #include "kernel/syscall/syscall.h"
@@ -147,6 +148,10 @@ static i64 fcntl_file(struct file *f, u32 cmd, u64 arg) {
     return pipe_set_capacity(f, arg);
   case F_GETPIPE_SZ:
     return pipe_capacity(f);
+  case F_ADD_SEALS:
+    return tmp_add_seals(f, arg);
+  case F_GET_SEALS:
+    return tmp_get_seals(f);
   case F_GETOWN:
     return async_owner(f);
   case F_SETOWN:

@@ -61,6 +61,11 @@ struct file_ops {
   /* A memory object whose bytes are the file's, for MAP_SHARED (reference for the caller); NULL:
    * -ENODEV. */
   int (*memobj)(struct file *f, struct memobj **out);
+  /* A shared mapping is to come, writable or not: -EPERM, or *may_write (mprotect may make it so)
+     taken back. If it stays true the mapping counts as one (VMA_COUNTED). NULL: nothing to say. */
+  int (*may_map)(struct file *f, bool write, bool *may_write);
+  /* VMA_COUNTED mappings: one more (1) or less (-1); the space's lock is held. */
+  void (*mapped)(struct file *f, int change);
   void (*flush)(struct file *f); /* each close() of a descriptor */
   void (*release)(struct file *f);
 };

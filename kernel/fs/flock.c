@@ -23,6 +23,7 @@
 #define LOCK_NB 4
 #define LOCK_UN 8
 #define TO_EOF UINT64_MAX
+#define OFD_PID (-1)
 
 enum lock_kind { RECORD, WHOLE };
 
@@ -32,7 +33,7 @@ struct lock {
   int type;     /* F_RDLCK, F_WRLCK */
   u64 from, to; /* inclusive */
   void *owner;
-  int pid; /* -1 for OFD locks */
+  int pid; /* OFD_PID for OFD locks and flock */
 };
 
 struct lock_table {
@@ -110,6 +111,57 @@ static struct lock *carve(struct lock_table *t, const struct lock *want, struct 
   return spare;
 }
 
+/* ---- deadlocks ----------------------------------------------------------------------------- */
+
+/* A process that sleeps for a record lock, and who holds what it wants; NULL once that has changed.
+ */
+struct blocked {
+  struct list node;
+  struct lock_table *table;
+  void *owner, *holder;
+};
+
+#define CHAIN_MAX 10 /* as far as Linux looks */
+
+static struct spin blocked_lock; /* inner to all tables */
+static struct list blocked = LIST_INIT(blocked);
+
+/* Whom does this owner wait for? */
+static void *waits_for(void *owner) {
+  struct blocked *b;
+  list_for_each(b, &blocked, node) if (b->owner == owner) return b->holder;
+  return NULL;
+}
+
+/* Enters b unless its owner would wait for itself in the end: -EDEADLK. */
+static int block(struct blocked *b) {
+  void *o = b->holder;
+  int err = 0;
+  spin_lock(&blocked_lock);
+  for (int k = 0; o && o != b->owner && k < CHAIN_MAX; k++)
+    o = waits_for(o);
+  if (o == b->owner)
+    err = -EDEADLK;
+  else
+    list_push_back(&blocked, &b->node);
+  spin_unlock(&blocked_lock);
+  return err;
+}
+
+static void unblock(struct blocked *b) {
+  spin_lock(&blocked_lock);
+  list_remove(&b->node);
+  spin_unlock(&blocked_lock);
+}
+
+/* Locks of the table have changed hands: who waits for whom is not known until they look again. */
+static void forget_holders(struct lock_table *t) {
+  struct blocked *b;
+  spin_lock(&blocked_lock);
+  list_for_each(b, &blocked, node) if (b->table == t) b->holder = NULL;
+  spin_unlock(&blocked_lock);
+}
+
 static void gave_up(struct lock_table *t) {
   __atomic_fetch_add(&t->gone, 1, __ATOMIC_RELEASE);
   waitq_wake(&t->wait, 0, 0, 0);
@@ -136,17 +188,28 @@ static int set_now(struct lock_table *t, const struct lock *want, bool unlock) {
 static int set_lock(struct lock_table *t, const struct lock *want, bool wait) {
   for (;;) {
     bool unlock = want->type == F_UNLCK;
+    struct blocked b = {.table = t, .owner = want->owner};
+    struct lock *other;
     u32 seen;
     int e;
+    list_init(&b.node);
     mutex_lock(&t->lock);
     seen = __atomic_load_n(&t->gone, __ATOMIC_ACQUIRE);
-    e = !unlock && conflict(t, want) ? -EAGAIN : set_now(t, want, unlock);
+    other = unlock ? NULL : conflict(t, want);
+    e = other ? -EAGAIN : set_now(t, want, unlock);
+    if (other && wait && want->kind == RECORD && want->pid != OFD_PID) {
+      b.holder = other->owner;
+      e = block(&b) < 0 ? -EDEADLK : e;
+    }
+    if (e == 0)
+      forget_holders(t);
     mutex_unlock(&t->lock);
     if (e == 0)
       gave_up(t); /* unlocked, or a write lock became a read lock */
     if (e != -EAGAIN || !wait)
       return e;
     e = waitq_wait(&t->wait, __atomic_load_n(&t->gone, __ATOMIC_ACQUIRE) != seen);
+    unblock(&b);
     if (e < 0)
       return e;
   }
@@ -163,6 +226,8 @@ static void drop_all(struct lock_table *t, void *owner) {
     kfree(l);
     any = true;
   }
+  if (any)
+    forget_holders(t);
   mutex_unlock(&t->lock);
   if (any)
     gave_up(t);
@@ -237,7 +302,7 @@ i64 flock_fcntl(struct file *f, u32 cmd, u64 arg) {
   if (u.type < F_RDLCK || u.type > F_UNLCK || (ofd && u.pid != 0))
     return -EINVAL;
   want.type = u.type;
-  want.pid = ofd ? -1 : proc_current()->pid;
+  want.pid = ofd ? OFD_PID : proc_current()->pid;
   e = range_of(f, &u, &want);
   if (e < 0)
     return e;
@@ -256,7 +321,7 @@ i64 flock_fcntl(struct file *f, u32 cmd, u64 arg) {
 
 i64 sys_flock(struct uregs *r) {
   struct fdref d = fd_borrow((int)r->rdi);
-  struct lock want = {.kind = WHOLE, .to = TO_EOF, .pid = -1};
+  struct lock want = {.kind = WHOLE, .to = TO_EOF, .pid = OFD_PID};
   struct lock_table *t;
   i64 e = 0;
   if (!d.f)

@@ -71,7 +71,7 @@ int vfs_open_dentry(struct dentry *d, u32 flags, struct file **out) {
     return e;
   if (i->ops->reopen && !(flags & O_PATH))
     return i->ops->reopen(i, flags, out);
-  f = file_alloc(&path_only_ops, flags & KEPT_FLAGS, NULL);
+  f = file_alloc(&path_only_ops, flags & (KEPT_FLAGS | O_NOCTTY), NULL); /* for terminals */
   if (!f)
     return -ENOMEM;
   f->inode = inode_get(i);
@@ -87,6 +87,7 @@ int vfs_open_dentry(struct dentry *d, u32 flags, struct file **out) {
     file_put(f);
     return e;
   }
+  f->flags &= ~(u32)O_NOCTTY;
   *out = f;
   return 0;
 }

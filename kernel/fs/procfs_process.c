@@ -76,19 +76,21 @@ static struct proc *find(const struct pfs_who *w) { return proc_find(w->pid); }
 
 static int show_stat(struct text *t, const struct pfs_who *w) {
   struct proc *p = find(w);
-  struct tty *tty = tty_console();
+  struct tty *tty;
   struct pfs_memory m;
   struct cpu_times times;
-  int sid, controlled;
+  int sid;
   if (!p)
     return -ESRCH;
   pfs_memory(p, &m);
   times = proc_cpu_times(p);
   sid = proc_sid(p);
-  controlled = tty && tty->sid == sid;
+  tty = tty_of_session(sid);
   text_printf(t, "%d (%s) %c %d %d %d %d %d 0 0 0 0 0 ", w->id ? w->id : p->pid, p->comm,
-              state_letter(p, w->id), parent_pid(p), proc_pgid(p), sid,
-              controlled ? (int)tty->rdev : 0, controlled ? tty->fg_pgid : -1);
+              state_letter(p, w->id), parent_pid(p), proc_pgid(p), sid, tty ? (int)tty->rdev : 0,
+              tty ? tty->fg_pgid : -1);
+  if (tty)
+    tty_put(tty);
   text_printf(t, "%lu %lu %lu %lu 20 %d %u 0 %lu %lu %lu %lu ", times.user / HZ_NS,
               times.system / HZ_NS, p->child_utime / HZ_NS, p->child_stime / HZ_NS, p->nice,
               p->nthreads, p->start_time / HZ_NS, m.mapped, m.resident / PAGE_SIZE,

@@ -2,6 +2,7 @@
 /* /proc: what concerns the whole instance. */
 #include "kernel/fs/procfs.h"
 #include "kernel/fs/tmpfs.h"
+#include "kernel/ipc/sysv.h"
 #include "kernel/sched/sched.h"
 #include "kernel/time/clock.h"
 #include "kernel/version.h"
@@ -212,12 +213,52 @@ SHOW_NUMBER(show_pipe_max_size, 1u << 20)
 #define END                                                                                        \
   { .name = NULL }
 
+SHOW_NUMBER(show_shmmni, SHM_MAX_IDS)
+SHOW_NUMBER(show_shmmax, SHM_MAX_SIZE)
+SHOW_NUMBER(show_msgmax, MSG_MAX_SIZE)
+SHOW_NUMBER(show_msgmnb, MSG_MAX_QUEUE)
+SHOW_NUMBER(show_msgmni, MSG_MAX_IDS)
+
+static int show_sem(struct text *t, const struct pfs_who *w) {
+  (void)w;
+  text_printf(t, "%u\t%u\t%u\t%u\n", SEM_MAX_PER_SET, SEM_MAX_ALL, SEM_MAX_OPS, SEM_MAX_IDS);
+  return 0;
+}
+
+static int show_sysvipc_shm(struct text *t, const struct pfs_who *w) {
+  (void)w;
+  shm_show(t);
+  return 0;
+}
+
+static int show_sysvipc_sem(struct text *t, const struct pfs_who *w) {
+  (void)w;
+  sem_show(t);
+  return 0;
+}
+
+static int show_sysvipc_msg(struct text *t, const struct pfs_who *w) {
+  (void)w;
+  msg_show(t);
+  return 0;
+}
+
+static const struct pfs_node sysvipc_dir[] = {TEXT("msg", show_sysvipc_msg),
+                                              TEXT("sem", show_sysvipc_sem),
+                                              TEXT("shm", show_sysvipc_shm), END};
+
 static const struct pfs_node sys_kernel[] = {
     TEXT("hostname", show_hostname),
+    TEXT("msgmax", show_msgmax),
+    TEXT("msgmnb", show_msgmnb),
+    TEXT("msgmni", show_msgmni),
     TEXT("ngroups_max", show_ngroups_max),
     TEXT("osrelease", show_osrelease),
     TEXT("ostype", show_ostype),
     TEXT("pid_max", show_pid_max),
+    TEXT("sem", show_sem),
+    TEXT("shmmax", show_shmmax),
+    TEXT("shmmni", show_shmmni),
     TEXT("threads-max", show_threads_max),
     END,
 };
@@ -240,6 +281,7 @@ static const struct pfs_node root_children[] = {
     LINK("self", self_target),
     TEXT("stat", show_stat),
     DIRECTORY("sys", sys_dir),
+    DIRECTORY("sysvipc", sysvipc_dir),
     LINK("thread-self", thread_self_target),
     TEXT("uptime", show_uptime),
     TEXT("version", show_version),

@@ -21,6 +21,8 @@ struct tmp_inode *tmp_inode_alloc(struct super *s, u32 mode) {
   t->atime = t->btime = t->mtime;
   if (S_ISDIR(mode))
     list_init(&t->dir.entries);
+  if (S_ISREG(mode))
+    t->reg.seals = F_SEAL_SEAL; /* memfd_create may allow sealing */
   return t;
 }
 
@@ -97,6 +99,9 @@ static int tmp_getattr(struct inode *i, struct kstat *st) {
 static int tmp_setattr(struct inode *i, const struct iattr *a) {
   struct tmp_inode *t = tmp_inode(i);
   int e = 0;
+  if (S_ISREG(i->mode) && (t->reg.seals & F_SEAL_EXEC) && (a->valid & ATTR_MODE) &&
+      ((i->mode ^ a->mode) & 0111))
+    return -EPERM;
   if (a->valid & ATTR_SIZE) {
     e = tmp_file_resize(t, a->size);
     if (e < 0)

@@ -30,6 +30,8 @@ struct tmp_inode {
       u8 *small; /* TMPFS_SMALL bytes capacity in powers of two; NULL: empty or obj */
       u32 small_cap;
       struct memobj *obj;
+      u32 seals;   /* F_SEAL_* */
+      u32 maps;    /* shared mappings that can be written or made so; atomic */
       u64 charged; /* bytes of obj that may have page frames; a multiple of PAGE_SIZE */
     } reg;
     char *target; /* symbolic link */
@@ -64,6 +66,15 @@ void tmp_dir_free(struct tmp_inode *dir);
 
 /* tmpfs_file.c */
 extern const struct file_ops tmp_file_ops;
+/* fcntl F_ADD_SEALS and F_GET_SEALS on any file; -EINVAL if it is none of tmpfs. */
+#define F_SEAL_SEAL 1u
+#define F_SEAL_SHRINK 2u
+#define F_SEAL_GROW 4u
+#define F_SEAL_WRITE 8u
+#define F_SEAL_FUTURE_WRITE 0x10u
+#define F_SEAL_EXEC 0x20u
+i64 tmp_add_seals(struct file *f, u64 seals);
+i64 tmp_get_seals(struct file *f);
 int tmp_file_resize(struct tmp_inode *t, u64 size);
 void tmp_file_free(struct tmp_inode *t);
 

@@ -106,6 +106,10 @@ static int cut(struct tmp_inode *t, u64 size) {
 }
 
 int tmp_file_resize(struct tmp_inode *t, u64 size) {
+  if (size < t->reg.size && (t->reg.seals & F_SEAL_SHRINK))
+    return -EPERM;
+  if (size > t->reg.size && (t->reg.seals & F_SEAL_GROW))
+    return -EPERM;
   int e = size < t->reg.size ? cut(t, size) : reserve(t, size);
   if (e == 0) {
     t->reg.size = size;
@@ -171,6 +175,10 @@ static i64 write_locked(struct tmp_inode *t, struct uio *u, u64 pos) {
     return 0;
   if (__builtin_add_overflow(pos, u->left, &end) || end > SIZE_MAX_FILE)
     return -EFBIG;
+  if (t->reg.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+    return -EPERM;
+  if (end > t->reg.size && (t->reg.seals & F_SEAL_GROW))
+    return -EPERM;
   if (end > t->reg.size && (e = reserve(t, end)) < 0)
     return e;
   if (t->reg.obj && (e = charge_write(t, pos, end, max_u64(end, t->reg.size))) < 0)
@@ -232,6 +240,56 @@ static int tmp_memobj(struct file *f, struct memobj **out) {
   return e;
 }
 
+/* ---- seals -------------------------------------------------------------------------------------
+ */
+
+static int tmp_may_map(struct file *f, bool write, bool *may_write) {
+  struct tmp_inode *t = tmp_inode(f->inode);
+  int e = 0;
+  mutex_lock(&t->inode.lock);
+  if (t->reg.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) {
+    e = write ? -EPERM : 0;
+    *may_write = false;
+  }
+  if (e == 0 && *may_write)
+    __atomic_add_fetch(&t->reg.maps, 1, __ATOMIC_RELAXED);
+  mutex_unlock(&t->inode.lock);
+  return e;
+}
+
+static void tmp_mapped(struct file *f, int change) {
+  __atomic_add_fetch(&tmp_inode(f->inode)->reg.maps, (u32)change, __ATOMIC_RELAXED);
+}
+
+static bool is_tmp_file(const struct file *f) { return f->ops == &tmp_file_ops; }
+
+i64 tmp_add_seals(struct file *f, u64 seals) {
+  struct tmp_inode *t;
+  i64 e = 0;
+  if ((f->flags & O_ACCMODE) == O_RDONLY)
+    return -EPERM;
+  if (!is_tmp_file(f))
+    return -EINVAL;
+  if (seals & ~(u64)(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE |
+                     F_SEAL_FUTURE_WRITE | F_SEAL_EXEC))
+    return -EINVAL;
+  t = tmp_inode(f->inode);
+  mutex_lock(&t->inode.lock);
+  if (t->reg.seals & F_SEAL_SEAL)
+    e = -EPERM;
+  else if ((seals & F_SEAL_WRITE) && !(t->reg.seals & F_SEAL_WRITE) &&
+           __atomic_load_n(&t->reg.maps, __ATOMIC_RELAXED) > 0)
+    e = -EBUSY;
+  else
+    t->reg.seals |= (u32)seals;
+  mutex_unlock(&t->inode.lock);
+  return e;
+}
+
+i64 tmp_get_seals(struct file *f) {
+  return is_tmp_file(f) ? (i64)tmp_inode(f->inode)->reg.seals : -EINVAL;
+}
+
 static int tmp_sync(struct file *f, bool data_only) {
   (void)f;
   (void)data_only;
@@ -244,5 +302,7 @@ const struct file_ops tmp_file_ops = {
     .write = tmp_write,
     .seek = tmp_seek,
     .memobj = tmp_memobj,
+    .may_map = tmp_may_map,
+    .mapped = tmp_mapped,
     .sync = tmp_sync,
 };

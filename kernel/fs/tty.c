@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Terminals: open files, controlling terminals and job control. Line editing is the platform's. */
+/* Terminals: open files, controlling terminals and job control. */
 #include "kernel/fs/tty.h"
 #include "kernel/errno.h"
 #include "kernel/fs/devfs.h"
@@ -11,14 +11,26 @@
 #define TOSTOP 0400u /* lflag: background writers stop */
 
 static struct tty *console;
+static struct spin ttys_lock; /* the list; inner to nothing but its references */
+static struct list ttys = LIST_INIT(ttys);
 
-struct tty *tty_create(const struct tty_ops *ops, void *priv) {
+struct tty *tty_alloc(const struct tty_ops *ops, void *priv) {
   struct tty *t = kzalloc(sizeof *t);
   if (!t)
     return NULL;
   t->refs = 1;
   t->ops = ops;
   t->priv = priv;
+  spin_lock(&ttys_lock);
+  list_push_back(&ttys, &t->node);
+  spin_unlock(&ttys_lock);
+  return t;
+}
+
+struct tty *tty_create(const struct tty_ops *ops, void *priv) {
+  struct tty *t = tty_alloc(ops, priv);
+  if (!t)
+    return NULL;
   t->rdev = DEV_CONSOLE;
   if (!console) {
     console = t;
@@ -32,13 +44,35 @@ void tty_get(struct tty *t) { __atomic_fetch_add(&t->refs, 1, __ATOMIC_RELAXED);
 void tty_put(struct tty *t) {
   if (__atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL) != 0)
     return;
+  spin_lock(&ttys_lock);
+  list_remove(&t->node);
+  spin_unlock(&ttys_lock);
   if (t->ops->release)
     t->ops->release(t);
   kfree(t);
 }
 
-struct tty *tty_console(void) {
-  return console;
+/* A reference on a terminal of the list, unless its last one has just gone. ttys_lock held. */
+static bool get_listed(struct tty *t) {
+  u32 refs = __atomic_load_n(&t->refs, __ATOMIC_RELAXED);
+  while (refs != 0)
+    if (__atomic_compare_exchange_n(&t->refs, &refs, refs + 1, true, __ATOMIC_ACQUIRE,
+                                    __ATOMIC_RELAXED))
+      return true;
+  return false;
+}
+
+struct tty *tty_of_session(int sid) {
+  struct tty *t, *found = NULL;
+  spin_lock(&ttys_lock);
+  list_for_each(t, &ttys, node) {
+    if (sid != 0 && __atomic_load_n(&t->sid, __ATOMIC_RELAXED) == sid && get_listed(t)) {
+      found = t;
+      break;
+    }
+  }
+  spin_unlock(&ttys_lock);
+  return found;
 }
 
 /* ---- sessions ------------------------------------------------------------------------------ */
@@ -59,21 +93,47 @@ int tty_console_pgrp(void) {
   return console ? __atomic_load_n(&console->fg_pgid, __ATOMIC_RELAXED) : 0;
 }
 
-/* There is one terminal, so a session has it or none. */
-void tty_session_exit(int sid) {
-  int pgid = 0;
-  if (!console)
+static void hang_up_group(int pgid) {
+  if (pgid == 0)
     return;
-  spin_lock(&console->lock);
-  if (console->sid == sid) {
-    pgid = console->fg_pgid;
-    console->sid = console->fg_pgid = 0;
+  signal_send_pgrp(pgid, SIGHUP, NULL);
+  signal_send_pgrp(pgid, SIGCONT, NULL);
+}
+
+/* Nobody is controlled any more. The foreground group until now, 0 if there was none, or another
+   session than sid (0: any) has the terminal. */
+static int release_session(struct tty *t, int sid, int *had) {
+  int pgid = 0;
+  spin_lock(&t->lock);
+  *had = t->sid;
+  if (t->sid != 0 && (sid == 0 || t->sid == sid)) {
+    pgid = t->fg_pgid;
+    t->sid = t->fg_pgid = 0;
   }
-  spin_unlock(&console->lock);
-  if (pgid) {
-    signal_send_pgrp(pgid, SIGHUP, NULL);
-    signal_send_pgrp(pgid, SIGCONT, NULL);
+  spin_unlock(&t->lock);
+  return pgid;
+}
+
+void tty_session_exit(int sid) {
+  struct tty *t = tty_of_session(sid);
+  int had;
+  if (!t)
+    return;
+  hang_up_group(release_session(t, sid, &had));
+  tty_put(t);
+}
+
+void tty_hang_up(struct tty *t) {
+  __atomic_store_n(&t->hung_up, true, __ATOMIC_RELEASE);
+  int sid, pgid = release_session(t, 0, &sid);
+  struct proc *leader = sid ? proc_find(sid) : NULL;
+  if (leader) {
+    signal_send_proc(leader, SIGHUP, NULL);
+    signal_send_proc(leader, SIGCONT, NULL);
+    proc_put(leader);
   }
+  if (pgid != sid)
+    hang_up_group(pgid);
 }
 
 static bool controls_me(const struct tty *t) {
@@ -171,13 +231,18 @@ static i64 set_winsize(struct tty *t, u64 arg) {
 static i64 take_terminal(struct tty *t, u64 arg) {
   struct proc *p = proc_current();
   int sid = proc_sid(p), pgid = proc_pgid(p);
+  struct tty *have = tty_of_session(sid);
   i64 e = 0;
-  if (sid != p->pid)
+  if (have)
+    tty_put(have);
+  if (have == t)
+    return 0;
+  if (sid != p->pid || have)
     return -EPERM;
   spin_lock(&t->lock);
   if (t->sid != 0 && t->sid != sid && !(arg == 1 && cred_is_root()))
     e = -EPERM;
-  else if (t->sid != sid) {
+  else {
     t->sid = sid;
     t->fg_pgid = pgid;
   }
@@ -212,17 +277,43 @@ static i64 set_foreground(struct tty *t, u64 arg) {
   return 0;
 }
 
+/* The master of a pty asks about its slave, whoever that controls. */
+i64 tty_ioctl_master(struct tty *t, u32 cmd, u64 arg) {
+  struct ktermios k;
+  switch (cmd) {
+  case TCGETS:
+    return get_termios(t, arg);
+  case TCSETS ... TCSETSF:
+    if (copy_from_user(&k, arg, sizeof k) < 0)
+      return -EFAULT;
+    return t->ops->set_termios(t, &k, (int)(cmd - TCSETS));
+  case TIOCGWINSZ:
+    return get_winsize(t, arg);
+  case TIOCSWINSZ:
+    return set_winsize(t, arg);
+  case TIOCGPGRP:
+    return user_store32(arg, (u32)__atomic_load_n(&t->fg_pgid, __ATOMIC_RELAXED));
+  case TIOCGSID:
+    return t->sid ? user_store32(arg, (u32)t->sid) : -ENOTTY;
+  default:
+    return -ENOTTY;
+  }
+}
+
 static i64 tty_ioctl(struct file *f, u32 cmd, u64 arg) {
   struct tty *t = f->priv;
   i64 n;
+  if (__atomic_load_n(&t->hung_up, __ATOMIC_ACQUIRE))
+    return -EIO;
   switch (cmd) {
   case TCGETS:
     return get_termios(t, arg);
   case TCSETS ... TCSETSF:
     return set_termios(t, arg, (int)(cmd - TCSETS));
   case TCSBRK:
-  case TCXONC:
     return 0;
+  case TCXONC:
+    return t->ops->flow ? t->ops->flow(t, (int)arg) : -ENOTTY;
   case TCFLSH:
     return t->ops->flush ? t->ops->flush(t, (int)arg) : 0;
   case TIOCGWINSZ:
@@ -259,7 +350,12 @@ static int tty_stat(struct file *f, struct kstat *st) {
   return 0;
 }
 
-static void tty_release(struct file *f) { tty_put(f->priv); }
+static void tty_release(struct file *f) {
+  struct tty *t = f->priv;
+  if (t->ops->close)
+    t->ops->close(t);
+  tty_put(t);
+}
 
 static const struct file_ops tty_file_ops = {
     .name = "tty",
@@ -272,24 +368,42 @@ static const struct file_ops tty_file_ops = {
 };
 
 int tty_file(struct tty *t, u32 flags, struct file **out) {
+  int e = t->ops->open ? t->ops->open(t) : 0;
+  if (e < 0)
+    return e;
   *out = file_alloc(&tty_file_ops, flags, t);
-  if (!*out)
+  if (!*out) {
+    if (t->ops->close)
+      t->ops->close(t);
     return -ENOMEM;
+  }
   tty_get(t);
   return 0;
 }
 
-static int open_tty(struct tty *t, struct file *f) {
-  if (!t)
-    return -ENXIO;
+/* A session leader without a terminal gets the one it opens. */
+static void become_controlling(struct tty *t, const struct file *f) {
+  if (t->takes_sessions && !(f->flags & O_NOCTTY))
+    take_terminal(t, 0); /* not possible: nothing changes */
+}
+
+int tty_open(struct tty *t, struct file *f) {
+  int e = t->ops->open ? t->ops->open(t) : 0;
+  if (e < 0)
+    return e;
   tty_get(t);
   f->ops = &tty_file_ops;
   f->priv = t;
+  become_controlling(t, f);
   return 0;
 }
 
 int tty_open_controlling(struct file *f) {
-  return open_tty(console && controls_me(console) ? console : NULL, f);
+  struct tty *t = tty_of_session(proc_sid(proc_current()));
+  int e = t ? tty_open(t, f) : -ENXIO;
+  if (t)
+    tty_put(t);
+  return e;
 }
 
-int tty_open_console(struct file *f) { return open_tty(console, f); }
+int tty_open_console(struct file *f) { return console ? tty_open(console, f) : -ENXIO; }

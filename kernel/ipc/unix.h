@@ -23,7 +23,8 @@
           */
 #define UNIX_BACKLOG_MAX 4096
 #define UNIX_RIGHTS_MAX 253
-#define UNIX_CHUNK_MAX 32768 /* largest packet of a stream */
+#define UNIX_INFLIGHT_MAX 65536u /* files under way in the instance */
+#define UNIX_CHUNK_MAX 32768     /* largest packet of a stream */
 
 struct inode;
 
@@ -34,7 +35,9 @@ struct unix_cred {
 
 /* Files under way: references held. */
 struct unix_rights {
-  unsigned n;
+  struct list node; /* while it is freed */
+  u32 uid;          /* whose files under way they count as */
+  unsigned n;       /* also in unix_inflight's count */
   struct file *files[];
 };
 

@@ -3,7 +3,8 @@
  * Ancillary data: SCM_RIGHTS moves references to open files, SCM_CREDENTIALS names the sender.
  * Files that are under way inside each other's sockets are freed only with the sockets: a ring
  * of sockets that carry each other and that nobody can reach any more lasts until the instance
- * ends.
+ * ends. What that can cost is bounded: a user has at most RLIMIT_NOFILE files under way, as on
+ * Linux (root more), and the instance UNIX_INFLIGHT_MAX; sending more is -ETOOMANYREFS.
  */
 #include "kernel/errno.h"
 #include "kernel/ipc/unix.h"
@@ -20,12 +21,47 @@ struct kcmsghdr {
 };
 #define CMSG_ALIGN(n) round_up((n), 8)
 
-void unix_rights_free(struct unix_rights *r) {
-  if (!r)
-    return;
+/* ---- how many are under way ------------------------------------------------------------------ */
+
+#define USERS 1024 /* counters; users that share one share its limit */
+
+static u32 inflight[USERS], inflight_all;
+
+static bool inflight_fits(u32 uid, u64 n) {
+  u64 of_user = __atomic_load_n(&inflight[uid % USERS], __ATOMIC_RELAXED);
+  u64 all = __atomic_load_n(&inflight_all, __ATOMIC_RELAXED);
+  return all + n <= UNIX_INFLIGHT_MAX &&
+         (cred_is_root() || of_user <= proc_current()->limits[RLIMIT_NOFILE].cur);
+}
+
+static void inflight_add(u32 uid, u32 n) {
+  __atomic_add_fetch(&inflight[uid % USERS], n, __ATOMIC_RELAXED);
+  __atomic_add_fetch(&inflight_all, n, __ATOMIC_RELAXED);
+}
+
+static void free_one(struct unix_rights *r) {
+  inflight_add(r->uid, -r->n);
   for (unsigned i = 0; i < r->n; i++)
     file_put(r->files[i]);
   kfree(r);
+}
+
+/* A file may be a socket with files under way, and so on: the outermost call frees what the inner
+   ones find, or a long chain would need more stack than there is. */
+void unix_rights_free(struct unix_rights *r) {
+  struct thread *me = thread_current();
+  struct list dying = LIST_INIT(dying), *n;
+  if (!r)
+    return;
+  if (me->dying_rights) {
+    list_push_back(me->dying_rights, &r->node);
+    return;
+  }
+  me->dying_rights = &dying;
+  list_push_back(&dying, &r->node);
+  while ((n = list_pop_front(&dying)))
+    free_one(list_entry(n, struct unix_rights, node));
+  me->dying_rights = NULL;
 }
 
 static int parse_rights(const u8 *data, u64 len, struct unix_control *c) {
@@ -34,18 +70,24 @@ static int parse_rights(const u8 *data, u64 len, struct unix_control *c) {
     return c->rights ? -EINVAL : 0;
   if (n > UNIX_RIGHTS_MAX)
     return -EINVAL;
+  u32 uid = proc_current()->cred.uid;
+  if (!inflight_fits(uid, n))
+    return -ETOOMANYREFS;
   struct unix_rights *r = kmalloc(sizeof *r + n * sizeof(struct file *));
   if (!r)
     return -ENOMEM;
+  r->uid = uid;
   for (r->n = 0; r->n < n; r->n++) {
     i32 fd;
     memcpy(&fd, data + r->n * sizeof fd, sizeof fd);
     r->files[r->n] = fd_get_path(fd);
     if (!r->files[r->n]) {
+      inflight_add(uid, r->n); /* which unix_rights_free takes back */
       unix_rights_free(r);
       return -EBADF;
     }
   }
+  inflight_add(uid, r->n);
   c->rights = r;
   return 0;
 }

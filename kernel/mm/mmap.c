@@ -82,9 +82,19 @@ static int shared_file(struct map_request *q, struct file *f) {
     return -EACCES;
   if (f->ops->memobj == NULL)
     return -ENODEV;
+  if (f->ops->may_map != NULL) {
+    int err = f->ops->may_map(f, q->v.prot & PROT_WRITE, &may_write);
+    if (err)
+      return err;
+  }
   q->v.kind = VMA_SHARED;
   q->v.flags = may_write ? VMA_MAY_WRITE : 0;
-  return f->ops->memobj(f, &q->v.obj);
+  int err = f->ops->memobj(f, &q->v.obj);
+  if (f->ops->may_map != NULL && may_write && err)
+    f->ops->mapped(f, -1);
+  else if (f->ops->may_map != NULL && may_write)
+    q->v.flags |= VMA_COUNTED;
+  return err;
 }
 
 /* Fills in q->v for descriptor fd; on success q->v.file holds a reference (not for /dev/zero). */
@@ -171,12 +181,7 @@ static int prepare(struct map_request *q, const struct uregs *r) {
   return err;
 }
 
-static void drop(struct map_request *q) {
-  if (q->v.obj != NULL)
-    memobj_put(q->v.obj);
-  if (q->v.file != NULL)
-    file_put(q->v.file);
-}
+static void drop(struct map_request *q) { vma_put(&q->v); }
 
 /* Maps a copy of the file's contents: writable while it is filled, then as asked. */
 static i64 map_copy(struct space *s, struct map_request *q) {

@@ -38,27 +38,13 @@ static struct vma *source(const struct space *s, const struct remap *m) {
   return v != NULL && m->off + m->old_len <= vma_end(v) ? v : NULL;
 }
 
-static void get_refs(const struct vma *v) {
-  if (v->obj != NULL)
-    memobj_get(v->obj);
-  if (v->file != NULL)
-    file_get(v->file);
-}
-
-static void put_refs(const struct vma *v) {
-  if (v->obj != NULL)
-    memobj_put(v->obj);
-  if (v->file != NULL)
-    file_put(v->file);
-}
-
 /* The part of `from` that begins at off, placed at `at`; holds references. */
 static struct vma piece(const struct vma *from, u64 off, u64 at, u64 len) {
   struct vma v = *from;
   v.obj_off += off - from->off;
   v.off = (u32)at;
   v.len = (u32)len;
-  get_refs(&v);
+  vma_get(&v);
   return v;
 }
 
@@ -71,7 +57,7 @@ static int check_growth(const struct space *s, const struct vma *v, u64 bytes) {
 static int map_piece(struct space *s, const struct vma *v) {
   int err = space_map(s, v);
   if (err)
-    put_refs(v);
+    vma_put(v);
   return err;
 }
 
@@ -103,7 +89,7 @@ static i64 map_new(struct space *s, const struct remap *m, const struct vma *v, 
   struct vma new = piece(v, m->off, (u64)to, m->new_len);
   int err = fixed ? space_unmap(s, (u64)to, m->new_len) : 0;
   if (err) {
-    put_refs(&new);
+    vma_put(&new);
     return err;
   }
   if (new.obj == NULL) {
@@ -179,11 +165,11 @@ static i64 remap_locked(struct space *s, struct remap *m, struct copy *c) {
   if (err)
     return err;
   struct vma from = *source(s, m);
-  get_refs(&from);
+  vma_get(&from);
   i64 to = map_new(s, m, &from, c);
   if (to >= 0 && from.obj != NULL)
     space_unmap(s, m->off, m->old_len);
-  put_refs(&from);
+  vma_put(&from);
   return to;
 }
 

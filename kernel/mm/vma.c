@@ -9,18 +9,24 @@
 #define FIRST_CAP 8u
 #define PROT_WRITE 2
 
-static void vma_get(const struct vma *v) {
+void vma_get(const struct vma *v) {
   if (v->obj != NULL)
     memobj_get(v->obj);
-  if (v->file != NULL)
-    file_get(v->file);
+  if (v->file == NULL)
+    return;
+  file_get(v->file);
+  if (v->flags & VMA_COUNTED)
+    v->file->ops->mapped(v->file, 1);
 }
 
-static void vma_put(const struct vma *v) {
+void vma_put(const struct vma *v) {
   if (v->obj != NULL)
     memobj_put(v->obj);
-  if (v->file != NULL)
-    file_put(v->file);
+  if (v->file == NULL)
+    return;
+  if (v->flags & VMA_COUNTED)
+    v->file->ops->mapped(v->file, -1);
+  file_put(v->file);
 }
 
 /* ---- accounting ------------------------------------------------------------------------ */

@@ -21,6 +21,7 @@ enum vma_kind { VMA_IMAGE, VMA_BRK, VMA_STACK, VMA_ANON, VMA_FILE_PRIVATE, VMA_S
 #define VMA_DONTFORK 2u   /* MADV_DONTFORK */
 #define VMA_WIPEONFORK 4u /* MADV_WIPEONFORK */
 #define VMA_COLD 8u       /* private memory of class REGION_COLD */
+#define VMA_COUNTED 16u   /* the file's ops->mapped learns of every mapping of it and its end */
 
 struct vma {
   u32 off, len;       /* len > 0; off + len <= SPACE_MMAP_HI */
@@ -42,6 +43,10 @@ struct vma_list {
   u64 bytes;      /* sum of the lengths, for RLIMIT_AS */
   u64 data_bytes; /* private and writable, for RLIMIT_DATA */
 };
+
+/* The references of one mapping on what it shows. */
+void vma_get(const struct vma *v);
+void vma_put(const struct vma *v);
 
 void vma_list_init(struct vma_list *l);
 /* Drops all entries and their references. */

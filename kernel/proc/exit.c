@@ -2,6 +2,7 @@
 /* The end of a process: resources first, then the zombie, then the parent learns of it. */
 #include "kernel/fs/file.h"
 #include "kernel/fs/tty.h"
+#include "kernel/ipc/sysv.h"
 #include "kernel/main.h"
 #include "kernel/mm/space.h"
 #include "kernel/proc/internal.h"
@@ -22,6 +23,7 @@ static void release_resources(struct proc *p) {
   struct thread *me = thread_current();
   proc_timers_destroy(p);
   cpu_limit_end(p);
+  sem_exit(p);
   struct fdtable *files = p->files;
   struct fs_context *fs = p->fs;
   struct space *space = p->space;
@@ -125,6 +127,7 @@ static void become_zombie(struct proc *p) {
   reparent_children(p, &dead);
   bool tied = proc_ties_group(p);
   p->state = PROC_ZOMBIE;
+  waitq_wake(&p->end_wait, 0, POLLIN | POLLRDNORM, 0);
   if (tied)
     hang_up_if_orphaned(p->pgrp, p);
   if (tell_parent(p)) {

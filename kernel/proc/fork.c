@@ -16,6 +16,7 @@
 #define CLONE_FS 0x200UL
 #define CLONE_FILES 0x400UL
 #define CLONE_SIGHAND 0x800UL
+#define CLONE_PIDFD 0x1000UL
 #define CLONE_VFORK 0x4000UL
 #define CLONE_PARENT 0x8000UL
 #define CLONE_THREAD 0x10000UL
@@ -30,7 +31,7 @@
 #define CLONE_SUPPORTED                                                                            \
   (CSIGNAL | CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK | CLONE_PARENT |      \
    CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |      \
-   CLONE_DETACHED | CLONE_UNTRACED | CLONE_CHILD_SETTID | CLONE_IO)
+   CLONE_DETACHED | CLONE_UNTRACED | CLONE_CHILD_SETTID | CLONE_IO | CLONE_PIDFD)
 
 static void child_entry(struct thread *t) {
   sched_thread_begin();
@@ -260,6 +261,19 @@ static i64 start_child(struct proc *c, struct thread *t, const struct clone_args
   return pid;
 }
 
+/* CLONE_PIDFD: the descriptor is the parent's, made before anybody can see the child. The fd, or
+   -1: none asked for. */
+static int child_pidfd(struct proc *c, const struct clone_args *a) {
+  if (!(a->flags & CLONE_PIDFD))
+    return -1;
+  int fd = pidfd_install(c, 0);
+  if (fd >= 0 && user_store32(a->pidfd, (u32)fd) < 0) {
+    fd_close(fd);
+    return -EFAULT;
+  }
+  return fd;
+}
+
 static i64 clone_proc(const struct uregs *r, const struct clone_args *a) {
   struct proc *p = proc_current();
   u64 start = plat_now_here();
@@ -276,13 +290,20 @@ static i64 clone_proc(const struct uregs *r, const struct clone_args *a) {
   t = first_thread(c, r, a);
   if (!t)
     goto fail;
+  int fd = child_pidfd(c, a);
+  ret = fd;
+  if ((a->flags & CLONE_PIDFD) && fd < 0)
+    goto fail_thread;
   ret = start_child(c, t, a);
   if (ret < 0)
-    goto fail_thread;
+    goto fail_pidfd;
   if (!(a->flags & CLONE_VFORK))
     fork_time_add(start, plat_now_here());
   return ret;
 
+fail_pidfd:
+  if (fd >= 0)
+    fd_close(fd);
 fail_thread:
   thread_put(t);
 fail:
@@ -300,6 +321,8 @@ static int check_flags(u64 f) {
   if ((f & CLONE_SIGHAND) && !(f & CLONE_THREAD)) /* shared handlers between processes */
     return -EINVAL;
   if ((f & CLONE_THREAD) && (f & CLONE_VFORK))
+    return -EINVAL;
+  if ((f & CLONE_PIDFD) && (f & (CLONE_THREAD | CLONE_DETACHED)))
     return -EINVAL;
   if ((f & CLONE_PARENT) && proc_current()->pid == 1)
     return -EINVAL;
@@ -328,7 +351,10 @@ i64 sys_clone(struct uregs *r) {
       .ptid = r->rdx,
       .ctid = r->r10,
       .tls = r->r8,
+      .pidfd = r->rdx,
   };
+  if ((a.flags & CLONE_PIDFD) && (a.flags & CLONE_PARENT_SETTID))
+    return -EINVAL; /* one pointer for both */
   return proc_clone(r, &a);
 }
 
@@ -360,6 +386,7 @@ i64 sys_clone3(struct uregs *r) {
       .ptid = u.parent_tid,
       .ctid = u.child_tid,
       .tls = u.tls,
+      .pidfd = u.pidfd,
   };
   return proc_clone(r, &a);
 }

@@ -58,6 +58,13 @@ void proc_condemn(struct proc *p, int wait_status);
 /* exec: ends all other threads of the running process; false: it is exiting itself. */
 bool proc_kill_siblings(void);
 
+/* ---- pidfd.c ------------------------------------------------------------------------------ */
+
+/* A descriptor (close-on-exec, flags: O_NONBLOCK) of the running process on p: fd or -errno. */
+int pidfd_install(struct proc *p, u32 flags);
+/* The process behind descriptor fd with a reference, NULL: -EBADF. *nonblock: O_NONBLOCK. */
+struct proc *pidfd_proc(int fd, bool *nonblock);
+
 /* limits.c */
 bool proc_may_fork(struct proc *p);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Processes as objects, their tree, process groups and sessions. */
+#include "kernel/fs/file.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/proc/internal.h"
 #include "kernel/signal/sig.h"
@@ -17,6 +18,7 @@ struct proc *proc_alloc(void) {
   list_init(&p->sibling_node);
   list_init(&p->pgrp_node);
   list_init(&p->threads);
+  waitq_init(&p->end_wait);
   waitq_init(&p->child_wait);
   mutex_init(&p->park_lock);
   waitq_init(&p->park_q);
@@ -43,6 +45,7 @@ struct proc *proc_init_process(void) {
 void proc_unlink(struct proc *p) {
   kassert(p->state == PROC_ZOMBIE);
   p->state = PROC_REAPED;
+  waitq_wake(&p->end_wait, 0, POLLHUP, 0);
   list_remove(&p->sibling_node);
   pgrp_leave(p);
 }

@@ -83,6 +83,7 @@ struct proc {
   struct list children, sibling_node;
   struct pgrp *pgrp;
   struct list pgrp_node;
+  struct waitq end_wait;                     /* polls of pidfds wait for the end here */
   struct waitq child_wait;                   /* its threads sleep here in wait4 */
   bool stop_unreported, continue_unreported; /* for wait; proc_tree_lock */
   bool did_exec;                             /* setpgid by the parent is over */
@@ -112,6 +113,7 @@ struct proc {
   struct sighand *sighand;
   struct cred cred;
   struct rlimit limits[RLIM_NLIMITS];
+  struct sem_undo *sem_undo;  /* kernel/ipc/sysv_sem.c; its lock */
   struct proc_timers *timers; /* kernel/time/proc_timers.h; NULL until used; own lock */
 
   char comm[16];
@@ -167,6 +169,7 @@ struct clone_args {
   u64 flags;           /* CLONE_*, exit signal in the low byte */
   u64 stack;           /* user offset, 0: the parent's */
   u64 ptid, ctid, tls; /* user offsets */
+  u64 pidfd;           /* CLONE_PIDFD: where its number is stored */
 };
 i64 proc_clone(const struct uregs *r, const struct clone_args *a);
 

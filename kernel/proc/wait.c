@@ -21,7 +21,9 @@ enum wait_kind { WAIT_ANY, WAIT_PID, WAIT_PGRP };
 struct request {
   enum wait_kind kind;
   int id;
-  u32 options; /* WEXITED, WUNTRACED (= WSTOPPED), WCONTINUED... */
+  struct proc *proc; /* WAIT_PID: this one (a pidfd), whoever has its id now; else NULL */
+  bool again;        /* nothing to report is -EAGAIN */
+  u32 options;       /* WEXITED, WUNTRACED (= WSTOPPED), WCONTINUED... */
 };
 
 /* What a child had to report. */
@@ -35,8 +37,6 @@ struct report {
 };
 
 static bool matches(const struct request *q, struct proc *c) {
-  if (q->kind == WAIT_PID && c->pid != q->id)
-    return false;
   if (q->kind == WAIT_PGRP && (!c->pgrp || c->pgrp->pgid != q->id))
     return false;
   if (q->options & WALL)
@@ -90,10 +90,10 @@ static bool take_report(struct proc *p, struct proc *c, const struct request *q,
   return false;
 }
 
-/* A child by its pid, without a walk through the others. proc_tree_lock held. */
-static struct proc *child_by_pid(struct proc *p, int pid) {
+/* The child asked for, without a walk through the others. proc_tree_lock held. */
+static struct proc *named_child(struct proc *p, const struct request *q) {
   spin_lock(&pids_lock);
-  struct proc *c = pid_get(pid, PID_PROC);
+  struct proc *c = q->proc ? q->proc : pid_get(q->id, PID_PROC);
   bool mine = c && c->parent == p && c->state != PROC_REAPED;
   spin_unlock(&pids_lock);
   return mine ? c : NULL;
@@ -118,7 +118,7 @@ static int look(struct proc *p, const struct request *q, struct report *rep, str
   int ret = -ECHILD;
   spin_lock(&proc_tree_lock);
   if (q->kind == WAIT_PID) {
-    struct proc *c = child_by_pid(p, q->id);
+    struct proc *c = named_child(p, q);
     if (c && matches(q, c))
       ret = take_report(p, c, q, rep, reaped);
   } else {
@@ -187,6 +187,21 @@ i64 sys_wait4(struct uregs *r) {
   return ret;
 }
 
+/* From a pidfd; the reference on the process is the caller's to drop. */
+static int pidfd_request(struct request *q, int fd) {
+  bool nonblock;
+  if (fd < 0)
+    return -EINVAL;
+  q->proc = pidfd_proc(fd, &nonblock);
+  if (!q->proc)
+    return -EBADF;
+  q->kind = WAIT_PID;
+  q->again = nonblock && !(q->options & WNOHANG);
+  if (q->again)
+    q->options |= WNOHANG;
+  return 0;
+}
+
 static int waitid_request(struct request *q, int type, int id, u32 options) {
   if (options & ~(WNOHANG | WUNTRACED | WEXITED | WCONTINUED | WNOWAIT | WNOTHREAD | WALL | WCLONE))
     return -EINVAL;
@@ -205,6 +220,8 @@ static int waitid_request(struct request *q, int type, int id, u32 options) {
     if (id == 0)
       q->id = proc_pgid(proc_current());
     return id >= 0 ? 0 : -EINVAL;
+  case 3:
+    return pidfd_request(q, id);
   default:
     return -EINVAL;
   }
@@ -217,6 +234,10 @@ i64 sys_waitid(struct uregs *r) {
   if (err < 0)
     return err;
   i64 ret = wait_for_child(&q, &rep);
+  if (q.proc)
+    proc_put(q.proc);
+  if (ret == 0 && q.again)
+    return -EAGAIN;
   if (ret < 0)
     return ret;
   if (r->rdx) {

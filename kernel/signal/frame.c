@@ -41,8 +41,7 @@ _Static_assert(offsetof(struct frame, info) == 8 + 304, "Linux's layout");
 
 /* ---- siginfo ----------------------------------------------------------------------------- */
 
-/* Faults carry an address, unless somebody sent them. */
-static bool has_address(const struct ksiginfo *i) {
+bool signal_has_address(const struct ksiginfo *i) {
   u64 faults =
       SIG_BIT(SIGSEGV) | SIG_BIT(SIGBUS) | SIG_BIT(SIGILL) | SIG_BIT(SIGFPE) | SIG_BIT(SIGTRAP);
   return (SIG_BIT(i->signo) & faults) && i->code > 0;
@@ -70,7 +69,7 @@ void siginfo_encode(const struct ksiginfo *i, void *out128) {
     s.u.timer.id = i->timerid;
     s.u.timer.overrun = i->overrun;
     s.u.timer.value = i->value;
-  } else if (has_address(i)) {
+  } else if (signal_has_address(i)) {
     s.u.addr = i->addr;
   } else {
     s.u.sent.pid = i->pid;

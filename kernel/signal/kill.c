@@ -87,8 +87,7 @@ i64 sys_tgkill(struct uregs *r) {
   return send_to_thread((int)r->rdi, (int)r->rsi, (int)r->rdx, &info);
 }
 
-/* A siginfo of user space for process `pid`; only the caller itself may forge kernel codes. */
-static int info_from_user(u64 uaddr, int pid, int signo, struct ksiginfo *info) {
+int signal_info_from_user(u64 uaddr, int pid, struct ksiginfo *info) {
   struct {
     i32 signo, err, code, pad, pid;
     u32 uid;
@@ -99,7 +98,7 @@ static int info_from_user(u64 uaddr, int pid, int signo, struct ksiginfo *info) 
   if ((u.code >= 0 || u.code == SI_TKILL) && pid != proc_current()->pid)
     return -EPERM;
   *info = (struct ksiginfo){
-      .signo = signo, .err = u.err, .code = u.code, .pid = u.pid, .uid = u.uid, .value = u.value};
+      .signo = u.signo, .err = u.err, .code = u.code, .pid = u.pid, .uid = u.uid, .value = u.value};
   if (u.code == SI_TIMER) {
     info->timerid = u.pid;
     info->overrun = (int)u.uid;
@@ -110,20 +109,22 @@ static int info_from_user(u64 uaddr, int pid, int signo, struct ksiginfo *info) 
 i64 sys_rt_sigqueueinfo(struct uregs *r) {
   struct ksiginfo info;
   int pid = (int)r->rdi, signo = (int)r->rsi;
-  int err = info_from_user(r->rdx, pid, signo, &info);
+  int err = signal_info_from_user(r->rdx, pid, &info);
   if (err < 0)
     return err;
   if (signo < 0 || signo >= NSIG)
     return -EINVAL;
+  info.signo = signo;
   return kill_one(pid, signo, &info);
 }
 
 i64 sys_rt_tgsigqueueinfo(struct uregs *r) {
   struct ksiginfo info;
-  int err = info_from_user(r->r10, (int)r->rdi, (int)r->rdx, &info);
+  int err = signal_info_from_user(r->r10, (int)r->rdi, &info);
   if (err < 0)
     return err;
   if ((int)r->rdi <= 0)
     return -EINVAL;
+  info.signo = (int)r->rdx;
   return send_to_thread((int)r->rdi, (int)r->rsi, (int)r->rdx, &info);
 }

@@ -126,6 +126,7 @@ int signal_send_locked(struct proc *p, struct thread *t, int signo, const struct
   spin_unlock(&sh->lock);
   if (err == 0 && taker && !blocked)
     summon(taker);
+  signalfd_notify(p);
   if (signo == SIGCONT || signo == SIGKILL)
     jobctl_continue(p, signo); /* after it is pending: it is the first thing that they see */
   return err;

@@ -117,6 +117,12 @@ int signal_may_send(struct proc *p, int signo);
 u64 signal_deliverable(const struct thread *t);
 /* Sets or clears WORK_SIGNAL of the running thread after its mask or its pending set changed. */
 void signal_recalc(void);
+/* Takes a signal of `set` that is pending for the running thread, then one for its process: its
+   number, or 0. Blocked ones as well. */
+int signal_take(u64 set, struct ksiginfo *info);
+/* A siginfo of user space, meant for process `pid`: -EFAULT, or -EPERM (only the process itself may
+   forge what the kernel says). info->signo is what user space says, unchecked. kill.c */
+int signal_info_from_user(u64 uaddr, int pid, struct ksiginfo *info);
 /* Replaces the running thread's mask (SIGKILL and SIGSTOP are taken out) and lets other threads
    take what it no longer can. */
 void signal_set_mask(u64 mask);
@@ -125,11 +131,18 @@ void signal_retarget(struct proc *p);
 
 /* ---- frame.c ------------------------------------------------------------------------------ */
 
+/* Faults carry an address, unless somebody sent them. */
+bool signal_has_address(const struct ksiginfo *i);
 /* The 128 bytes of Linux's siginfo_t. */
 void siginfo_encode(const struct ksiginfo *info, void *out128);
 /* Builds the frame and points r at the handler; -EFAULT if the stack cannot take it. */
 int signal_frame_push(struct uregs *r, int signo, const struct ksiginfo *info,
                       const struct sigact *sa, u64 mask);
+
+/* ---- signalfd.c --------------------------------------------------------------------------- */
+
+/* A signal has become pending in p: readers of signalfds look. proc->lock may be held. */
+void signalfd_notify(struct proc *p);
 
 /* ---- jobctl.c ----------------------------------------------------------------------------- */
 

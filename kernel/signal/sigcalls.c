@@ -152,7 +152,8 @@ i64 sys_rt_sigsuspend(struct uregs *r) {
   return err < 0 ? err : wait_for_signal();
 }
 
-static int take_one(struct thread *t, u64 set, struct ksiginfo *info) {
+int signal_take(u64 set, struct ksiginfo *info) {
+  struct thread *t = thread_current();
   struct sighand *sh = t->proc->sighand;
   spin_lock(&sh->lock);
   int signo = sigpending_take(sh, &t->sig->pending, set, info);
@@ -165,12 +166,12 @@ static int take_one(struct thread *t, u64 set, struct ksiginfo *info) {
 /* Takes a signal of `set` that is pending or comes before the deadline. */
 static i64 wait_in_set(u64 set, u64 deadline, struct ksiginfo *info) {
   struct thread *t = thread_current();
-  int signo = take_one(t, set, info);
+  int signo = signal_take(set, info);
   int err = 0;
   __atomic_store_n(&t->sig->waiting_for, set, __ATOMIC_SEQ_CST);
   while (signo == 0 && err == 0) {
     sched_set_state(t, THREAD_SLEEPING);
-    signo = take_one(t, set, info);
+    signo = signal_take(set, info);
     if (signo != 0)
       break;
     if (signal_pending()) {
@@ -180,7 +181,7 @@ static i64 wait_in_set(u64 set, u64 deadline, struct ksiginfo *info) {
     err = schedule_until(deadline);
     if (err == -ETIMEDOUT)
       err = -EAGAIN;
-    signo = take_one(t, set, info);
+    signo = signal_take(set, info);
   }
   sched_set_state(t, THREAD_RUNNABLE);
   __atomic_store_n(&t->sig->waiting_for, 0, __ATOMIC_SEQ_CST);

@@ -27,6 +27,8 @@ int main(void) {
     FAILS(close(fd), EBADF);
     FAILS(listen(fd, 1), EBADF);
     FAILS(accept(fd, NULL, NULL), EBADF);
+    FAILS(syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0), EBADF);
+    FAILS(syscall(SYS_pidfd_getfd, fd, 0, 0), EBADF);
     FAILS(recv(fd, buf, 1, 0), EBADF);
     FAILS(openat(fd == -100 ? -101 : fd, "x", O_RDONLY), EBADF);
     OK(close(OK(openat(fd, "/dev/null", O_RDONLY)))); /* ignored for absolute paths */

@@ -12,7 +12,7 @@ struct call {
   long number, args[6];
 };
 
-static int p[2], file, sock;
+static int p[2], file, sock, self, pty, shm, sem, msg;
 static char valid[8192];
 
 #define CALL(name, ...)                                                                            \
@@ -47,6 +47,13 @@ static void try_all(long wild, int only_writes) {
                               CALL(readlink, (long)"/proc/self/exe", W, 100),
                               CALL(getsockname, sock, W, V),
                               CALL(socketpair, 1, 1, 0, W),
+                              CALL(ioctl, pty, 0x80045430 /* TIOCGPTN */, W),
+                              CALL(ioctl, pty, 0x5401 /* TCGETS */, W),
+                              CALL(shmctl, shm, 2 /* IPC_STAT */, W),
+                              CALL(shmctl, 0, 3 /* IPC_INFO */, W),
+                              CALL(semctl, sem, 0, 2, W),
+                              CALL(semctl, sem, 0, 13 /* GETALL */, W),
+                              CALL(msgctl, msg, 2, W),
                               CALL(timerfd_gettime, 99, W)};
   const struct call from[] = {/* calls that read through it */
                               CALL(open, W, O_RDONLY),
@@ -83,7 +90,18 @@ static void try_all(long wild, int only_writes) {
                               CALL(sendto, sock, W, 5, 0, 0, 0),
                               CALL(sendmsg, sock, W, 0),
                               CALL(recvmsg, sock, W, 0),
+                              CALL(ioctl, pty, 0x40045431 /* TIOCSPTLCK */, W),
+                              CALL(ioctl, pty, 0x5414 /* TIOCSWINSZ */, W),
+                              CALL(shmctl, shm, 1 /* IPC_SET */, W),
+                              CALL(semctl, sem, 0, 17 /* SETALL */, W),
+                              CALL(semop, sem, W, 1),
+                              CALL(semtimedop, sem, V, 1, W),
+                              CALL(msgctl, msg, 1, W),
+                              CALL(msgsnd, msg, W, 10, 0),
                               CALL(setrlimit, 7, W),
+                              CALL(signalfd, -1, W, 8),
+                              CALL(signalfd4, -1, W, 8, 0),
+                              CALL(pidfd_send_signal, self, 0, W, 0),
                               CALL(utimensat, HERE, (long)"/", W, 0)};
   const struct call *tables[] = {into, from};
   const size_t counts[] = {sizeof into / sizeof *into, sizeof from / sizeof *from};
@@ -108,6 +126,11 @@ int main(void) {
   OK(pipe(p));
   file = OK(open("bad.tmp", O_RDWR | O_CREAT, 0600));
   EXPECT(write(file, valid, sizeof valid), sizeof valid);
+  self = OK((int)syscall(SYS_pidfd_open, getpid(), 0));
+  pty = OK(open("/dev/ptmx", O_RDWR | O_NOCTTY));
+  shm = OK((int)syscall(SYS_shmget, 0, 4096, 0600));
+  sem = OK((int)syscall(SYS_semget, 0, 4, 0600));
+  msg = OK((int)syscall(SYS_msgget, 0, 0600));
   int s[2];
   OK(socketpair(AF_UNIX, SOCK_DGRAM, 0, s));
   sock = s[0];
@@ -123,6 +146,9 @@ int main(void) {
   try_all((long)readonly, 1);
   char *none = OK((char *)mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   try_all((long)none, 0);
+  OK(syscall(SYS_shmctl, shm, 0, 0)); /* IPC_RMID */
+  OK(syscall(SYS_semctl, sem, 0, 0, 0));
+  OK(syscall(SYS_msgctl, msg, 0, 0));
   OK(unlink("bad.tmp"));
   return done();
 }
