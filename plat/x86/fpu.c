@@ -9,8 +9,8 @@
  * components are in use; as long as neither the old nor the new thread uses x87 or the upper halves
  * of AVX (they are then in their initial state), the SSE registers are moved one by one.
  */
+#include "cpu.h" /* the platform's */
 #include "lib/string.h"
-#include "plat/hosted/cpu.h"
 
 #define XFEATURES 7u /* x87, SSE, AVX */
 #define XFEATURE_SSE 2u
