@@ -118,6 +118,7 @@ static void range_free(u32 f, u64 n) {
 
 /* Boot code reaches 4 GiB; what lies higher is given out when the final direct map is there. */
 #define FIRST_HIGH (GIB(4) >> PAGE_SHIFT)
+static paddr zeros;
 static const struct frame_range *boot_ranges;
 static unsigned boot_range_count;
 
@@ -144,12 +145,14 @@ void frames_init(const struct frame_range *ranges, unsigned n) {
   for (unsigned i = 0; i < n; i++)
     frame_count = max_u64(frame_count, ranges[i].to >> PAGE_SHIFT);
   u64 books = round_up(frame_count * sizeof(struct frame), PAGE_SIZE) >> PAGE_SHIFT;
+  books++; /* and the frame of zeros behind them */
   unsigned home = 0;
   while (home < n && frames_in(&ranges[home]) <= books)
     home++;
   kassert(home < n && frame_count <= UINT32_MAX);
   frames = phys_ptr(address(first_frame(&ranges[home])));
   memset(frames, 0, books * PAGE_SIZE);
+  zeros = address(first_frame(&ranges[home]) + books - 1);
   boot_ranges = ranges;
   boot_range_count = n;
   for (unsigned i = 0; i < n; i++)
@@ -375,6 +378,8 @@ bool frame_put(paddr p) {
 }
 
 u32 frame_refs(paddr p) { return __atomic_load_n(&frame_at(p)->refs, __ATOMIC_ACQUIRE); }
+
+paddr frame_of_zeros(void) { return zeros; }
 
 void frame_set_owner(paddr p, void *owner) { frame_at(p)->owner = owner; }
 void *frame_owner(paddr p) { return frame_at(p)->owner; }

@@ -55,6 +55,9 @@ void frame_get(paddr p);
 bool frame_put(paddr p);
 u32 frame_refs(paddr p);
 
+/* The one frame that always reads as zeros; nobody writes to it or counts its references. */
+paddr frame_of_zeros(void);
+
 /* A pointer that the owner of an allocated frame may leave with it (page tables: their struct). */
 void frame_set_owner(paddr p, void *owner);
 void *frame_owner(paddr p);
