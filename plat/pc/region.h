@@ -47,6 +47,8 @@ struct region {
 /* Is there a mapping of a memory object at offset off? A fault there that the core cannot resolve
    is beyond the end of the object: SIGBUS. */
 bool region_is_object(struct region *r, u64 off);
+/* Is there a mapping at off whose rights allow the access? */
+bool region_allows(struct region *r, u64 off, bool write);
 
 /* ---- region_table.c: with the lock held ------------------------------------------------------ */
 
