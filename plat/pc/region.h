@@ -96,6 +96,8 @@ u64 region_entry(const struct region *r, u64 off, bool *writable);
 int slot_take(struct region *r);
 /* Its entries are 0 again. */
 void slot_give(struct region *r);
+/* The region whose slot addr lies in; the caller keeps it alive. */
+struct region *region_at(u64 addr);
 u32 slots_in_use(void);
 
 #endif
