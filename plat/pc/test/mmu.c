@@ -4,7 +4,7 @@
 #include "kernel/thread.h"
 #include <string.h>
 
-#define TLB_SIZE 65536u
+#define TLB_SIZE 16384u
 #define PROBES 64u
 #define FAULT_TRIES 3
 
@@ -22,9 +22,10 @@ static struct cpu {
   struct tlb_entry tlb[TLB_SIZE];
   struct dir_cache dirs[4096];
   u64 generation; /* dirs of older ones are forgotten */
-} cpus[TEST_CPUS];
+} cpus[TEST_CPUS_MAX];
 
 struct thread test_thread;
+unsigned test_cpus = TEST_CPUS_MAX;
 u64 mmu_faults, mmu_invalidations, mmu_flushes, mmu_shootdowns;
 
 static struct cpu *self(void) { return &cpus[test_thread.cpu]; }
@@ -68,7 +69,7 @@ void tlb_load_root(paddr root) { (void)root; }
 
 void smp_tlb_shootdown(u64 mask) {
   u32 me = test_thread.cpu;
-  for (u32 i = 0; i < TEST_CPUS; i++)
+  for (u32 i = 0; i < test_cpus; i++)
     if (mask >> i & 1) {
       kassert(i != me);
       mmu_shootdowns++;
@@ -78,7 +79,7 @@ void smp_tlb_shootdown(u64 mask) {
   test_thread.cpu = me;
 }
 
-unsigned plat_ncpus(void) { return TEST_CPUS; }
+unsigned plat_ncpus(void) { return test_cpus; }
 
 /* ---- walks -------------------------------------------------------------------------------------
  */
@@ -170,23 +171,23 @@ void mmu_run(struct region *r) {
 
 void mmu_forget(struct region *r) {
   u32 me = test_thread.cpu;
-  for (test_thread.cpu = 0; test_thread.cpu < TEST_CPUS; test_thread.cpu++)
+  for (test_thread.cpu = 0; test_thread.cpu < test_cpus; test_thread.cpu++)
     if (self()->region == r)
       mmu_run(NULL);
   test_thread.cpu = me;
 }
 
-u64 mmu_stale(void) {
+u64 mmu_stale(const struct region *r) {
   struct cpu *c = self();
-  if (!c->region)
+  if (c->region != r && tlb_behind(r))
     return 0;
   for (u32 i = 0; i < TLB_SIZE; i++) {
     const struct tlb_entry *t = &c->tlb[i];
-    if (t->va < c->region->base || t->va >= c->region->base + UF_REGION_SIZE)
+    if (t->va < r->base || t->va >= r->base + UF_REGION_SIZE)
       continue;
     u64 table = walk_dirs(t->va), *e = find_entry(table, t->va);
     if (!e || !(*e & E_P) || (*e & E_ADDR) != t->frame || (t->writable && !(*e & table & E_W)))
-      return t->va - c->region->base;
+      return t->va - r->base;
   }
   return 0;
 }
