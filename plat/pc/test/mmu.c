@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define TLB_SIZE 16384u
+#define DIR_CACHE 4096u
 #define PROBES 64u
 #define FAULT_TRIES 3
 
@@ -20,7 +21,7 @@ struct dir_cache {
 static struct cpu {
   struct region *region;
   struct tlb_entry tlb[TLB_SIZE];
-  struct dir_cache dirs[4096];
+  struct dir_cache dirs[DIR_CACHE];
   u64 generation; /* dirs of older ones are forgotten */
 } cpus[TEST_CPUS_MAX];
 
@@ -101,7 +102,7 @@ static u64 walk_dirs(u64 va) {
 
 static u64 find_table(u64 va) {
   struct cpu *c = self();
-  struct dir_cache *d = &c->dirs[(va >> 21) * 0x9e3779b97f4a7c15u >> 52];
+  struct dir_cache *d = &c->dirs[(va >> 21) * 0x9e3779b97f4a7c15u >> 52 & (DIR_CACHE - 1)];
   if (d->va != va >> 21 || d->generation != c->generation || d->table == 0)
     *d = (struct dir_cache){va >> 21, walk_dirs(va), c->generation};
   return d->table;
@@ -133,7 +134,7 @@ static void forget_fault(u64 va) {
   struct tlb_entry *t = slot(va);
   if (t->va == va)
     t->va = 0;
-  self()->dirs[(va >> 21) * 0x9e3779b97f4a7c15u >> 52].table = 0;
+  self()->dirs[(va >> 21) * 0x9e3779b97f4a7c15u >> 52 & (DIR_CACHE - 1)].table = 0;
 }
 
 void *mmu_access(u64 off, bool write) {
@@ -177,6 +178,22 @@ void mmu_forget(struct region *r) {
   test_thread.cpu = me;
 }
 
+/* Does this CPU look for page tables of r where they are no more? */
+static u64 stale_dirs(const struct region *r) {
+  struct cpu *c = self();
+  for (u32 i = 0; i < DIR_CACHE; i++) {
+    const struct dir_cache *d = &c->dirs[i];
+    u64 va = d->va << 21;
+    if (d->table == 0 || d->generation != c->generation || va < r->base ||
+        va >= r->base + UF_REGION_SIZE)
+      continue;
+    u64 now = walk_dirs(va);
+    if ((now & E_ADDR) != (d->table & E_ADDR) || (d->table & ~now & E_W))
+      return va - r->base;
+  }
+  return 0;
+}
+
 u64 mmu_stale(const struct region *r) {
   struct cpu *c = self();
   if (c->region != r && tlb_behind(r))
@@ -189,5 +206,5 @@ u64 mmu_stale(const struct region *r) {
     if (!e || !(*e & E_P) || (*e & E_ADDR) != t->frame || (t->writable && !(*e & table & E_W)))
       return t->va - r->base;
   }
-  return 0;
+  return stale_dirs(r);
 }
