@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * vCPUs: host threads that run the core's scheduler. Files: cpu.c (life, switch, kick, idle),
- * fpu.c (vector state), tick.c (the ticker), trap.c (host signals), entry.S.
+ * tick.c (the ticker), trap.c (host signals), idle.S; plat/x86: entry.S, fpu.c (vector state).
  */
 #ifndef UFORK_HOSTED_CPU_H
 #define UFORK_HOSTED_CPU_H
 
 #include "kernel/thread.h"
 #include "plat/hosted/linux.h"
+#include "plat/x86/entry.h"
 
 struct vcpu {
   struct thread *current;   /* what runs here */
@@ -36,30 +37,11 @@ static inline struct vcpu *vcpu_self(void) {
   return v;
 }
 
-/* ---- entry.S --------------------------------------------------------------------------------- */
+/* ---- idle.S ---------------------------------------------------------------------------------- */
 
-extern char uf_gate[], uf_exit_fast[], uf_exit_fast_end[], uf_exit_full[], uf_exit_full_end[];
-extern char uf_trap_tick[], uf_trap_fault[], uf_idle_check[], uf_idle_end[], uf_idle_out[];
-extern char uf_copy_start[], uf_copy_end[], uf_copy_fault[], uf_thread_start[];
-
-struct copy_result {
-  i64 err;
-  u64 addr;
-};
-struct copy_result uf_copy(void *dst, const void *src, size_t n);
-struct copy_result uf_load32(const void *p, u32 *v);
-struct copy_result uf_cmpxchg32(void *p, u32 old, u32 new_, u32 *seen);
-
-void uf_switch_stacks(u64 *save, u64 load);
-_Noreturn void uf_user_enter(struct thread *t);
-_Noreturn void uf_run_on(void *stack_top, void (*f)(void *), void *arg);
+extern char uf_idle_check[], uf_idle_end[], uf_idle_out[];
 i64 uf_idle_wait(int epfd, struct lx_epoll_event *ev, int n, u64 timeout, u32 nr,
                  const u32 *kicked);
-
-/* Called by entry.S. */
-void hosted_switch_finish(struct thread *t);
-void hosted_user_work(struct uregs *r);
-void hosted_user_fault(struct uregs *r);
 
 /* ---- start-up (main.c runs these on libc's side) ---------------------------------------- */
 
@@ -68,13 +50,6 @@ struct boot_args;
 int cpu_init(unsigned n);
 /* The calling host thread becomes vCPU `cpu` and runs the kernel; b for CPU 0, else NULL. */
 _Noreturn void cpu_run(unsigned cpu, const struct boot_args *b);
-
-/* ---- fpu.c ----------------------------------------------------------------------------------- */
-
-void fpu_init(void);
-void fpu_init_thread(struct thread *t);
-void fpu_switch_out(struct thread *from);
-void fpu_switch_in(struct vcpu *v, struct thread *to);
 
 /* ---- tick.c ---------------------------------------------------------------------------------- */
 

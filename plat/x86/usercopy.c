@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* User memory: the copies of entry.S, repeated where the core can make the missing page appear. */
 #include "kernel/errno.h"
-#include "plat/hosted/cpu.h"
+#include "plat/x86/entry.h"
 
 /* A page may vanish again between two tries (another thread), but not for ever. */
 #define TRIES(n) ((n) / PAGE_SIZE + 8)
