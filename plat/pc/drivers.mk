@@ -12,14 +12,13 @@ define pc_test
 $(O)/test/pc/$(1): $(addprefix $(S)/,$(2) $(FAKE_SRC)) $(wildcard $(S)/plat/pc/*.h $(S)/plat/pc/*/*.h \
 		$(S)/kernel/*/*.h $(S)/kernel/test/fake/*.h)
 	@mkdir -p $$(@D)
-	$(CC) $(filter-out -MMD -MP,$(CFLAGS_FAKE)) $(SANITIZE) $(CFLAGS_$(1)) $$(filter %.c,$$^) \
+	$(CC) $(filter-out -MMD -MP,$(CFLAGS_FAKE)) $(SANITIZE) $$(filter %.c,$$^) \
 		-pthread -o $$@
 endef
 $(eval $(call pc_test,p9_test,plat/pc/test/p9_test.c $(PC_P9_SRC) $(FS_TEST_SRC)))
 $(eval $(call pc_test,p9_model,kernel/test/fs_model.c plat/pc/test/p9_model.c $(PC_P9_SRC) $(FS_TEST_SRC)))
 $(eval $(call pc_test,virtio_test,plat/pc/test/virtio_test.c $(PC_VIRTIO_SRC) $(FS_TEST_SRC)))
-CFLAGS_random_test := -Dplat_random=pc_random
-$(eval $(call pc_test,random_test,plat/pc/test/random_test.c plat/pc/random.c kernel/test/no_sched.c))
+$(eval $(call pc_test,random_test,plat/pc/test/random_test.c kernel/test/no_sched.c))
 
 .PHONY: pc-unit-tests
 unit-tests: pc-unit-tests

@@ -95,6 +95,8 @@ static const struct virtio_ops fake_ops = {
     .generation = generation,
 };
 
+const struct virtio_ops *fake_operations(void) { return &fake_ops; }
+
 struct virtio_dev *fake_add(struct fakedev *f, u32 id) {
   struct virtio_dev d = {.ops = &fake_ops, .where = "fake", .id = id, .regs = (u8 *)f};
   f->dev = virtio_add(&d, NULL);

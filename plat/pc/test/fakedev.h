@@ -44,6 +44,7 @@ struct fakedev {
 
 /* Offers the device to its driver; NULL if it was not accepted. */
 struct virtio_dev *fake_add(struct fakedev *f, u32 id);
+const struct virtio_ops *fake_operations(void);
 /* Takes what is available and serves all, in random order if `shuffle`. */
 void fake_work(struct fakedev *f, unsigned queue, bool shuffle);
 /* Completes a held chain of queue 0 with these bytes; false if none is there. len: what is

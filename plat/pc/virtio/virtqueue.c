@@ -207,6 +207,7 @@ static void sleep_once(struct virtqueue *q, struct vq_request *r) {
 }
 
 int vq_wait(struct virtqueue *q, struct vq_request *r) {
+  vq_poll(q); /* some devices are done before the notification returns */
   while (!is_done(r)) {
     if (__atomic_load_n(&may_sleep, __ATOMIC_RELAXED)) {
       sleep_once(q, r);
