@@ -9,7 +9,7 @@
 #include "plat/pc/pc.h"
 
 #define WORDS_MAX 256
-#define MOUNTS_MAX 16
+#define MOUNTS_MAX 32
 
 struct machine_options machine_options;
 static char text[4096];
@@ -73,17 +73,16 @@ static void isolation(struct boot_args *b, const char *v) {
     plat_panic("command line: isolation is full, fault or none");
 }
 
-/* GUEST:TAG[:ro] */
-static void add_mount(struct boot_args *b, char *v) {
-  char *tag = strchr(v, ':');
-  char *rights = tag ? strchr(tag + 1, ':') : NULL;
-  if (!tag || b->n_mounts == MOUNTS_MAX)
-    plat_panic("command line: mount=GUEST:TAG[:ro], and not too many");
-  *tag++ = 0;
-  if (rights)
-    *rights++ = 0;
-  mounts[b->n_mounts++] =
-      (struct boot_mount){.guest = v, .host = tag, .read_only = rights && strcmp(rights, "ro") == 0};
+/* HOST:GUEST, or HOST:GUEST:ro; HOST is a 9p mount tag, or TAG/PATH. The word is ours to cut. */
+static void add_mount(struct boot_args *b, char *host) {
+  char *guest = strchr(host, ':'), *option = guest ? strchr(guest + 1, ':') : NULL;
+  if (!guest || guest[1] != '/' || b->n_mounts == MOUNTS_MAX ||
+      (option && strcmp(option, ":ro") != 0))
+    plat_panic("command line: mount is HOST:GUEST or HOST:GUEST:ro, at most 32 times");
+  *guest++ = 0;
+  if (option)
+    *option = 0;
+  mounts[b->n_mounts++] = (struct boot_mount){guest, host, option != NULL};
   b->mounts = mounts;
 }
 
@@ -103,6 +102,8 @@ static void word_with_value(struct boot_args *b, char *w) {
     b->program = v;
   else if ((v = value_of(w, "mount")))
     add_mount(b, w + sizeof "mount=" - 1);
+  else if ((v = value_of(w, "root")))
+    b->root = v;
   else if ((v = value_of(w, "rows")))
     machine_options.rows = (u16)number(v);
   else if ((v = value_of(w, "cols")))

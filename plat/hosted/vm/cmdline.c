@@ -45,10 +45,10 @@ static void word(const char *name, const char *value) {
 static void mounts(const struct boot_args *b) {
   char text[32];
   for (unsigned i = 0; i < b->n_mounts; i++) {
-    put_string("mount=");
-    put_encoded(b->mounts[i].guest);
-    snprintf(text, sizeof text, ":dir%u%s ", i, b->mounts[i].read_only ? ":ro" : "");
+    snprintf(text, sizeof text, "mount=dir%u:", i);
     put_string(text);
+    put_encoded(b->mounts[i].guest);
+    put_string(b->mounts[i].read_only ? ":ro " : " ");
   }
 }
 
