@@ -48,15 +48,15 @@ static struct thread_fpu *fpu_of(struct thread *t) {
   return (struct thread_fpu *)((char *)t + FPU_OFFSET);
 }
 
-static void cpuid(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d) {
+static void ask_cpu(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d) {
   __asm__ volatile("cpuid" : "=a"(*a), "=b"(*b), "=c"(*c), "=d"(*d) : "a"(leaf), "c"(sub));
 }
 
 void fpu_init(void) {
   u32 a, b, c, d;
-  cpuid(1, 0, &a, &b, &c, &d);
+  ask_cpu(1, 0, &a, &b, &c, &d);
   if (c & (1u << 27)) { /* OSXSAVE */
-    cpuid(0xd, 1, &a, &b, &c, &d);
+    ask_cpu(0xd, 1, &a, &b, &c, &d);
     method = a & 2 ? XSAVEC : XSAVE;
     knows_use = a & 4;
   }

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernel/errno.h"
+#include "plat/pc/region.h"
+
+#define SLOTS ((u32)((REGION_AREA_HI - REGION_AREA_LO) / UF_REGION_STRIDE))
+#define WORDS ((SLOTS + 63) / 64)
+#define RESEED 256u /* slots taken between two looks at the entropy source */
+
+static struct spin lock;
+static u64 taken[WORDS];
+static u32 in_use;
+static u64 random_state;
+static u32 random_uses;
+/* TLB generation of the last region there when it died. */
+static u64 death[SLOTS];
+
+static u64 base_of(u32 slot) { return REGION_AREA_LO + slot * UF_REGION_STRIDE; }
+
+static u32 random_slot(void) {
+  if (random_uses++ % RESEED == 0) {
+    u64 fresh;
+    plat_random(&fresh, sizeof(fresh));
+    random_state ^= fresh;
+    random_state |= random_state == 0;
+  }
+  random_state ^= random_state << 13;
+  random_state ^= random_state >> 7;
+  random_state ^= random_state << 17;
+  return (u32)((random_state >> 32) * SLOTS >> 32);
+}
+
+static bool is_taken(u32 s) { return taken[s / 64] >> s % 64 & 1; }
+
+/* A free slot: a random one, or the next after it. */
+static u32 find(void) {
+  u32 s = random_slot();
+  while (is_taken(s))
+    s = s + 1 < SLOTS ? s + 1 : 0;
+  return s;
+}
+
+int slot_take(struct region *r) {
+  spin_lock(&lock);
+  if (in_use == SLOTS) {
+    spin_unlock(&lock);
+    return -EAGAIN;
+  }
+  u32 s = find();
+  taken[s / 64] |= 1UL << s % 64;
+  in_use++;
+  spin_unlock(&lock);
+  r->slot = s;
+  r->base = base_of(s);
+  r->tlb.need = death[s];
+  u64 *pdpt = pagetable_pdpt(r->base);
+  if (pdpt == NULL) {
+    slot_give(r);
+    return -ENOMEM;
+  }
+  r->dir_entries = &pdpt[r->base >> 30 & 511];
+  return 0;
+}
+
+void slot_give(struct region *r) {
+  u32 s = r->slot;
+  if (r->tlb.ran)
+    death[s] = tlb_new_generation();
+  spin_lock(&lock);
+  taken[s / 64] &= ~(1UL << s % 64);
+  in_use--;
+  spin_unlock(&lock);
+}
+
+u32 slots_in_use(void) { return in_use; }
