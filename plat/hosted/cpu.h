@@ -51,6 +51,18 @@ int cpu_init(unsigned n);
 /* The calling host thread becomes vCPU `cpu` and runs the kernel; b for CPU 0, else NULL. */
 _Noreturn void cpu_run(unsigned cpu, const struct boot_args *b);
 
+/* ---- plat/x86/usercopy.c: the host maps every region for every vCPU ------------------------------- */
+
+static inline struct region *user_begin(const void *user) {
+  (void)user;
+  return NULL;
+}
+static inline void user_end(struct region *foreign) { (void)foreign; }
+static inline bool user_page(struct region *foreign, u64 addr, bool write) {
+  (void)foreign;
+  return user_fault(addr, write);
+}
+
 /* ---- tick.c ---------------------------------------------------------------------------------- */
 
 /* Body of the ticker's host thread. */

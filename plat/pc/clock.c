@@ -123,8 +123,8 @@ void clock_init(void) {
   irq_restore(flags);
   u64 hz = told_tsc_hz();
   ns_per_tsc_32 = hz ? ((u64)1000000000u << 32) / hz
-                     : (u64)(((unsigned __int128)m.ns << 32) / m.tsc);
-  tick_init((u64)((unsigned __int128)m.lapic * 1000000000u / m.ns));
+                     : (m.ns << 32) / m.tsc;
+  tick_init(m.lapic * 1000000000u / m.ns);
   wall_start = read_rtc();
   tsc_start = rdtsc();
 }

@@ -5,6 +5,7 @@
 #include "plat/pc/frames.h"
 #include "plat/pc/irq.h"
 #include "plat/pc/pc.h"
+#include "plat/pc/region.h"
 
 #define CR0_WANTED 0x80050033UL /* PG AM WP NE ET MP PE; EM and TS clear */
 #define CR0_AM 0x40000UL
@@ -157,8 +158,11 @@ static void load_gs(struct vcpu *v, u64 base) {
 void plat_region_activate(struct thread *t) {
   t->tcb_gate = (u64)uf_gate;
   t->tcb_base = t->region ? region_base(t->region) : 0;
-  if (t == thread_current())
-    load_gs(vcpu_self(), t->tcb_base);
+  if (t != thread_current())
+    return;
+  if (t->region)
+    tlb_enter(t->region);
+  load_gs(vcpu_self(), t->tcb_base);
 }
 
 void plat_thread_init(struct thread *t, void (*entry)(struct thread *t)) {
@@ -183,6 +187,7 @@ void uf_switch_finish(struct thread *t) {
   struct vcpu *v = vcpu_self();
   if (t->region) {
     t->tcb_base = region_base(t->region);
+    tlb_enter(t->region);
     load_gs(v, t->tcb_base);
     fpu_switch_in(v, t);
   }
@@ -195,6 +200,8 @@ void uf_switch_finish(struct thread *t) {
 void plat_switch(struct thread *from, struct thread *to) {
   if (from->region && from->state != THREAD_DEAD)
     fpu_switch_out(from);
+  if (from->region)
+    tlb_leave(from->region);
   vcpu_self()->current = to;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   uf_switch_stacks(&from->ksp, to->ksp);

@@ -69,6 +69,24 @@ static inline struct cpuid cpuid(u32 leaf, u32 sub) {
   return r;
 }
 
+/* ---- plat/x86/usercopy.c, in foreign.c -------------------------------------------------------------- */
+
+/* The kernel may also copy to a region that the running thread is not in (exec, /proc/PID/mem): then
+   this is that region, and this CPU counts as running it until user_end, so that flushes reach it.
+   NULL: the thread's own. */
+struct region *foreign_begin(const void *user);
+void foreign_end(struct region *foreign);
+/* Brings the page at addr that was missing, or may not be written yet. */
+bool user_page(struct region *foreign, u64 addr, bool write);
+
+static inline struct region *user_begin(const void *user) {
+  return likely(((u64)user ^ thread_current()->tcb_base) >> 32 == 0) ? NULL : foreign_begin(user);
+}
+static inline void user_end(struct region *foreign) {
+  if (unlikely(foreign))
+    foreign_end(foreign);
+}
+
 /* ---- start-up -------------------------------------------------------------------------------- */
 
 /* The calling CPU gets its descriptor tables, interrupt stacks, control registers and %fs. No

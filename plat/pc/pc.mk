@@ -1,8 +1,9 @@
 # The platform `pc`: build/bin/ufork-pc.elf, the kernel core on bare x86-64, booted through PVH.
 
-# Everything in plat/pc and its folders but tests.
-pc-src := $(patsubst $(S)/%,%,$(filter-out %/test/%,$(wildcard $(S)/plat/pc/*.c $(S)/plat/pc/*/*.c \
-	$(S)/plat/x86/*.c)))
+
+# Folders of sources; tests lie elsewhere.
+pc-dirs := plat/pc plat/pc/virtio plat/pc/p9 plat/pc/net plat/x86
+pc-src := $(patsubst $(S)/%,%,$(wildcard $(addprefix $(S)/,$(addsuffix /*.c,$(pc-dirs)))))
 pc-asm := plat/pc/boot.S plat/pc/interrupt.S plat/x86/entry.S
 pc-objs := $(pc-src:%.c=$(O)/obj/kern/pc/%.o) $(pc-asm:%.S=$(O)/obj/kern/pc/%.o)
 pc-lds := $(S)/plat/pc/kernel.lds

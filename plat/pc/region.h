@@ -47,6 +47,8 @@ struct region {
 /* Is there a mapping of a memory object at offset off? A fault there that the core cannot resolve
    is beyond the end of the object: SIGBUS. */
 bool region_is_object(struct region *r, u64 off);
+/* Is there a mapping at off whose rights allow the access? */
+bool region_allows(struct region *r, u64 off, bool write);
 
 /* ---- region_table.c: with the lock held ------------------------------------------------------ */
 
@@ -94,6 +96,8 @@ u64 region_entry(const struct region *r, u64 off, bool *writable);
 int slot_take(struct region *r);
 /* Its entries are 0 again. */
 void slot_give(struct region *r);
+/* The region whose slot addr lies in; the caller keeps it alive. */
+struct region *region_at(u64 addr);
 u32 slots_in_use(void);
 
 #endif

@@ -116,3 +116,11 @@ bool region_fault(struct region *r, u32 off, bool write) {
   spin_unlock(&r->lock);
   return done;
 }
+
+bool region_allows(struct region *r, u64 off, bool write) {
+  bool writable;
+  spin_lock(&r->lock);
+  u64 e = off < UF_REGION_SIZE ? region_entry(r, (u32)off & (u32)PAGE_MASK, &writable) : 0;
+  spin_unlock(&r->lock);
+  return e & (write ? E_MAY_W : E_MAY_R);
+}

@@ -13,6 +13,7 @@ static u64 random_state;
 static u32 random_uses;
 /* TLB generation of the last region there when it died. */
 static u64 death[SLOTS];
+static struct region *owners[SLOTS];
 
 static u64 base_of(u32 slot) { return REGION_AREA_LO + slot * UF_REGION_STRIDE; }
 
@@ -50,6 +51,7 @@ int slot_take(struct region *r) {
   in_use++;
   spin_unlock(&lock);
   r->slot = s;
+  owners[s] = r;
   r->base = base_of(s);
   r->tlb.need = death[s];
   u64 *pdpt = pagetable_pdpt(r->base);
@@ -67,8 +69,14 @@ void slot_give(struct region *r) {
     death[s] = tlb_new_generation();
   spin_lock(&lock);
   taken[s / 64] &= ~(1UL << s % 64);
+  owners[s] = NULL;
   in_use--;
   spin_unlock(&lock);
+}
+
+struct region *region_at(u64 addr) {
+  u64 s = (addr - REGION_AREA_LO) / UF_REGION_STRIDE;
+  return addr >= REGION_AREA_LO && s < SLOTS ? owners[s] : NULL;
 }
 
 u32 slots_in_use(void) { return in_use; }

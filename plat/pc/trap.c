@@ -37,6 +37,7 @@
 #include "plat/pc/cpu.h"
 #include "plat/pc/irq.h"
 #include "plat/pc/pc.h"
+#include "plat/pc/region.h"
 
 enum { SIGILL_ = 4, SIGTRAP_ = 5, SIGBUS_ = 7, SIGFPE_ = 8, SIGSEGV_ = 11 };
 enum {
@@ -54,7 +55,7 @@ enum {
   EXC_SIMD = 19
 };
 #define PF_WRITE 2u
-enum { CODE_KERNEL = 128, CODE_MAPERR = 1, CODE_ILLOPN = 2, CODE_TRACE = 2 };
+enum { CODE_KERNEL = 128, CODE_MAPERR = 1, CODE_ILLOPN = 2, CODE_TRACE = 2, CODE_ADRERR = 2 };
 enum { FPE_INTDIV = 1, FPE_FLTDIV = 3, FPE_FLTOVF, FPE_FLTUND, FPE_FLTRES, FPE_FLTINV };
 
 static bool between(u64 pc, const char *from, const char *to) {
@@ -145,7 +146,9 @@ static void enter_kernel(struct trap_frame *f, const char *at, const struct trap
   f->rflags = RFLAGS_FIXED;
 }
 
-static bool is_user(const struct trap_frame *f) { return f->rip < UF_WINDOW_HI; }
+static bool is_user(const struct trap_frame *f) {
+  return f->rip < UF_WINDOW_HI && vcpu_self()->current->region;
+}
 
 /* The kernel was interrupted: it looks before it returns to user code. */
 static void leave_note(struct trap_frame *f) {
@@ -212,7 +215,24 @@ void uf_user_work(struct uregs *r) {
   trap_tick(r);
 }
 
+/* Most faults are the platform's own (first touch, copy-on-write) and need nothing of the core. */
+static bool resolve(struct region *region, struct trap_info *info) {
+  u64 off = info->addr - region_base(region);
+  if (off >= UF_REGION_SIZE)
+    return false;
+  if (region_fault(region, (u32)off & (u32)PAGE_MASK, info->write))
+    return true;
+  if (region_is_object(region, off) && region_allows(region, off, info->write)) {
+    info->signo = SIGBUS_; /* beyond the end of the object */
+    info->code = CODE_ADRERR;
+  }
+  return false;
+}
+
 void uf_user_fault(struct uregs *r) {
   struct trap_info info = *(struct trap_info *)((char *)r - UF_TRAP_ROOM);
+  struct region *region = thread_current()->region;
+  if (info.page_fault && region && resolve(region, &info))
+    return;
   trap_fault(r, &info);
 }
