@@ -9,12 +9,14 @@
 #include "plat/pc/pc.h"
 
 #define WORDS_MAX 256
+#define MOUNTS_MAX 32
 
 struct machine_options machine_options;
 static char text[4096];
 static const char *words[WORDS_MAX + 1]; /* of the machine, then NULL */
 static const char *argv[WORDS_MAX + 1], *envp[WORDS_MAX + 1];
 static unsigned n_env;
+static struct boot_mount mounts[MOUNTS_MAX];
 
 static int hex(char c) {
   return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
@@ -71,6 +73,19 @@ static void isolation(struct boot_args *b, const char *v) {
     plat_panic("command line: isolation is full, fault or none");
 }
 
+/* HOST:GUEST, or HOST:GUEST:ro; HOST is a 9p mount tag, or TAG/PATH. The word is ours to cut. */
+static void add_mount(struct boot_args *b, char *host) {
+  char *guest = strchr(host, ':'), *option = guest ? strchr(guest + 1, ':') : NULL;
+  if (!guest || guest[1] != '/' || b->n_mounts == MOUNTS_MAX ||
+      (option && strcmp(option, ":ro") != 0))
+    plat_panic("command line: mount is HOST:GUEST or HOST:GUEST:ro, at most 32 times");
+  *guest++ = 0;
+  if (option)
+    *option = 0;
+  mounts[b->n_mounts++] = (struct boot_mount){guest, host, option != NULL};
+  b->mounts = mounts;
+}
+
 static void word_with_value(struct boot_args *b, const char *w) {
   const char *v;
   if ((v = value_of(w, "isolation")))
@@ -83,6 +98,10 @@ static void word_with_value(struct boot_args *b, const char *w) {
     b->workdir = v;
   else if ((v = value_of(w, "env")) && n_env < WORDS_MAX)
     envp[n_env++] = v;
+  else if ((v = value_of(w, "mount")))
+    add_mount(b, (char *)v);
+  else if ((v = value_of(w, "root")))
+    b->root = v;
   else if ((v = value_of(w, "rows")))
     machine_options.rows = (u16)number(v);
   else if ((v = value_of(w, "cols")))

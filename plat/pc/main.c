@@ -4,13 +4,14 @@
 #include "plat/pc/irq.h"
 #include "plat/pc/pagetable.h"
 #include "plat/pc/pc.h"
+#include "plat/pc/random.h"
+#include "plat/pc/virtio/virtio.h"
 
 _Noreturn void pc_start(paddr start_info);
 
 static struct boot_args args;
 
 _Noreturn void pc_start(paddr start_info) {
-  
   serial_init();
   cpu_init(0, (struct thread *)boot_stack);
   bootinfo_read(start_info);
@@ -22,6 +23,8 @@ _Noreturn void pc_start(paddr start_info) {
   clock_init();
   fpu_init();
   stdio_init();
+  random_init();
+  virtio_init(bootinfo.cmdline);
   args.initramfs = bootinfo.initramfs ? phys_ptr(bootinfo.initramfs) : NULL;
   args.initramfs_size = bootinfo.initramfs_size;
   kernel_main(&args);
