@@ -20,7 +20,8 @@ struct options {
   enum fork_mode fork;
 };
 
-/* Fills o from `run [options] PROGRAM [ARGS...]` or `image -o FILE [options] PROGRAM [ARGS...]`, or prints what is wrong, or what --help and
+/* Fills o from `run [options] PROGRAM [ARGS...]` or `image -o FILE [options] PROGRAM [ARGS...]`, or
+   prints what is wrong, or what --help and
    --version ask for, and exits. Allocations live as long as the process. */
 void options_parse(struct options *o, int argc, char **argv);
 

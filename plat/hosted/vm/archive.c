@@ -27,8 +27,8 @@ static void header(FILE *out, const struct entry *e) {
   size_t name = strlen(e->name) + 1;
   if (e->size > UINT32_MAX)
     vm_die("%s is too large for an initramfs", e->name);
-  fprintf(out, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", next_ino++, e->mode, 0, 0,
-          1, (unsigned)e->mtime, (unsigned)e->size, 0, 0, 0, 0, (unsigned)name, 0);
+  fprintf(out, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", next_ino++, e->mode, 0,
+          0, 1, (unsigned)e->mtime, (unsigned)e->size, 0, 0, 0, 0, (unsigned)name, 0);
   fwrite(e->name, 1, name, out);
   pad(out, 110 + name);
 }
@@ -102,8 +102,10 @@ static void add_program(FILE *out, const char *program, const char *guest) {
   struct stat st;
   if (stat(program, &st) != 0)
     vm_die("%s: %s", program, strerror(errno));
-  struct entry e = {
-      .name = guest + 1, .mode = S_IFREG | 0755, .size = (uint64_t)st.st_size, .mtime = st.st_mtime};
+  struct entry e = {.name = guest + 1,
+                    .mode = S_IFREG | 0755,
+                    .size = (uint64_t)st.st_size,
+                    .mtime = st.st_mtime};
   copy_file(out, program, &e);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A bootable image is the kernel's ELF file whose last, empty segment (plat/pc/kernel.lds) is filled with
- * a head that holds the command line, padded to a page, and the root file system.
+ * A bootable image is the kernel's ELF file whose last, empty segment (plat/pc/kernel.lds) is
+ * filled with a head that holds the command line, padded to a page, and the root file system.
  */
 #include "plat/hosted/vm/vm.h"
 #include <elf.h>

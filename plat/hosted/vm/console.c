@@ -23,8 +23,8 @@ const char *console_words(void) {
   terminal = tcgetattr(0, &saved) == 0 && isatty(1);
   if (terminal)
     ioctl(0, TIOCGWINSZ, &w);
-  snprintf(words, sizeof words, "console=framed terminal=%s rows=%u cols=%u", terminal ? "yes" : "no",
-           w.ws_row, w.ws_col);
+  snprintf(words, sizeof words, "console=framed terminal=%s rows=%u cols=%u",
+           terminal ? "yes" : "no", w.ws_row, w.ws_col);
   return words;
 }
 
@@ -64,7 +64,8 @@ static bool write_all(int fd, const void *data, size_t n) {
   return true;
 }
 
-/* ---- to the machine --------------------------------------------------------------------------------- */
+/* ---- to the machine
+ * --------------------------------------------------------------------------------- */
 
 /* False at the end of our input. */
 static bool pass_input(int to) {
@@ -93,7 +94,8 @@ static void pass_signal(int to) {
   write_all(to, text, 3);
 }
 
-/* ---- from the machine ------------------------------------------------------------------------------- */
+/* ---- from the machine
+ * ------------------------------------------------------------------------------- */
 
 static struct {
   int stream;      /* 1 or 2 */

@@ -54,7 +54,8 @@ static pid_t start(int in, int out) {
   _exit(127);
 }
 
-/* ---- accelerator ------------------------------------------------------------------------------------ */
+/* ---- accelerator
+ * ------------------------------------------------------------------------------------ */
 
 /* Waits for pid; false if it takes too long. */
 static bool ends_in_time(pid_t pid, int ms, int *status) {
@@ -71,7 +72,8 @@ static bool ends_in_time(pid_t pid, int ms, int *status) {
 /* /dev/kvm may exist and yet run 64-bit kernels in slow emulation: our kernel boots, spins and says
    that it did, soon. */
 static bool kvm_works(void) {
-  int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), null = open("/dev/null", O_RDWR | O_CLOEXEC), status;
+  int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), null = open("/dev/null", O_RDWR | O_CLOEXEC),
+      status;
   if (kvm < 0 || null < 0)
     return false;
   close(kvm);
@@ -97,7 +99,8 @@ static void accelerator(void) {
     arg("-accel"), arg("tcg"), arg("-cpu"), arg("max,erms=off");
 }
 
-/* ---- devices ---------------------------------------------------------------------------------------- */
+/* ---- devices
+ * ---------------------------------------------------------------------------------------- */
 
 static void network(const struct options *o) {
   char net[1024] = "user,id=net";
