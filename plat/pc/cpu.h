@@ -151,8 +151,11 @@ void clock_init(void);
  */
 
 void serial_init(void);
-/* Input by interrupt from now on: rx gets each byte, in interrupt context. */
-void serial_listen(void (*rx)(u8 byte));
+/* Input by interrupt from now on. rx, in interrupt context, gets each byte; before, it is asked
+   whether there is room for one (ask: no byte). */
+void serial_listen(bool (*rx)(u8 byte, bool ask));
+/* There is room again. Any context. */
+void serial_resume(void);
 void serial_write(const char *text, size_t n);
 
 /* ---- backtrace.c -------------------------------------------------------------------------------

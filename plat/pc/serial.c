@@ -11,7 +11,7 @@ enum { DATA = 0, IER = 1, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
 #define LSR_EMPTY 0x20u
 #define FIFO_SIZE 16
 
-static void (*receiver)(u8 byte);
+static bool (*receiver)(u8 byte, bool ask);
 
 void serial_init(void) {
   outb(PORT + IER, 0);
@@ -23,20 +23,29 @@ void serial_init(void) {
   outb(PORT + MCR, 0xb); /* the last bit lets interrupts out */
 }
 
+/* What finds no room stays in the port, which is silent until serial_resume. */
 static void interrupt(void *arg) {
   (void)arg;
-  while (inb(PORT + LSR) & LSR_DATA)
-    receiver(inb(PORT + DATA));
+  while (inb(PORT + LSR) & LSR_DATA) {
+    if (!receiver(0, true)) {
+      outb(PORT + IER, 0);
+      return;
+    }
+    receiver(inb(PORT + DATA), false);
+  }
 }
 
-void serial_listen(void (*rx)(u8 byte)) {
+void serial_listen(bool (*rx)(u8 byte, bool ask)) {
   receiver = rx;
   int vector = irq_vector_take(interrupt, NULL);
-  if (vector < 0 || irq_route_gsi(SERIAL_GSI, vector, false) < 0)
-    return;
-  outb(PORT + IER, 1);
+  if (vector >= 0 && irq_route_gsi(SERIAL_GSI, vector, false) == 0)
+    serial_resume();
+}
+
+void serial_resume(void) {
   u64 flags = irq_save();
-  interrupt(NULL); /* what came before would raise no edge */
+  outb(PORT + IER, 1);
+  interrupt(NULL); /* what came before may raise no edge */
   irq_restore(flags);
 }
 

@@ -5,8 +5,8 @@
  *
  * Framed console (command line: console=framed): what is at the other end tells the streams apart.
  * A byte DLE (0x10) begins a command: DLE DLE is that byte itself; from us, DLE '1' and DLE '2' say
- * which stream what follows belongs to, DLE 'x' and two hexadecimal digits are the exit status; to
- * us, DLE 'e' is the end of input, DLE 's' and a letter from 'A' a signal.
+ * which stream what follows belongs to, DLE 'x' and two hexadecimal digits are the exit status, DLE
+ * 'r': we listen; to us, DLE 'e' is the end of input, DLE 's' and a letter from 'A' a signal.
  */
 #include "kernel/errno.h"
 #include "kernel/fs/line.h"
@@ -25,6 +25,7 @@
 /* Input between the interrupt and the poller. */
 static u8 ring[RING];
 static u32 ring_in, ring_out; /* atomic; the first is the handler's, the second the poller's */
+static u32 stalled;           /* the port holds input back; atomic */
 
 static struct spin out_lock; /* the port, `shown` */
 static int shown;            /* stream that the other end thinks is being written to */
@@ -97,13 +98,17 @@ void stdio_exit_status(unsigned status) {
 /* ---- input
  * --------------------------------------------------------------------------------------- */
 
-static void rx(u8 byte) {
+static bool rx(u8 byte, bool ask) {
   u32 in = ring_in;
-  if (in - __atomic_load_n(&ring_out, __ATOMIC_ACQUIRE) < RING) {
-    ring[in % RING] = byte;
-    __atomic_store_n(&ring_in, in + 1, __ATOMIC_RELEASE);
-  }
+  bool room = in - __atomic_load_n(&ring_out, __ATOMIC_ACQUIRE) < RING;
+  if (!room)
+    __atomic_store_n(&stalled, 1, __ATOMIC_SEQ_CST);
+  if (ask || !room)
+    return room;
+  ring[in % RING] = byte;
+  __atomic_store_n(&ring_in, in + 1, __ATOMIC_RELEASE);
   irq_defer();
+  return true;
 }
 
 /* A byte of the framed input: true if it is data. *c may change, *signo may be set. */
@@ -133,10 +138,18 @@ static int take_input(u8 c) {
   return signo;
 }
 
+/* A terminal's user sees what is lost; a stream must lose nothing. */
+static bool must_wait(void) {
+  spin_lock(&lock);
+  bool full = !machine_options.terminal && line.tail - line.head >= LINE_SIZE - 1;
+  spin_unlock(&lock);
+  return full;
+}
+
 static void poll_input(void *arg) {
   bool any = false;
   (void)arg;
-  while (ring_out != __atomic_load_n(&ring_in, __ATOMIC_ACQUIRE)) {
+  while (ring_out != __atomic_load_n(&ring_in, __ATOMIC_ACQUIRE) && !must_wait()) {
     u8 c = ring[ring_out % RING];
     __atomic_store_n(&ring_out, ring_out + 1, __ATOMIC_RELEASE);
     int signo = take_input(c);
@@ -144,6 +157,8 @@ static void poll_input(void *arg) {
       kernel_external_signal(signo);
     any = true;
   }
+  if (any && __atomic_exchange_n(&stalled, 0, __ATOMIC_SEQ_CST))
+    serial_resume();
   if (any)
     waitq_wake(&waiters, 0, POLLIN, 0);
 }
@@ -178,6 +193,8 @@ static i64 console_read(struct uio *u, bool nonblock) {
   spin_lock(&lock);
   size_t n = line_ready(&line) ? line_take(&line, buf, min_u64(u->left, sizeof buf)) : 0;
   spin_unlock(&lock);
+  if (ring_out != __atomic_load_n(&ring_in, __ATOMIC_ACQUIRE))
+    irq_defer(); /* what waited for room */
   return n ? uio_write_to(u, buf, n) : 0;
 }
 
@@ -317,11 +334,14 @@ static const struct tty_ops console_ops = {
  * --------------------------------------------------------------------------------------- */
 
 void stdio_init(void) {
+  static const char ready[] = {DLE, 'r'};
   line_init(&line, put_terminal);
   if (!machine_options.terminal)
     line.t.iflag = line.t.lflag = line.t.oflag = 0;
   io_poller_add(poll_input, NULL);
   serial_listen(rx);
+  if (machine_options.framed)
+    serial_write(ready, sizeof ready);
 }
 
 int plat_stdio(int n, struct file **out) {

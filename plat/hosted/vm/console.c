@@ -102,6 +102,7 @@ static struct {
   char command;    /* DLE: one is being read; 'x': digits of the status follow */
   unsigned digits; /* of the status so far */
   int status, partial;
+  bool listens; /* the machine takes input now */
 } state = {.stream = 1, .status = -1};
 
 static void take_digit(unsigned char c) {
@@ -119,6 +120,8 @@ static bool take_command(unsigned char c) {
     state.stream = c - '0';
   else if (c == 'x')
     state.command = 'x';
+  else if (c == 'r')
+    state.listens = true;
   return c == DLE;
 }
 
@@ -154,9 +157,9 @@ int console_relay(int to, int from) {
   go_raw();
   for (;;) {
     unsigned char buf[4096];
-    struct pollfd p[2] = {{from, POLLIN, 0}, {input ? 0 : -1, POLLIN, 0}};
+    struct pollfd p[2] = {{from, POLLIN, 0}, {input && state.listens ? 0 : -1, POLLIN, 0}};
     int ready = poll(p, 2, -1);
-    if (caught)
+    if (caught && state.listens)
       pass_signal(to);
     if (ready < 0)
       continue;
