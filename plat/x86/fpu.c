@@ -126,8 +126,6 @@ static void save_state(struct thread_fpu *f) {
     save_sse(&f->area);
     return;
   }
-  if (method == XSAVE) /* does not write what is in its initial state, nor the rest of the header */
-    memset(&f->area, 0, sizeof(f->area));
   save(&f->area);
 }
 
