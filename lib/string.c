@@ -2,6 +2,7 @@
 /*
  * Compiled without vector registers, so that the user's vector state survives a system call
  * untouched; large copies use the string instructions, which current CPUs run at full width.
+ * By words, not bytes: an emulated CPU executes each step as an instruction.
  */
 #include "lib/string.h"
 #include "lib/types.h"
@@ -31,15 +32,18 @@ static inline void copy_few(char *d, const char *s, size_t n) {
 void *memcpy(void *restrict dst, const void *restrict src, size_t n) {
   char *d = dst;
   const char *s = src;
-  if (n >= REP_MIN) {
-    __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n) : : "memory");
-    return dst;
-  }
   if (n < 8) {
     copy_few(d, s, n);
     return dst;
   }
   word tail = *(const word *)(s + n - 8);
+  if (n >= REP_MIN) {
+    char *end = d + n;
+    size_t words = n / 8;
+    __asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(words) : : "memory");
+    *(word *)(end - 8) = tail;
+    return dst;
+  }
   size_t at = 0;
   for (; at + 8 <= n; at += 8) {
     *(word *)(d + at) = *(const word *)(s + at);
@@ -81,7 +85,9 @@ void *memset(void *dst, int c, size_t n) {
   char *d = dst;
   u64 v = (u8)c * 0x0101010101010101UL;
   if (n >= REP_MIN) {
-    __asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(c) : "memory");
+    size_t words = n / 8;
+    *(word *)(d + n - 8) = v;
+    __asm__ volatile("rep stosq" : "+D"(d), "+c"(words) : "a"(v) : "memory");
     return dst;
   }
   if (n < 8) {
