@@ -85,21 +85,19 @@ static bool drop(struct table *t) {
   return !table_shared(t) || __atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL) == 0;
 }
 
-static void clear_pages(struct table *t) {
-  table_each(i, t) {
-    u64 e = t->e[i];
-    t->e[i] = 0;
-    if (e & E_FRAME)
-      frame_put(e & E_ADDR);
-  }
-  t->frames = 0;
-}
-
 static void put_pages(struct table *t) {
   if (!drop(t))
     return;
-  clear_pages(t);
-  memset(t->used, 0, sizeof(t->used));
+  for (unsigned w = 0; w < TABLE_ENTRIES / 64; w++) {
+    for (u64 bits = t->used[w]; bits; bits &= bits - 1) {
+      u64 *entry = &t->e[w * 64 + (unsigned)__builtin_ctzl(bits)], e = *entry;
+      *entry = 0;
+      if (e & E_FRAME)
+        frame_put(e & E_ADDR);
+    }
+    t->used[w] = 0;
+  }
+  t->frames = 0;
   table_free(t);
 }
 
@@ -112,11 +110,10 @@ void table_put(struct table *t) {
     return;
   table_each(i, t) {
     u64 e = t->e[i];
-    t->e[i] = 0;
+    table_set(t, i, 0);
     if (e & E_P)
       put_pages(table_of(e));
   }
-  memset(t->used, 0, sizeof(t->used));
   table_free(t);
 }
 
