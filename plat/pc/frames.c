@@ -147,7 +147,8 @@ void frames_init(const struct frame_range *ranges, unsigned n) {
   u64 books = round_up(frame_count * sizeof(struct frame), PAGE_SIZE) >> PAGE_SHIFT;
   books++; /* and the frame of zeros behind them */
   unsigned home = 0;
-  while (home < n && frames_in(&ranges[home]) <= books)
+  while (home < n &&
+         (frames_in(&ranges[home]) <= books || first_frame(&ranges[home]) + books > FIRST_HIGH))
     home++;
   kassert(home < n && frame_count <= UINT32_MAX);
   frames = phys_ptr(address(first_frame(&ranges[home])));
