@@ -30,8 +30,8 @@ static const char *name_of(u64 addr, u64 *offset) {
 void log_address(u64 addr) {
   char line[160];
   u64 offset;
-  const char *name = addr >= (u64)__kernel_start && addr < (u64)__text_end ? name_of(addr, &offset)
-                                                                         : NULL;
+  const char *name =
+      addr >= (u64)__kernel_start && addr < (u64)__text_end ? name_of(addr, &offset) : NULL;
   int n = name ? fmt(line, sizeof line, "ufork:   %p %s+0x%lx\n", (void *)addr, name, offset)
                : fmt(line, sizeof line, "ufork:   %p\n", (void *)addr);
   plat_log(line, min_u64((u64)n, sizeof line - 1));

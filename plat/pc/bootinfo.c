@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* hvm_start_info (PVH): memory map, modules, command line. */
-#include "plat/pc/pc.h"
 #include "kernel/errno.h"
 #include "kernel/klog.h"
 #include "lib/string.h"
+#include "plat/pc/pc.h"
 
 #define START_MAGIC 0x336ec578u
 #define TYPE_RAM 1u
@@ -25,7 +25,8 @@ struct map_entry {
 /* Command line and root file system that `ufork image` has put behind the kernel. */
 struct bundle {
   char magic[8];
-  u64 cmdline_size, initramfs_size; /* command line with its NUL, padded to a page with this header */
+  u64 cmdline_size,
+      initramfs_size; /* command line with its NUL, padded to a page with this header */
   char cmdline[];
 };
 extern const struct bundle __bundle;

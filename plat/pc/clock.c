@@ -18,13 +18,12 @@ static u64 wall_start;
 
 static u64 rdtsc(void) { return __builtin_ia32_rdtsc(); }
 
-u64 plat_now(void) {
-  return (u64)((unsigned __int128)(rdtsc() - tsc_start) * ns_per_tsc_32 >> 32);
-}
+u64 plat_now(void) { return (u64)((unsigned __int128)(rdtsc() - tsc_start) * ns_per_tsc_32 >> 32); }
 
 u64 plat_walltime(void) { return wall_start + plat_now(); }
 
-/* ---- frequencies ------------------------------------------------------------------------------- */
+/* ---- frequencies -------------------------------------------------------------------------------
+ */
 
 /* Leaf 0x15 (crystal) or 0x40000010 (hypervisors); 0: unknown. */
 static u64 told_tsc_hz(void) {
@@ -71,7 +70,8 @@ static void measure_with_lapic(struct measured *m) {
   m->ns = m->lapic * 1000000000u / LAPIC_ASSUMED_HZ;
 }
 
-/* ---- time of day ------------------------------------------------------------------------------- */
+/* ---- time of day -------------------------------------------------------------------------------
+ */
 
 enum { RTC_SECOND = 0, RTC_MINUTE = 2, RTC_HOUR = 4, RTC_DAY = 7, RTC_MONTH, RTC_YEAR };
 enum { RTC_A = 10, RTC_B = 11, RTC_CENTURY = 0x32 };
@@ -122,8 +122,7 @@ void clock_init(void) {
     measure_with_lapic(&m);
   irq_restore(flags);
   u64 hz = told_tsc_hz();
-  ns_per_tsc_32 = hz ? ((u64)1000000000u << 32) / hz
-                     : (m.ns << 32) / m.tsc;
+  ns_per_tsc_32 = hz ? ((u64)1000000000u << 32) / hz : (m.ns << 32) / m.tsc;
   tick_init(m.lapic * 1000000000u / m.ns);
   wall_start = read_rtc();
   tsc_start = rdtsc();

@@ -17,7 +17,9 @@ static const char *argv[WORDS_MAX + 1], *envp[WORDS_MAX + 1];
 static unsigned n_env;
 
 static int hex(char c) {
-  return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+  return c >= '0' && c <= '9'                 ? c - '0'
+         : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                              : -1;
 }
 
 /* In place. */

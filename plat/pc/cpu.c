@@ -57,7 +57,8 @@ static struct cpu_tables boot_tables;
 static struct idt_entry idt[256];
 static bool have_wrgsbase;
 
-/* ---- descriptor tables ------------------------------------------------------------------------ */
+/* ---- descriptor tables ------------------------------------------------------------------------
+ */
 
 static u8 ist_of(unsigned vector) {
   switch (vector) {
@@ -143,7 +144,8 @@ void cpu_init(unsigned cpu, struct thread *stack) {
 
 unsigned plat_ncpus(void) { return vcpu_count; }
 
-/* ---- switching --------------------------------------------------------------------------------- */
+/* ---- switching ---------------------------------------------------------------------------------
+ */
 
 static void load_gs(struct vcpu *v, u64 base) {
   if (v->gs_base == base)
@@ -215,7 +217,8 @@ _Noreturn void plat_user_enter(struct thread *t, const struct uregs *r) {
   uf_user_enter(t);
 }
 
-/* ---- kicks and idling -------------------------------------------------------------------------- */
+/* ---- kicks and idling --------------------------------------------------------------------------
+ */
 
 void plat_cpu_kick(unsigned cpu) {
   struct vcpu *v = &vcpus[cpu];

@@ -69,11 +69,12 @@ static inline struct cpuid cpuid(u32 leaf, u32 sub) {
   return r;
 }
 
-/* ---- plat/x86/usercopy.c, in foreign.c -------------------------------------------------------------- */
+/* ---- plat/x86/usercopy.c, in foreign.c
+ * -------------------------------------------------------------- */
 
-/* The kernel may also copy to a region that the running thread is not in (exec, /proc/PID/mem): then
-   this is that region, and this CPU counts as running it until user_end, so that flushes reach it.
-   NULL: the thread's own. */
+/* The kernel may also copy to a region that the running thread is not in (exec, /proc/PID/mem):
+   then this is that region, and this CPU counts as running it until user_end, so that flushes reach
+   it. NULL: the thread's own. */
 struct region *foreign_begin(const void *user);
 void foreign_end(struct region *foreign);
 /* Brings the page at addr that was missing, or may not be written yet. */
@@ -93,7 +94,8 @@ static inline void user_end(struct region *foreign) {
    memory of the heap is needed for CPU 0. */
 void cpu_init(unsigned cpu, struct thread *stack);
 
-/* ---- interrupt.S, trap.c ---------------------------------------------------------------------- */
+/* ---- interrupt.S, trap.c ----------------------------------------------------------------------
+ */
 
 /* What an interrupt or exception pushes; the handler may change it. */
 struct trap_frame {
@@ -123,12 +125,14 @@ void lapic_interrupt(u32 lapic_id, u8 vector);
 void lapic_timer_start(u32 count);
 u32 lapic_timer_left(void);
 
-/* ---- smp.c --------------------------------------------------------------------------------------- */
+/* ---- smp.c
+ * --------------------------------------------------------------------------------------- */
 
 /* Handler of VECTOR_FLUSH. */
 void smp_flush_interrupt(void);
 
-/* ---- tick.c ------------------------------------------------------------------------------------ */
+/* ---- tick.c ------------------------------------------------------------------------------------
+ */
 
 /* Ticks of the LAPIC timer per second. */
 void tick_init(u64 lapic_hz);
@@ -137,19 +141,22 @@ void tick_arm(u64 deadline);
 /* Its handler. */
 void tick_interrupt(void);
 
-/* ---- clock.c ----------------------------------------------------------------------------------- */
+/* ---- clock.c -----------------------------------------------------------------------------------
+ */
 
 /* Finds the frequencies of the TSC and the LAPIC timer and the time of day. */
 void clock_init(void);
 
-/* ---- serial.c ---------------------------------------------------------------------------------- */
+/* ---- serial.c ----------------------------------------------------------------------------------
+ */
 
 void serial_init(void);
 /* Input by interrupt from now on: rx gets each byte, in interrupt context. */
 void serial_listen(void (*rx)(u8 byte));
 void serial_write(const char *text, size_t n);
 
-/* ---- backtrace.c ------------------------------------------------------------------------------- */
+/* ---- backtrace.c -------------------------------------------------------------------------------
+ */
 
 /* Logs the address, as a name and an offset if it is code of the kernel. */
 void log_address(u64 addr);

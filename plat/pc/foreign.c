@@ -22,7 +22,8 @@ bool user_page(struct region *foreign, u64 addr, bool write) {
   if (off < UF_REGION_SIZE && region_fault(r, page, write))
     return true;
   /* Both sides of a copy may be user memory (mremap): what failed may be the reading one. */
-  if (off < UF_REGION_SIZE && write && !region_allows(r, page, true) && region_fault(r, page, false))
+  if (off < UF_REGION_SIZE && write && !region_allows(r, page, true) &&
+      region_fault(r, page, false))
     return true;
   return !foreign && user_fault(addr, write);
 }

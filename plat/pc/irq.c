@@ -53,7 +53,8 @@ static struct {
 } vectors[256];
 static struct spin lock; /* vectors, I/O APICs */
 
-/* ---- local APIC -------------------------------------------------------------------------------- */
+/* ---- local APIC --------------------------------------------------------------------------------
+ */
 
 static u32 lapic_read(u32 reg) { return lapic[reg / 4]; }
 static void lapic_write(u32 reg, u32 v) { lapic[reg / 4] = v; }
@@ -79,7 +80,8 @@ void lapic_interrupt(u32 lapic_id, u8 vector) {
   irq_restore(flags);
 }
 
-/* ---- I/O APICs --------------------------------------------------------------------------------- */
+/* ---- I/O APICs ---------------------------------------------------------------------------------
+ */
 
 static u32 ioapic_read(struct ioapic *a, u32 reg) {
   a->regs[0] = reg;
@@ -151,7 +153,8 @@ void irq_msi(int vector, u64 *addr, u32 *data) {
   *data = (u32)vector;
 }
 
-/* ---- vectors ----------------------------------------------------------------------------------- */
+/* ---- vectors -----------------------------------------------------------------------------------
+ */
 
 int irq_vector_take(void (*handler)(void *arg), void *arg) {
   int found = -ENOSPC;
@@ -178,7 +181,8 @@ void irq_dispatch(unsigned vector) {
   lapic_write(LAPIC_EOI, 0);
 }
 
-/* ---- deferred work ----------------------------------------------------------------------------- */
+/* ---- deferred work -----------------------------------------------------------------------------
+ */
 
 static struct {
   void (*poll)(void *arg);
@@ -216,12 +220,14 @@ void io_poll_all(void) {
   }
 }
 
-/* ---- start ------------------------------------------------------------------------------------- */
+/* ---- start -------------------------------------------------------------------------------------
+ */
 
 /* The 8259s must not raise anything: vectors out of the exceptions' way, all inputs masked. */
 static void silence_pic(void) {
-  static const u8 init[][2] = {{0x20, 0x11}, {0xa0, 0x11}, {0x21, 0x20}, {0xa1, 0x28}, {0x21, 4},
-                               {0xa1, 2},    {0x21, 1},    {0xa1, 1},    {0x21, 0xff}, {0xa1, 0xff}};
+  static const u8 init[][2] = {{0x20, 0x11}, {0xa0, 0x11}, {0x21, 0x20}, {0xa1, 0x28},
+                               {0x21, 4},    {0xa1, 2},    {0x21, 1},    {0xa1, 1},
+                               {0x21, 0xff}, {0xa1, 0xff}};
   for (unsigned i = 0; i < ARRAY_LEN(init); i++)
     outb(init[i][0], init[i][1]);
 }

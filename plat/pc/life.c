@@ -6,10 +6,12 @@
 #include "plat/pc/cpu.h"
 #include "plat/pc/pc.h"
 
-#define DEBUG_EXIT_PORT 0x501 /* QEMU's isa-debug-exit, if there is one: its status becomes 2v + 1 */
-#define PANIC_STATUS 127      /* 255 for QEMU's caller */
+#define DEBUG_EXIT_PORT                                                                            \
+  0x501                  /* QEMU's isa-debug-exit, if there is one: its status becomes 2v + 1 */
+#define PANIC_STATUS 127 /* 255 for QEMU's caller */
 
-/* ---- entropy ----------------------------------------------------------------------------------- */
+/* ---- entropy -----------------------------------------------------------------------------------
+ */
 
 static bool rdrand(u64 *v) {
   for (int tries = 0; tries < 100; tries++) {
@@ -33,7 +35,8 @@ void plat_random(void *buf, size_t n) {
   }
 }
 
-/* ---- log and end ------------------------------------------------------------------------------- */
+/* ---- log and end -------------------------------------------------------------------------------
+ */
 
 void plat_log(const char *text, size_t n) { stdio_log(text, n); }
 

@@ -10,7 +10,7 @@ _Noreturn void pc_start(paddr start_info);
 static struct boot_args args;
 
 _Noreturn void pc_start(paddr start_info) {
-  
+
   serial_init();
   cpu_init(0, (struct thread *)boot_stack);
   bootinfo_read(start_info);

@@ -73,7 +73,7 @@ static u64 eager_page(paddr p, u64 e) {
 
 /* The child's entry for page i of t. The parent's is left alone if it stays the only owner. */
 static u64 fork_page(struct fork *f, struct table *t, unsigned i, u32 page) {
-  u64 e = t->e[i];
+  u64 e = table_load(t, i);
   if (!(e & E_FRAME) || e & E_OBJECT)
     return table_share(t, i);
   if (is_dead(f, page))
@@ -104,14 +104,14 @@ static struct table *fork_pages(struct fork *f, struct table *t, u32 page) {
 }
 
 static u64 share_pages(struct fork *f, struct table *d, unsigned i) {
-  if (d->e[i] & E_W)
+  if (table_load(d, i) & E_W)
     f->flush.all = true;
   return table_share(d, i);
 }
 
 /* The child's entry for 2 MiB of d from `page` on; 0: no memory. */
 static u64 fork_dir_entry(struct fork *f, struct table *d, unsigned i, u32 page) {
-  u64 e = d->e[i];
+  u64 e = table_load(d, i);
   if (!(e & E_P))
     return e;
   struct table *t = table_of(e);

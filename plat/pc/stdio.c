@@ -5,8 +5,8 @@
  *
  * Framed console (command line: console=framed): what is at the other end tells the streams apart.
  * A byte DLE (0x10) begins a command: DLE DLE is that byte itself; from us, DLE '1' and DLE '2' say
- * which stream what follows belongs to, DLE 'x' and two hexadecimal digits are the exit status; to us,
- * DLE 'e' is the end of input, DLE 's' and a letter from 'A' a signal.
+ * which stream what follows belongs to, DLE 'x' and two hexadecimal digits are the exit status; to
+ * us, DLE 'e' is the end of input, DLE 's' and a letter from 'A' a signal.
  */
 #include "kernel/errno.h"
 #include "kernel/fs/line.h"
@@ -36,7 +36,8 @@ static u8 escape; /* framed input: DLE or DLE 's' came last */
 static struct waitq waiters = WAITQ_INIT(waiters);
 static struct tty *terminal;
 
-/* ---- output -------------------------------------------------------------------------------------- */
+/* ---- output
+ * -------------------------------------------------------------------------------------- */
 
 static void write_raw(const char *text, size_t n) {
   spin_lock(&out_lock);
@@ -93,7 +94,8 @@ void stdio_exit_status(unsigned status) {
     serial_write(text, (size_t)fmt(text, sizeof text, "%cx%02x", DLE, status & 0xff));
 }
 
-/* ---- input --------------------------------------------------------------------------------------- */
+/* ---- input
+ * --------------------------------------------------------------------------------------- */
 
 static void rx(u8 byte) {
   u32 in = ring_in;
@@ -200,7 +202,8 @@ static u32 console_poll(struct poller *p) {
   return POLLOUT | (readable() ? POLLIN : 0);
 }
 
-/* ---- streams ------------------------------------------------------------------------------------- */
+/* ---- streams
+ * ------------------------------------------------------------------------------------- */
 
 static i64 stream_read(struct file *f, struct uio *u, u64 *pos) {
   (void)pos;
@@ -230,7 +233,8 @@ static const struct file_ops stream_ops = {
     .stat = stream_stat,
 };
 
-/* ---- terminal ------------------------------------------------------------------------------------ */
+/* ---- terminal
+ * ------------------------------------------------------------------------------------ */
 
 static i64 tty_read(struct tty *t, struct uio *u, bool nonblock) {
   (void)t;
@@ -309,7 +313,8 @@ static const struct tty_ops console_ops = {
     .input_bytes = tty_input_bytes,
 };
 
-/* ---- start --------------------------------------------------------------------------------------- */
+/* ---- start
+ * --------------------------------------------------------------------------------------- */
 
 void stdio_init(void) {
   line_init(&line, put_terminal);

@@ -120,7 +120,7 @@ void table_put(struct table *t) {
 /* ---- copying --------------------------------------------------------------------------------- */
 
 u64 table_share(struct table *t, unsigned i) {
-  u64 e = t->e[i];
+  u64 e = table_load(t, i);
   if (t->level == TABLE_DIR) {
     if (!(e & E_P))
       return e;
@@ -133,7 +133,7 @@ u64 table_share(struct table *t, unsigned i) {
       return e;
   }
   if (e & E_W)
-    t->e[i] = e & ~E_W;
+    __atomic_store_n(&t->e[i], e & ~E_W, __ATOMIC_RELAXED);
   if (e & E_EAGER) /* the hardware shall not tell of the copy */
     e = (e & ~E_EAGER) | E_D;
   return e & ~E_W;

@@ -7,7 +7,7 @@
 #include "kernel/time/timer.h"
 #include "plat/pc/cpu.h"
 
-#define RETRY_NS 100000    /* what was due has been left to a kernel that is busy: ask again */
+#define RETRY_NS 100000        /* what was due has been left to a kernel that is busy: ask again */
 #define LONGEST_NS 1000000000u /* fits the counter whatever its clock */
 
 static u64 ticks_per_ns_32; /* LAPIC ticks per nanosecond, times 2^32 */

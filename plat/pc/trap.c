@@ -6,30 +6,30 @@
  * %rsp holds: into user code's red zone, or anywhere near its region while %rsp is pending
  * (doc/abi.md, 4). Hence every vector has an interrupt stack (IST) of the CPU:
  *
- *  - interrupts share one, exceptions share another; both go through interrupt gates, so no interrupt
- *    arrives while a handler runs, and no handler here can fault but by a bug. A frame is thus never
- *    overwritten by a second one on the same stack. NMI, double fault and machine check, which can come
- *    at any time, have stacks of their own and do not return into code they may have cut in two
- *    (NMI returns at once and touches nothing).
- *  - a handler does not run kernel code of the core. It finds out whom it interrupted by %rip, which
- *    user code cannot set to anything above UF_WINDOW_HI but by the gate:
- *      user code:  registers are copied to the thread's uregs, and the frame is changed so that `iretq`
- *                  continues at uf_trap_tick or uf_trap_fault on the thread's own (empty) kernel stack,
- *                  interrupts on. The interrupt stack is free again by then, and the thread may sleep.
- *      the kernel: WORK_RESCHED is set for the running thread, which looks at it before it returns to
- *                  user code; nothing else happens.
- *  - the gate's first instructions run with user code's %rsp. That is the kernel by %rip, the handler
- *    uses none of the interrupted stack, so nothing is special about them.
- *  - on the way out, work that is set after [uf_exit_fast, uf_exit_full) have looked would be seen only
- *    at the next entry. So these sequences start anew when interrupted: all they need is %r15 and uregs,
- *    which stay untouched until the next entry. Once the last jump has been taken, %rip is below
- *    UF_WINDOW_HI and the interrupt is one of user code.
- *  - plat_switch: `current` changes before the stacks do. An interrupt in between sets work of the new
- *    thread; one before that has set the old one's and `pending`, which the new thread takes over
+ *  - interrupts share one, exceptions share another; both go through interrupt gates, so no
+ * interrupt arrives while a handler runs, and no handler here can fault but by a bug. A frame is
+ * thus never overwritten by a second one on the same stack. NMI, double fault and machine check,
+ * which can come at any time, have stacks of their own and do not return into code they may have
+ * cut in two (NMI returns at once and touches nothing).
+ *  - a handler does not run kernel code of the core. It finds out whom it interrupted by %rip,
+ * which user code cannot set to anything above UF_WINDOW_HI but by the gate: user code:  registers
+ * are copied to the thread's uregs, and the frame is changed so that `iretq` continues at
+ * uf_trap_tick or uf_trap_fault on the thread's own (empty) kernel stack, interrupts on. The
+ * interrupt stack is free again by then, and the thread may sleep. the kernel: WORK_RESCHED is set
+ * for the running thread, which looks at it before it returns to user code; nothing else happens.
+ *  - the gate's first instructions run with user code's %rsp. That is the kernel by %rip, the
+ * handler uses none of the interrupted stack, so nothing is special about them.
+ *  - on the way out, work that is set after [uf_exit_fast, uf_exit_full) have looked would be seen
+ * only at the next entry. So these sequences start anew when interrupted: all they need is %r15 and
+ * uregs, which stay untouched until the next entry. Once the last jump has been taken, %rip is
+ * below UF_WINDOW_HI and the interrupt is one of user code.
+ *  - plat_switch: `current` changes before the stacks do. An interrupt in between sets work of the
+ * new thread; one before that has set the old one's and `pending`, which the new thread takes over
  *    (uf_switch_finish). `current` is exact whenever user code runs.
  *  - a fault of the kernel is a bug, but in [uf_copy_start, uf_copy_end): there it ends the copy.
  *
- * `current`, not the stack pointer, names the thread here: thread_current() is wrong on these stacks.
+ * `current`, not the stack pointer, names the thread here: thread_current() is wrong on these
+ * stacks.
  */
 #include "include/ufork/abi.h"
 #include "kernel/kassert.h"
@@ -68,7 +68,8 @@ static u64 fault_address(void) {
   return a;
 }
 
-/* ---- what happened, in the terms of signals ---------------------------------------------------- */
+/* ---- what happened, in the terms of signals ----------------------------------------------------
+ */
 
 /* Of the exceptions that happened and are not masked; both units use the same bits. */
 static int fpe_code(u32 bits) {
@@ -119,7 +120,8 @@ static struct trap_info describe(const struct trap_frame *f) {
   }
 }
 
-/* ---- where the interrupted context continues --------------------------------------------------- */
+/* ---- where the interrupted context continues ---------------------------------------------------
+ */
 
 static void save_uregs(struct uregs *r, const struct trap_frame *f) {
   r->rax = f->rax, r->rbx = f->rbx, r->rcx = f->rcx, r->rdx = f->rdx;
@@ -207,7 +209,8 @@ void pc_interrupt(struct trap_frame *f) {
     leave_note(f);
 }
 
-/* ---- on the thread's kernel stack -------------------------------------------------------------- */
+/* ---- on the thread's kernel stack --------------------------------------------------------------
+ */
 
 void uf_user_work(struct uregs *r) {
   vcpu_self()->pending = 0;
