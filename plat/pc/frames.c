@@ -54,6 +54,9 @@ static void set_state(u64 f, enum frame_state s) {
 static struct frame *frame_at(paddr p) { return &frames[p >> PAGE_SHIFT]; }
 static paddr address(u64 f) { return (paddr)f << PAGE_SHIFT; }
 
+/* A count that changes with the lock held and is read without. */
+static void add(u64 *count, i64 n) { __atomic_store_n(count, *count + (u64)n, __ATOMIC_RELAXED); }
+
 /* ---- blocks, with the lock held -------------------------------------------------------------- */
 
 static void block_push(u32 f, unsigned order) {
@@ -65,7 +68,7 @@ static void block_push(u32 f, unsigned order) {
   if (next)
     frames[next].prev = f;
   free_heads[order] = f;
-  free_blocks_frames += 1UL << order;
+  add(&free_blocks_frames, 1L << order);
 }
 
 static void block_remove(u32 f) {
@@ -77,7 +80,7 @@ static void block_remove(u32 f) {
   if (b->next)
     frames[b->next].prev = b->prev;
   set_state(f, FRAME_CACHED);
-  free_blocks_frames -= 1UL << b->order;
+  add(&free_blocks_frames, -(1L << b->order));
 }
 
 static bool is_free_block(u64 f, unsigned order) {
@@ -192,14 +195,14 @@ static void clear(u32 f) { memset(phys_ptr(address(f)), 0, PAGE_SIZE); }
 static u32 zero_list_pop(void) {
   u32 f = zero_list;
   zero_list = frames[f].next;
-  zero_count--;
+  add(&zero_count, -1);
   return f;
 }
 
 static void zero_list_push(u32 f) {
   frames[f].next = zero_list;
   zero_list = f;
-  zero_count++;
+  add(&zero_count, 1);
 }
 
 static void refill(struct cpu_frames *c) {

@@ -172,11 +172,11 @@ int main(int argc, char **argv) {
   support_init(MIB(256));
   if (memobj_create(64 * PAGE_SIZE, &object))
     fail("object");
-  for (u64 i = 0; i < TEST_CPUS_MAX; i++) {
+  for (unsigned i = 0; i < TEST_CPUS_MAX; i++)
     pthread_mutex_init(&mailboxes[i].lock, NULL);
+  for (u64 i = 0; i < TEST_CPUS_MAX; i++)
     if (pthread_create(&threads[i], NULL, cpu_main, (void *)i))
       fail("thread");
-  }
   for (unsigned i = 0; i < TEST_CPUS_MAX; i++)
     pthread_join(threads[i], NULL);
   clean_up();
