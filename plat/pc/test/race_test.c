@@ -20,6 +20,7 @@
 #define FAR 0x40000000u
 #define FAR_PAGES 700u
 #define REGIONS_MAX 5u /* of a thread */
+#define WAITING_MAX 4u
 
 struct process {
   struct region *real;
@@ -30,6 +31,7 @@ struct process {
 static struct mailbox {
   pthread_mutex_t lock;
   struct process *first;
+  unsigned n;
 } mailboxes[TEST_CPUS_MAX];
 
 static struct memobj *object;
@@ -77,22 +79,38 @@ static struct process *create(void) {
   return p;
 }
 
-static void give(struct process *p, unsigned cpu) {
+/* false: too much waits there already. */
+static bool give(struct process *p, unsigned cpu) {
   struct mailbox *m = &mailboxes[cpu];
   pthread_mutex_lock(&m->lock);
-  p->next = m->first;
-  m->first = p;
+  bool room = m->n < WAITING_MAX;
+  if (room) {
+    p->next = m->first;
+    m->first = p;
+    m->n++;
+  }
   pthread_mutex_unlock(&m->lock);
+  return room;
 }
 
 static struct process *receive(unsigned cpu) {
   struct mailbox *m = &mailboxes[cpu];
   pthread_mutex_lock(&m->lock);
   struct process *p = m->first;
-  if (p)
+  if (p) {
     m->first = p->next;
+    m->n--;
+  }
   pthread_mutex_unlock(&m->lock);
   return p;
+}
+
+static void destroy(struct process *p) {
+  for (u32 i = 0; i < 200; i++)
+    check_page(p, below(PAGES + FAR_PAGES));
+  mmu_run(NULL);
+  region_destroy(p->real);
+  free(p);
 }
 
 static void fork_to(struct process *p, unsigned cpu) {
@@ -103,15 +121,8 @@ static void fork_to(struct process *p, unsigned cpu) {
   if (region_fork(p->real, &a, &c->real))
     fail("fork");
   __atomic_add_fetch(&forks_done, 1, __ATOMIC_RELAXED);
-  give(c, cpu);
-}
-
-static void destroy(struct process *p) {
-  for (u32 i = 0; i < 200; i++)
-    check_page(p, below(PAGES + FAR_PAGES));
-  mmu_run(NULL);
-  region_destroy(p->real);
-  free(p);
+  if (!give(c, cpu))
+    destroy(c);
 }
 
 static void use(struct process *p) {
