@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Compiled without vector registers, so that the user's vector state survives a system call
- * untouched; large copies use the string instructions, which current CPUs run at full width.
- * By words, not bytes: an emulated CPU executes each step as an instruction.
+ * untouched; large copies use the string instructions, which current CPUs run at full width; of
+ * words, because an emulated CPU without that art moves one element at a time.
  */
 #include "lib/string.h"
 #include "lib/types.h"
@@ -32,18 +32,18 @@ static inline void copy_few(char *d, const char *s, size_t n) {
 void *memcpy(void *restrict dst, const void *restrict src, size_t n) {
   char *d = dst;
   const char *s = src;
+  if (n >= REP_MIN) {
+    word tail = *(const word *)(s + n - 8);
+    size_t words = n / 8;
+    __asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(words) : : "memory");
+    *(word *)((char *)dst + n - 8) = tail;
+    return dst;
+  }
   if (n < 8) {
     copy_few(d, s, n);
     return dst;
   }
   word tail = *(const word *)(s + n - 8);
-  if (n >= REP_MIN) {
-    char *end = d + n;
-    size_t words = n / 8;
-    __asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(words) : : "memory");
-    *(word *)(end - 8) = tail;
-    return dst;
-  }
   size_t at = 0;
   for (; at + 8 <= n; at += 8) {
     *(word *)(d + at) = *(const word *)(s + at);
@@ -86,8 +86,8 @@ void *memset(void *dst, int c, size_t n) {
   u64 v = (u8)c * 0x0101010101010101UL;
   if (n >= REP_MIN) {
     size_t words = n / 8;
-    *(word *)(d + n - 8) = v;
     __asm__ volatile("rep stosq" : "+D"(d), "+c"(words) : "a"(v) : "memory");
+    *(word *)((char *)dst + n - 8) = v;
     return dst;
   }
   if (n < 8) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tree µprocess 1 finds. `/` is a tmpfs, filled from the initramfs if there is one. Every directory of the host's root tree is mounted
- * read-only under its name (programs keep their identity there, so images stay cached), but those
- * that programs write to (import.c) are copied into the tmpfs. Then /dev, /proc and the mounts of
- * the command line.
+ * The tree µprocess 1 finds. `/` is a tmpfs, filled from the initramfs if there is one. Every
+ * directory of the host's root tree is mounted read-only under its name (programs keep their
+ * identity there, so images stay cached), but those that programs write to (import.c) are copied
+ * into the tmpfs. Then /dev, /proc and the mounts of the command line.
  */
 #include "kernel/boot.h"
 #include "kernel/fs/cpio.h"

@@ -27,8 +27,8 @@ enum { VREPRINT = 12, VDISCARD, VWERASE, VLNEXT, VEOL2 };
 enum { SIG_INT = 2, SIG_QUIT = 3, SIG_TSTP = 20 };
 
 /* Entries of buf beside plain bytes. */
-#define MARK_END 0x100u    /* the byte ends a line */
-#define MARK_EOF 0x200u    /* no byte: end of file */
+#define MARK_END 0x100u /* the byte ends a line */
+#define MARK_EOF 0x200u /* no byte: end of file */
 
 static u16 *slot(struct line *l, u32 i) { return &l->buf[i % LINE_SIZE]; }
 static bool lflag(const struct line *l, u32 f) { return l->t.lflag & f; }
@@ -45,7 +45,8 @@ void line_init(struct line *l, void (*put)(const char *text, size_t n)) {
   memcpy(l->t.cc, cc, sizeof cc);
 }
 
-/* ---- output -------------------------------------------------------------------------------------- */
+/* ---- output
+ * -------------------------------------------------------------------------------------- */
 
 static void put_char(struct line *l, u8 c) {
   char out[2] = {(char)c, '\n'};
@@ -94,7 +95,8 @@ static void echo(struct line *l, u8 c) {
   }
 }
 
-/* ---- editing ------------------------------------------------------------------------------------- */
+/* ---- editing
+ * ------------------------------------------------------------------------------------- */
 
 static bool is_continuation(u16 c) { return (c & 0xc0) == 0x80; }
 
@@ -190,7 +192,8 @@ int line_input(struct line *l, u8 c) {
   return signo;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ------------------------------------------------------------------------------------- */
 
 bool line_ready(const struct line *l) { return l->head != l->done; }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The line discipline of a terminal whose platform has none: editing, echo, signal characters, output
- * translation. Pure: the owner locks, blocks and moves bytes. Not reentrant; the owner's lock
- * protects a struct line.
+ * The line discipline of a terminal whose platform has none: editing, echo, signal characters,
+ * output translation. Pure: the owner locks, blocks and moves bytes. Not reentrant; the owner's
+ * lock protects a struct line.
  */
 #ifndef UFORK_KERNEL_LINE_H
 #define UFORK_KERNEL_LINE_H

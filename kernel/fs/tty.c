@@ -279,7 +279,7 @@ int tty_file(struct tty *t, u32 flags, struct file **out) {
   return 0;
 }
 
-static int open_tty(struct tty *t, struct file *f) {
+int tty_open(struct tty *t, struct file *f) {
   if (!t)
     return -ENXIO;
   tty_get(t);
@@ -289,7 +289,7 @@ static int open_tty(struct tty *t, struct file *f) {
 }
 
 int tty_open_controlling(struct file *f) {
-  return open_tty(console && controls_me(console) ? console : NULL, f);
+  return tty_open(console && controls_me(console) ? console : NULL, f);
 }
 
-int tty_open_console(struct file *f) { return open_tty(console, f); }
+int tty_open_console(struct file *f) { return tty_open(console, f); }

@@ -60,8 +60,9 @@ int tty_console_pgrp(void);
 /* The session leader exits: SIGHUP and SIGCONT to the foreground group, nobody is controlled. */
 void tty_session_exit(int sid);
 
-/* For device nodes: make f (fresh) an open file on the controlling terminal (-ENXIO: none) or the
-   console. */
+/* For device nodes: make f (fresh) an open file on t (NULL: -ENXIO), on the controlling terminal
+   (-ENXIO: none) or the console. */
+int tty_open(struct tty *t, struct file *f);
 int tty_open_controlling(struct file *f);
 int tty_open_console(struct file *f);
 

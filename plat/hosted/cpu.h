@@ -51,7 +51,8 @@ int cpu_init(unsigned n);
 /* The calling host thread becomes vCPU `cpu` and runs the kernel; b for CPU 0, else NULL. */
 _Noreturn void cpu_run(unsigned cpu, const struct boot_args *b);
 
-/* ---- plat/x86/usercopy.c: the host maps every region for every vCPU ------------------------------- */
+/* ---- plat/x86/usercopy.c: the host maps every region for every vCPU
+ * ------------------------------- */
 
 static inline struct region *user_begin(const void *user) {
   (void)user;

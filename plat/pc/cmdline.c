@@ -9,12 +9,14 @@
 #include "plat/pc/pc.h"
 
 #define WORDS_MAX 256
+#define MOUNTS_MAX 32
 
 struct machine_options machine_options;
 static char text[4096];
 static const char *words[WORDS_MAX + 1]; /* of the machine, then NULL */
 static const char *argv[WORDS_MAX + 1], *envp[WORDS_MAX + 1];
 static unsigned n_env;
+static struct boot_mount mounts[MOUNTS_MAX];
 
 static int hex(char c) {
   return c >= '0' && c <= '9'                 ? c - '0'
@@ -73,7 +75,20 @@ static void isolation(struct boot_args *b, const char *v) {
     plat_panic("command line: isolation is full, fault or none");
 }
 
-static void word_with_value(struct boot_args *b, const char *w) {
+/* HOST:GUEST, or HOST:GUEST:ro; HOST is a 9p mount tag, or TAG/PATH. The word is ours to cut. */
+static void add_mount(struct boot_args *b, char *host) {
+  char *guest = strchr(host, ':'), *option = guest ? strchr(guest + 1, ':') : NULL;
+  if (!guest || guest[1] != '/' || b->n_mounts == MOUNTS_MAX ||
+      (option && strcmp(option, ":ro") != 0))
+    plat_panic("command line: mount is HOST:GUEST or HOST:GUEST:ro, at most 32 times");
+  *guest++ = 0;
+  if (option)
+    *option = 0;
+  mounts[b->n_mounts++] = (struct boot_mount){guest, host, option != NULL};
+  b->mounts = mounts;
+}
+
+static void word_with_value(struct boot_args *b, char *w) {
   const char *v;
   if ((v = value_of(w, "isolation")))
     isolation(b, v);
@@ -85,13 +100,19 @@ static void word_with_value(struct boot_args *b, const char *w) {
     b->workdir = v;
   else if ((v = value_of(w, "env")) && n_env < WORDS_MAX)
     envp[n_env++] = v;
+  else if ((v = value_of(w, "program")))
+    b->program = v;
+  else if ((v = value_of(w, "mount")))
+    add_mount(b, w + sizeof "mount=" - 1);
+  else if ((v = value_of(w, "root")))
+    b->root = v;
   else if ((v = value_of(w, "rows")))
     machine_options.rows = (u16)number(v);
   else if ((v = value_of(w, "cols")))
     machine_options.cols = (u16)number(v);
 }
 
-static void word(struct boot_args *b, const char *w) {
+static void word(struct boot_args *b, char *w) {
   if (strcmp(w, "trace") == 0)
     b->trace = true;
   else if (strcmp(w, "stats") == 0)
@@ -100,6 +121,8 @@ static void word(struct boot_args *b, const char *w) {
     b->quiet = true;
   else if (strcmp(w, "console=framed") == 0)
     machine_options.framed = true;
+  else if (strcmp(w, "probe") == 0)
+    machine_options.probe = true;
   else if (strcmp(w, "terminal=no") == 0)
     machine_options.terminal = false;
   else
@@ -114,7 +137,8 @@ static void program(struct boot_args *b, char *p) {
     argv[n] = w;
   }
   b->argv = n ? argv : shell;
-  b->program = b->argv[0];
+  if (!b->program)
+    b->program = b->argv[0];
 }
 
 void cmdline_parse(const char *line, struct boot_args *b) {

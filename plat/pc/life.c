@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Entropy, the log, and the ways the machine ends. */
+/* The log, and the ways the machine ends. */
 #include "kernel/errno.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
@@ -9,31 +9,6 @@
 #define DEBUG_EXIT_PORT                                                                            \
   0x501                  /* QEMU's isa-debug-exit, if there is one: its status becomes 2v + 1 */
 #define PANIC_STATUS 127 /* 255 for QEMU's caller */
-
-/* ---- entropy -----------------------------------------------------------------------------------
- */
-
-static bool rdrand(u64 *v) {
-  for (int tries = 0; tries < 100; tries++) {
-    bool ok;
-    __asm__ volatile("rdrand %0; setc %1" : "=r"(*v), "=qm"(ok) : : "cc");
-    if (ok)
-      return true;
-  }
-  return false;
-}
-
-void plat_random(void *buf, size_t n) {
-  static int have = -1;
-  if (have < 0)
-    have = cpuid(1, 0).c >> 30 & 1;
-  for (size_t done = 0; done < n; done += 8) {
-    u64 v;
-    if (!have || !rdrand(&v))
-      plat_panic("no entropy: this needs a CPU with RDRAND");
-    memcpy((char *)buf + done, &v, min_u64(8, n - done));
-  }
-}
 
 /* ---- log and end -------------------------------------------------------------------------------
  */

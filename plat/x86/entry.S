@@ -201,7 +201,11 @@ uf_copy:
 	jnz	5b
 4:	xor	%eax, %eax
 	ret
-3:	rep movsb
+3:	shr	$3, %rcx
+	rep movsq
+	mov	%edx, %ecx
+	and	$7, %ecx
+	rep movsb
 	xor	%eax, %eax
 	ret
 	.size	uf_copy, . - uf_copy

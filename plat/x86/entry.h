@@ -37,7 +37,8 @@ void uf_user_work(struct uregs *r);
 /* User code faulted; struct trap_info lies UF_TRAP_ROOM below r. */
 void uf_user_fault(struct uregs *r);
 
-/* ---- fpu.c: struct vcpu is the platform's (cpu.h) ---------------------------------------------- */
+/* ---- fpu.c: struct vcpu is the platform's (cpu.h) ----------------------------------------------
+ */
 
 struct vcpu;
 void fpu_init(void);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * µprocess 1 of the system tests on a machine of their own: runs each program that /tests/list names
+ * µprocess 1 of the system tests on a machine of their own: runs each program that /tests/list
+ * names
  * (`NAME SECONDS ARG...`) in a session and a directory of its own and reports to standard output:
  *   @@ start NAME
- *   @@ end NAME STATUS OUT ERR     and OUT bytes of its standard output, ERR bytes of standard error
- * STATUS is a shell's, or -1 after a time-out.
+ *   @@ end NAME STATUS OUT ERR     and OUT bytes of its standard output, ERR bytes of standard
+ * error STATUS is a shell's, or -1 after a time-out.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -41,7 +42,8 @@ static void die(const char *what) {
 }
 
 static void become(char **argv, const char *dir, const int *out, const int *err) {
-  static char *env[] = {"PATH=/usr/bin:/bin", "HOME=/", "LC_ALL=C", "USER=root", "SHELL=/bin/sh", NULL};
+  static char *env[] = {"PATH=/usr/bin:/bin", "HOME=/",        "LC_ALL=C",
+                        "USER=root",          "SHELL=/bin/sh", NULL};
   int null = open("/dev/null", O_RDONLY);
   setsid();
   dup2(null, 0);
@@ -134,8 +136,8 @@ static void run(char **argv, double seconds, struct capture *c) {
       close(c[i].fd);
   }
   nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-  write_all(head, (size_t)snprintf(head, sizeof head, "@@ end %s %d %zu %zu\n", name, status, c[0].n,
-                                   c[1].n));
+  write_all(head, (size_t)snprintf(head, sizeof head, "@@ end %s %d %zu %zu\n", name, status,
+                                   c[0].n, c[1].n));
   write_all(c[0].data, c[0].n);
   write_all(c[1].data, c[1].n);
   write_all("\n", 1);
