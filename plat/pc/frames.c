@@ -43,21 +43,32 @@ static struct cpu_frames {
 
 static struct cpu_frames *mine(void) { return &cpu_frames[thread_current()->cpu % MAX_CPUS]; }
 
+/* FREE comes and goes with the lock held only, but others' states are looked at without theirs. */
+static enum frame_state state_of(u64 f) {
+  return __atomic_load_n(&frames[f].state, __ATOMIC_RELAXED);
+}
+static void set_state(u64 f, enum frame_state s) {
+  __atomic_store_n(&frames[f].state, (u8)s, __ATOMIC_RELAXED);
+}
+
 static struct frame *frame_at(paddr p) { return &frames[p >> PAGE_SHIFT]; }
 static paddr address(u64 f) { return (paddr)f << PAGE_SHIFT; }
+
+/* A count that changes with the lock held and is read without. */
+static void add(u64 *count, i64 n) { __atomic_store_n(count, *count + (u64)n, __ATOMIC_RELAXED); }
 
 /* ---- blocks, with the lock held -------------------------------------------------------------- */
 
 static void block_push(u32 f, unsigned order) {
   u32 next = free_heads[order];
-  frames[f].state = FRAME_FREE;
+  set_state(f, FRAME_FREE);
   frames[f].order = (u8)order;
   frames[f].next = next;
   frames[f].prev = 0;
   if (next)
     frames[next].prev = f;
   free_heads[order] = f;
-  free_blocks_frames += 1UL << order;
+  add(&free_blocks_frames, 1L << order);
 }
 
 static void block_remove(u32 f) {
@@ -68,12 +79,12 @@ static void block_remove(u32 f) {
     free_heads[b->order] = b->next;
   if (b->next)
     frames[b->next].prev = b->prev;
-  b->state = FRAME_CACHED;
-  free_blocks_frames -= 1UL << b->order;
+  set_state(f, FRAME_CACHED);
+  add(&free_blocks_frames, -(1L << b->order));
 }
 
 static bool is_free_block(u64 f, unsigned order) {
-  return f < frame_count && frames[f].state == FRAME_FREE && frames[f].order == order;
+  return f < frame_count && state_of(f) == FRAME_FREE && frames[f].order == order;
 }
 
 static void block_free(u32 f, unsigned order) {
@@ -147,7 +158,8 @@ void frames_init(const struct frame_range *ranges, unsigned n) {
   u64 books = round_up(frame_count * sizeof(struct frame), PAGE_SIZE) >> PAGE_SHIFT;
   books++; /* and the frame of zeros behind them */
   unsigned home = 0;
-  while (home < n && frames_in(&ranges[home]) <= books)
+  while (home < n &&
+         (frames_in(&ranges[home]) <= books || first_frame(&ranges[home]) + books > FIRST_HIGH))
     home++;
   kassert(home < n && frame_count <= UINT32_MAX);
   frames = phys_ptr(address(first_frame(&ranges[home])));
@@ -183,14 +195,14 @@ static void clear(u32 f) { memset(phys_ptr(address(f)), 0, PAGE_SIZE); }
 static u32 zero_list_pop(void) {
   u32 f = zero_list;
   zero_list = frames[f].next;
-  zero_count--;
+  add(&zero_count, -1);
   return f;
 }
 
 static void zero_list_push(u32 f) {
   frames[f].next = zero_list;
   zero_list = f;
-  zero_count++;
+  add(&zero_count, 1);
 }
 
 static void refill(struct cpu_frames *c) {
@@ -216,10 +228,9 @@ static void refill_zeroed(struct cpu_frames *c) {
 }
 
 static paddr hand_out(u32 f) {
-  struct frame *fr = &frames[f];
-  kassert(fr->state == FRAME_CACHED);
-  fr->state = FRAME_USED;
-  fr->refs = 1;
+  kassert(state_of(f) == FRAME_CACHED);
+  set_state(f, FRAME_USED);
+  frames[f].refs = 1;
   return address(f);
 }
 
@@ -255,8 +266,8 @@ paddr frame_alloc_zeroed(void) {
 }
 
 static void retire(u32 f) {
-  kassert(frames[f].state == FRAME_USED);
-  frames[f].state = FRAME_CACHED;
+  kassert(state_of(f) == FRAME_USED);
+  set_state(f, FRAME_CACHED);
 }
 
 static void spill(struct cpu_frames *c) {
@@ -344,7 +355,7 @@ paddr frames_alloc_run(size_t n, size_t align) {
   if (f == 0)
     return 0;
   for (u32 i = f; i < f + n; i++) {
-    frames[i].state = FRAME_USED;
+    set_state(i, FRAME_USED);
     frames[i].refs = 1;
   }
   memset(phys_ptr(address(f)), 0, n * PAGE_SIZE);

@@ -63,7 +63,7 @@ static struct chunk chunk_at(u64 off, u64 end) {
 /* The entry for 2 MiB at off in its directory, 0 if there is no directory. */
 static u64 dir_entry(const struct region *r, u64 off) {
   const struct table *d = r->dirs[dir_index(off)];
-  return d ? d->e[table_index(off)] : 0;
+  return d ? table_load(d, table_index(off)) : 0;
 }
 
 /* ---- mapping and unmapping: an entry replaces whatever there was -------------------------------
@@ -292,7 +292,7 @@ static u64 uniform(const struct table *t) {
   u64 kind = t->fill;
   unsigned n = 0;
   table_each(i, t) {
-    u64 e = t->e[i];
+    u64 e = table_load(t, i);
     if (kind == 0 && n == 0)
       kind = e & E_KIND;
     if (!(e & E_MAPPED) || e & E_OBJECT || (e & E_KIND) != kind)

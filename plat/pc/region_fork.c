@@ -71,26 +71,38 @@ static u64 eager_page(paddr p, u64 e) {
   return p | (e & E_KIND) | E_P | E_A | E_NX | E_FRAME | E_W | E_EAGER;
 }
 
-/* The child's entry for page i of t. The parent's is left alone if it stays the only owner. */
-static u64 fork_page(struct fork *f, struct table *t, unsigned i, u32 page) {
-  u64 e = t->e[i];
+/* The child's entry for page i of t, which is e. The parent's is left alone if it stays the only
+   owner. */
+static u64 fork_page(struct fork *f, struct table *t, unsigned i, u64 e, u32 page) {
   if (!(e & E_FRAME) || e & E_OBJECT)
     return table_share(t, i);
   if (is_dead(f, page))
     return e & E_KIND;
-  if (has_hot(f, page, page + 1UL) && e & E_P && e & E_MAY_W) {
+  if (f->at < f->n_hot && f->hot[f->at] <= page && has_hot(f, page, page + 1UL) && e & E_P &&
+      e & E_MAY_W) {
     paddr p = frame_alloc();
     if (p) { /* without memory to spare it is shared */
       memcpy(phys_ptr(p), phys_ptr(e & E_ADDR), PAGE_SIZE);
       return eager_page(p, e);
     }
   }
-  if (e & E_W)
-    gather_page(&f->flush, (u64)page << PAGE_SHIFT);
+  if (!(e & E_W)) { /* shared already */
+    frame_get(e & E_ADDR);
+    return e & E_EAGER ? (e & ~E_EAGER) | E_D : e;
+  }
+  gather_page(&f->flush, (u64)page << PAGE_SHIFT);
   return table_share(t, i);
 }
 
 /* ---- one page table -------------------------------------------------------------------------- */
+
+static void enter_page(struct table *c, unsigned i, u64 e) {
+  if (e == c->fill)
+    return;
+  c->e[i] = e;
+  c->frames += (e & E_FRAME) != 0;
+  table_mark(c, i);
+}
 
 /* A table for the child with copies of the hot pages; NULL: no memory. */
 static struct table *fork_pages(struct fork *f, struct table *t, u32 page) {
@@ -98,20 +110,24 @@ static struct table *fork_pages(struct fork *f, struct table *t, u32 page) {
   if (c == NULL)
     return NULL;
   c->fill = t->fill;
-  table_each(i, t) table_set(c, i, fork_page(f, t, i, page + i));
+  for (unsigned w = 0; w < TABLE_ENTRIES / 64; w++)
+    for (u64 bits = t->used[w]; bits; bits &= bits - 1) {
+      unsigned i = w * 64 + (unsigned)__builtin_ctzl(bits);
+      enter_page(c, i, fork_page(f, t, i, table_load(t, i), page + i));
+    }
   f->n_tables++;
   return c;
 }
 
 static u64 share_pages(struct fork *f, struct table *d, unsigned i) {
-  if (d->e[i] & E_W)
+  if (table_load(d, i) & E_W)
     f->flush.all = true;
   return table_share(d, i);
 }
 
 /* The child's entry for 2 MiB of d from `page` on; 0: no memory. */
 static u64 fork_dir_entry(struct fork *f, struct table *d, unsigned i, u32 page) {
-  u64 e = d->e[i];
+  u64 e = table_load(d, i);
   if (!(e & E_P))
     return e;
   struct table *t = table_of(e);

@@ -115,7 +115,7 @@ u64 region_entry(const struct region *r, u64 off, bool *writable) {
   *writable = false;
   if (d == NULL)
     return 0;
-  u64 e = d->e[table_index(off)];
+  u64 e = table_load(d, table_index(off));
   if (!(e & E_P))
     return e;
   u64 page = table_entry(table_of(e), page_index(off));

@@ -7,7 +7,7 @@ static void count_pages(const struct table *t, bool shared, struct region_usage 
   u64 alone = 0;
   if (!shared && !table_shared(t))
     table_each(i, t) {
-      u64 e = t->e[i];
+      u64 e = table_load(t, i);
       alone += e & E_FRAME && !(e & E_OBJECT) && frame_refs(e & E_ADDR) == 1;
     }
   u->private_bytes += alone * PAGE_SIZE;
@@ -17,8 +17,9 @@ static void count_pages(const struct table *t, bool shared, struct region_usage 
 static void count_dir(const struct table *d, struct region_usage *u) {
   bool shared = table_shared(d);
   table_each(i, d) {
-    if (d->e[i] & E_P)
-      count_pages(table_of(d->e[i]), shared, u);
+    u64 e = table_load(d, i);
+    if (e & E_P)
+      count_pages(table_of(e), shared, u);
   }
 }
 

@@ -1,14 +1,24 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Where regions lie: a slot each, at random. Slots come in windows of 512 GiB, each of which costs
+ * a page of the page table for good; windows are opened in random order, a few at first, more when
+ * half of the slots in the open ones are taken.
+ */
 #include "kernel/errno.h"
 #include "plat/pc/region.h"
 
 #define SLOTS ((u32)((REGION_AREA_HI - REGION_AREA_LO) / UF_REGION_STRIDE))
 #define WORDS ((SLOTS + 63) / 64)
+#define WINDOW_SLOTS (SLOTS < 64 ? SLOTS : 64)
+#define WINDOWS (SLOTS / WINDOW_SLOTS)
+#define OPEN_MIN 8u
 #define RESEED 256u /* slots taken between two looks at the entropy source */
 
 static struct spin lock;
 static u64 taken[WORDS];
 static u32 in_use;
+static u16 windows[WINDOWS]; /* open ones first; number + 1, 0: the one that belongs here */
+static u32 n_open;
 static u64 random_state;
 static u32 random_uses;
 /* TLB generation of the last region there when it died. */
@@ -17,7 +27,7 @@ static struct region *owners[SLOTS];
 
 static u64 base_of(u32 slot) { return REGION_AREA_LO + slot * UF_REGION_STRIDE; }
 
-static u32 random_slot(void) {
+static u32 random_below(u32 n) {
   if (random_uses++ % RESEED == 0) {
     u64 fresh;
     plat_random(&fresh, sizeof(fresh));
@@ -27,22 +37,35 @@ static u32 random_slot(void) {
   random_state ^= random_state << 13;
   random_state ^= random_state >> 7;
   random_state ^= random_state << 17;
-  return (u32)((random_state >> 32) * SLOTS >> 32);
+  return (u32)((random_state >> 32) * n >> 32);
 }
 
 static bool is_taken(u32 s) { return taken[s / 64] >> s % 64 & 1; }
 
+/* Swaps a random closed window to the end of the open ones. */
+static void open_window(void) {
+  u32 i = n_open + random_below(WINDOWS - n_open);
+  u16 w = windows[i] ? windows[i] : (u16)(i + 1);
+  windows[i] = windows[n_open] ? windows[n_open] : (u16)(n_open + 1);
+  windows[n_open++] = w;
+}
+
 /* A free slot: a random one, or the next after it. */
 static u32 find(void) {
-  u32 s = random_slot();
-  while (is_taken(s))
-    s = s + 1 < SLOTS ? s + 1 : 0;
-  return s;
+  while (n_open < WINDOWS && (n_open < OPEN_MIN || in_use * 2 >= n_open * WINDOW_SLOTS))
+    open_window();
+  u32 i = random_below(n_open * WINDOW_SLOTS);
+  for (;;) {
+    u32 s = (windows[i / WINDOW_SLOTS] - 1u) * WINDOW_SLOTS + i % WINDOW_SLOTS;
+    if (!is_taken(s))
+      return s;
+    i = i + 1 < n_open * WINDOW_SLOTS ? i + 1 : 0;
+  }
 }
 
 int slot_take(struct region *r) {
   spin_lock(&lock);
-  if (in_use == SLOTS) {
+  if (in_use == WINDOWS * WINDOW_SLOTS) {
     spin_unlock(&lock);
     return -EAGAIN;
   }

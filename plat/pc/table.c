@@ -85,21 +85,19 @@ static bool drop(struct table *t) {
   return !table_shared(t) || __atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL) == 0;
 }
 
-static void clear_pages(struct table *t) {
-  table_each(i, t) {
-    u64 e = t->e[i];
-    t->e[i] = 0;
-    if (e & E_FRAME)
-      frame_put(e & E_ADDR);
-  }
-  t->frames = 0;
-}
-
 static void put_pages(struct table *t) {
   if (!drop(t))
     return;
-  clear_pages(t);
-  memset(t->used, 0, sizeof(t->used));
+  for (unsigned w = 0; w < TABLE_ENTRIES / 64; w++) {
+    for (u64 bits = t->used[w]; bits; bits &= bits - 1) {
+      u64 *entry = &t->e[w * 64 + (unsigned)__builtin_ctzl(bits)], e = *entry;
+      *entry = 0;
+      if (e & E_FRAME)
+        frame_put(e & E_ADDR);
+    }
+    t->used[w] = 0;
+  }
+  t->frames = 0;
   table_free(t);
 }
 
@@ -112,18 +110,17 @@ void table_put(struct table *t) {
     return;
   table_each(i, t) {
     u64 e = t->e[i];
-    t->e[i] = 0;
+    table_set(t, i, 0);
     if (e & E_P)
       put_pages(table_of(e));
   }
-  memset(t->used, 0, sizeof(t->used));
   table_free(t);
 }
 
 /* ---- copying --------------------------------------------------------------------------------- */
 
 u64 table_share(struct table *t, unsigned i) {
-  u64 e = t->e[i];
+  u64 e = table_load(t, i);
   if (t->level == TABLE_DIR) {
     if (!(e & E_P))
       return e;
@@ -136,7 +133,7 @@ u64 table_share(struct table *t, unsigned i) {
       return e;
   }
   if (e & E_W)
-    t->e[i] = e & ~E_W;
+    __atomic_store_n(&t->e[i], e & ~E_W, __ATOMIC_RELAXED);
   if (e & E_EAGER) /* the hardware shall not tell of the copy */
     e = (e & ~E_EAGER) | E_D;
   return e & ~E_W;

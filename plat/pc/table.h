@@ -84,9 +84,13 @@ u64 table_share(struct table *t, unsigned i);
 /* The table that a directory's entry points to. */
 static inline struct table *table_of(u64 entry) { return frame_owner(entry & E_ADDR); }
 
+/* Entry i of a table that may be shared: others may be clearing its write bit. */
+static inline u64 table_load(const struct table *t, unsigned i) {
+  return __atomic_load_n(&t->e[i], __ATOMIC_RELAXED);
+}
 /* Entry i as it counts. */
 static inline u64 table_entry(const struct table *t, unsigned i) {
-  u64 e = t->e[i];
+  u64 e = table_load(t, i);
   return e ? e : t->fill;
 }
 /* Stores an entry of an unshared table; e 0: nothing is mapped. Keeps the counts of t, but no

@@ -25,9 +25,9 @@ static struct cpu {
   u64 generation; /* dirs of older ones are forgotten */
 } cpus[TEST_CPUS_MAX];
 
-struct thread test_thread;
+_Thread_local struct thread test_thread;
 unsigned test_cpus = TEST_CPUS_MAX;
-u64 mmu_faults, mmu_invalidations, mmu_flushes, mmu_shootdowns;
+_Thread_local u64 mmu_faults, mmu_invalidations, mmu_flushes, mmu_shootdowns;
 
 static struct cpu *self(void) { return &cpus[test_thread.cpu]; }
 
@@ -85,13 +85,16 @@ unsigned plat_ncpus(void) { return test_cpus; }
 /* ---- walks -------------------------------------------------------------------------------------
  */
 
+/* Hardware reads while other CPUs write. */
+static u64 load(const u64 *e) { return __atomic_load_n(e, __ATOMIC_RELAXED); }
+
 #define INDEX(va, level) ((va) >> (3 + 9 * (level)) & 511)
 
 /* The entry that points to va's page table, with E_W only if all levels have it; 0: none. */
 static u64 walk_dirs(u64 va) {
   u64 e = pagetable_root() | E_W | E_P;
   for (unsigned level = 4; level >= 2; level--) {
-    u64 next = ((u64 *)phys_ptr(e & E_ADDR))[INDEX(va, level)];
+    u64 next = load(&((u64 *)phys_ptr(e & E_ADDR))[INDEX(va, level)]);
     if (!(next & E_P))
       return 0;
     kassert(next & E_A && !(next & E_LARGE) && !(next & 4));
@@ -114,19 +117,18 @@ static u64 *find_entry(u64 table, u64 va) {
 
 /* Fills the TLB; false: page fault. */
 static bool walk(u64 va, bool write) {
-  u64 table = find_table(va), *e = find_entry(table, va);
-  if (!e || !(*e & E_P))
+  u64 table = find_table(va), *at = find_entry(table, va), e = at ? load(at) : 0;
+  if (!(e & E_P))
     return false;
-  kassert(*e & E_A && *e & E_NX && !(*e & 4));
-  bool writable = *e & table & E_W;
+  kassert(e & E_A && e & E_NX && !(e & 4));
+  bool writable = e & table & E_W;
   if (write && !writable)
     return false;
-  if (write && !(*e & E_D)) { /* only in tables that nobody shares */
-    kassert(*e & E_EAGER && !table_shared(table_of(table)));
-    *e |= E_D;
+  if (write && !(e & E_D)) { /* only in tables that nobody shares */
+    kassert(e & E_EAGER && !table_shared(table_of(table)));
+    *at = e |= E_D;
   }
-  struct tlb_entry *t = slot(va);
-  *t = (struct tlb_entry){va, *e & E_ADDR, writable, (*e & E_D) != 0};
+  *slot(va) = (struct tlb_entry){va, e & E_ADDR, writable, (e & E_D) != 0};
   return true;
 }
 

@@ -27,6 +27,6 @@ void *mmu_access(u64 off, bool write);
    tables do not allow, or 0. A TLB that will be flushed before r runs here does not count. */
 u64 mmu_stale(const struct region *r);
 
-extern u64 mmu_faults, mmu_invalidations, mmu_flushes, mmu_shootdowns;
+extern _Thread_local u64 mmu_faults, mmu_invalidations, mmu_flushes, mmu_shootdowns;
 
 #endif

@@ -22,7 +22,7 @@ static bool fails(void) {
 
 void *kmalloc(size_t n) {
   void *p = fails() ? NULL : malloc(n);
-  live += p != NULL;
+  __atomic_add_fetch(&live, p != NULL, __ATOMIC_RELAXED);
   return p;
 }
 
@@ -32,7 +32,7 @@ void *kzalloc(size_t n) {
 }
 
 void kfree(void *p) {
-  live -= p != NULL;
+  __atomic_sub_fetch(&live, p != NULL, __ATOMIC_RELAXED);
   free(p);
 }
 
