@@ -309,7 +309,10 @@ static int p9_mknod_op(struct inode *dir, const char *name, u32 mode, u64 rdev,
   if (!S_ISFIFO(mode) && !S_ISSOCK(mode))
     return -EPERM;
   d = fid_of(dir);
-  return made(dir, d, p9_mknod(d, name, mode, super_of(dir)->gid), name, out);
+  int e = p9_mknod(d, name, mode, super_of(dir)->gid);
+  if (e == -ENXIO) /* QEMU, unless it maps modes: it handles no special files of the host */
+    e = -EPERM;
+  return made(dir, d, e, name, out);
 }
 
 static int p9_symlink_op(struct inode *dir, const char *name, const char *target,
