@@ -3,7 +3,8 @@
 # Runs between a µprocess's gate call and its return: freestanding, general registers only.
 hosted-kern-src := $(patsubst $(S)/%,%,$(filter-out %/main.c %/options.c,$(wildcard $(S)/plat/hosted/*.c $(S)/plat/x86/*.c)))
 # Runs before the kernel does: on libc.
-hosted-libc-src := plat/hosted/main.c plat/hosted/options.c
+hosted-libc-src := plat/hosted/main.c plat/hosted/options.c \
+	$(patsubst $(S)/%,%,$(wildcard $(S)/plat/hosted/vm/*.c))
 
 hosted-objs := $(hosted-kern-src:%.c=$(O)/obj/kern/hosted/%.o) \
 	$(O)/obj/kern/hosted/plat/hosted/idle.o $(O)/obj/kern/hosted/plat/x86/entry.o

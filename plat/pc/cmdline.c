@@ -86,7 +86,7 @@ static void add_mount(struct boot_args *b, char *host) {
   b->mounts = mounts;
 }
 
-static void word_with_value(struct boot_args *b, const char *w) {
+static void word_with_value(struct boot_args *b, char *w) {
   const char *v;
   if ((v = value_of(w, "isolation")))
     isolation(b, v);
@@ -98,8 +98,10 @@ static void word_with_value(struct boot_args *b, const char *w) {
     b->workdir = v;
   else if ((v = value_of(w, "env")) && n_env < WORDS_MAX)
     envp[n_env++] = v;
+  else if ((v = value_of(w, "program")))
+    b->program = v;
   else if ((v = value_of(w, "mount")))
-    add_mount(b, (char *)v);
+    add_mount(b, w + sizeof "mount=" - 1);
   else if ((v = value_of(w, "root")))
     b->root = v;
   else if ((v = value_of(w, "rows")))
@@ -108,7 +110,7 @@ static void word_with_value(struct boot_args *b, const char *w) {
     machine_options.cols = (u16)number(v);
 }
 
-static void word(struct boot_args *b, const char *w) {
+static void word(struct boot_args *b, char *w) {
   if (strcmp(w, "trace") == 0)
     b->trace = true;
   else if (strcmp(w, "stats") == 0)
@@ -117,6 +119,8 @@ static void word(struct boot_args *b, const char *w) {
     b->quiet = true;
   else if (strcmp(w, "console=framed") == 0)
     machine_options.framed = true;
+  else if (strcmp(w, "probe") == 0)
+    machine_options.probe = true;
   else if (strcmp(w, "terminal=no") == 0)
     machine_options.terminal = false;
   else
@@ -131,7 +135,8 @@ static void program(struct boot_args *b, char *p) {
     argv[n] = w;
   }
   b->argv = n ? argv : shell;
-  b->program = b->argv[0];
+  if (!b->program)
+    b->program = b->argv[0];
 }
 
 void cmdline_parse(const char *line, struct boot_args *b) {

@@ -11,11 +11,22 @@ _Noreturn void pc_start(paddr start_info);
 
 static struct boot_args args;
 
+#define PROBE_LOOPS 20000000u
+
+/* See struct machine_options. */
+static void probe(void) {
+  for (volatile u32 i = 0; i < PROBE_LOOPS; i++)
+    ;
+  plat_poweroff(0);
+}
+
 _Noreturn void pc_start(paddr start_info) {
   serial_init();
   cpu_init(0, (struct thread *)boot_stack);
   bootinfo_read(start_info);
   cmdline_parse(bootinfo.cmdline, &args);
+  if (machine_options.probe)
+    probe();
   frames_init(bootinfo.ram, bootinfo.n_ram);
   pagetable_init(bootinfo.ram_end);
   acpi_init(bootinfo.rsdp);

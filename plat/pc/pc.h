@@ -34,6 +34,7 @@ void bootinfo_read(paddr start_info);
 /* Words of the kernel's command line that are not about µprocess 1. */
 struct machine_options {
   bool framed;     /* console: streams are told apart and the exit status is sent (console.h) */
+  bool probe;      /* spin for a moment, then switch off with status 0: is the CPU a fast one? */
   bool terminal;   /* the console is a terminal */
   u16 rows, cols;  /* its size; 0: unknown */
   unsigned cpus;   /* 0: all */

@@ -25,14 +25,17 @@ static void flush_all(void) {
 
 /* ---- coming and going ------------------------------------------------------------------------ */
 
+bool tlb_behind(const struct region *r) {
+  return flushed[self()] < __atomic_load_n(&r->tlb.need, __ATOMIC_SEQ_CST);
+}
+
 void tlb_enter(struct region *r) {
-  unsigned cpu = self();
-  u64 bit = 1UL << cpu;
+  u64 bit = 1UL << self();
   if (!(__atomic_load_n(&r->tlb.ran, __ATOMIC_RELAXED) & bit))
     __atomic_or_fetch(&r->tlb.ran, bit, __ATOMIC_SEQ_CST);
   /* A flush either sees this bit or has left its generation. */
   __atomic_or_fetch(&r->tlb.active, bit, __ATOMIC_SEQ_CST);
-  if (unlikely(flushed[cpu] < __atomic_load_n(&r->tlb.need, __ATOMIC_SEQ_CST)))
+  if (unlikely(tlb_behind(r)))
     flush_all();
 }
 

@@ -28,6 +28,9 @@ struct region_tlb {
 void tlb_enter(struct region *r);
 void tlb_leave(struct region *r);
 
+/* Must this CPU forget everything before it runs r? */
+bool tlb_behind(const struct region *r);
+
 /* Invalidates [va, va + pages) of r wherever it may be cached. Many pages: everything that is not
    global. Waits for the other CPUs; the caller may hold spinlocks but interrupts are on. */
 void tlb_flush_range(struct region *r, u64 va, u64 pages);

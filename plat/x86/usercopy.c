@@ -7,38 +7,55 @@
 #include "kernel/errno.h"
 
 /* A page may vanish again between two tries (another thread), but not for ever. */
-#define TRIES(n) ((n) / PAGE_SIZE + 8)
+#define TRIES 8
 
-/* Repeats `call` (a struct copy_result) on user address `user`. */
-#define RETRIED(user, n, write, call)                                                              \
-  ({                                                                                               \
-    struct region *foreign_ = user_begin(user);                                                    \
-    int err_ = 0;                                                                                  \
-    for (size_t tries_ = TRIES(n);; tries_--) {                                                    \
-      struct copy_result c_ = (call);                                                              \
-      if (likely(c_.err == 0))                                                                     \
-        break;                                                                                     \
-      if (tries_ == 0 || !user_page(foreign_, c_.addr, write)) {                                   \
-        err_ = -EFAULT;                                                                            \
-        break;                                                                                     \
-      }                                                                                            \
-    }                                                                                              \
-    user_end(foreign_);                                                                            \
-    err_;                                                                                          \
-  })
-
-int plat_copy_in(void *dst, const void *user, size_t n) {
-  return RETRIED(user, n, false, uf_copy(dst, user, n));
+/* Bytes that a copy had done when it met a page that was missing at addr, on either side. */
+static size_t progress(u64 addr, const void *dst, const void *src, size_t n) {
+  u64 at = addr - (u64)src < n ? addr - (u64)src : addr - (u64)dst < n ? addr - (u64)dst : 0;
+  return at & ~7UL; /* small copies move words */
 }
 
-int plat_copy_out(void *user, const void *src, size_t n) {
-  return RETRIED(user, n, true, uf_copy(user, src, n));
+static int copy(char *dst, const char *src, size_t n, const void *user, bool write) {
+  struct region *foreign = user_begin(user);
+  int err = 0;
+  for (int tries = TRIES;; tries--) {
+    struct copy_result c = uf_copy(dst, src, n);
+    if (likely(c.err == 0))
+      break;
+    if (tries == 0 || !user_page(foreign, c.addr, write)) {
+      err = -EFAULT;
+      break;
+    }
+    size_t done = progress(c.addr, dst, src, n);
+    dst += done;
+    src += done;
+    n -= done;
+    if (done)
+      tries = TRIES;
+  }
+  user_end(foreign);
+  return err;
 }
+
+int plat_copy_in(void *dst, const void *user, size_t n) { return copy(dst, user, n, user, false); }
+int plat_copy_out(void *user, const void *src, size_t n) { return copy(user, src, n, user, true); }
 
 int plat_user_load32(const void *user, u32 *v) {
-  return RETRIED(user, 0, false, uf_load32(user, v));
+  for (int tries = TRIES;; tries--) {
+    struct copy_result c = uf_load32(user, v);
+    if (likely(c.err == 0))
+      return 0;
+    if (tries == 0 || !user_page(NULL, c.addr, false))
+      return -EFAULT;
+  }
 }
 
 int plat_user_cmpxchg32(void *user, u32 old, u32 new_, u32 *seen) {
-  return RETRIED(user, 0, true, uf_cmpxchg32(user, old, new_, seen));
+  for (int tries = TRIES;; tries--) {
+    struct copy_result c = uf_cmpxchg32(user, old, new_, seen);
+    if (likely(c.err == 0))
+      return 0;
+    if (tries == 0 || !user_page(NULL, c.addr, true))
+      return -EFAULT;
+  }
 }

@@ -4,7 +4,8 @@
 #include "kernel/thread.h"
 #include <string.h>
 
-#define TLB_SIZE 65536u
+#define TLB_SIZE 16384u
+#define DIR_CACHE 4096u
 #define PROBES 64u
 #define FAULT_TRIES 3
 
@@ -20,11 +21,12 @@ struct dir_cache {
 static struct cpu {
   struct region *region;
   struct tlb_entry tlb[TLB_SIZE];
-  struct dir_cache dirs[4096];
+  struct dir_cache dirs[DIR_CACHE];
   u64 generation; /* dirs of older ones are forgotten */
-} cpus[TEST_CPUS];
+} cpus[TEST_CPUS_MAX];
 
 struct thread test_thread;
+unsigned test_cpus = TEST_CPUS_MAX;
 u64 mmu_faults, mmu_invalidations, mmu_flushes, mmu_shootdowns;
 
 static struct cpu *self(void) { return &cpus[test_thread.cpu]; }
@@ -68,7 +70,7 @@ void tlb_load_root(paddr root) { (void)root; }
 
 void smp_tlb_shootdown(u64 mask) {
   u32 me = test_thread.cpu;
-  for (u32 i = 0; i < TEST_CPUS; i++)
+  for (u32 i = 0; i < test_cpus; i++)
     if (mask >> i & 1) {
       kassert(i != me);
       mmu_shootdowns++;
@@ -78,7 +80,7 @@ void smp_tlb_shootdown(u64 mask) {
   test_thread.cpu = me;
 }
 
-unsigned plat_ncpus(void) { return TEST_CPUS; }
+unsigned plat_ncpus(void) { return test_cpus; }
 
 /* ---- walks -------------------------------------------------------------------------------------
  */
@@ -100,7 +102,7 @@ static u64 walk_dirs(u64 va) {
 
 static u64 find_table(u64 va) {
   struct cpu *c = self();
-  struct dir_cache *d = &c->dirs[(va >> 21) * 0x9e3779b97f4a7c15u >> 52];
+  struct dir_cache *d = &c->dirs[(va >> 21) * 0x9e3779b97f4a7c15u >> 52 & (DIR_CACHE - 1)];
   if (d->va != va >> 21 || d->generation != c->generation || d->table == 0)
     *d = (struct dir_cache){va >> 21, walk_dirs(va), c->generation};
   return d->table;
@@ -132,7 +134,7 @@ static void forget_fault(u64 va) {
   struct tlb_entry *t = slot(va);
   if (t->va == va)
     t->va = 0;
-  self()->dirs[(va >> 21) * 0x9e3779b97f4a7c15u >> 52].table = 0;
+  self()->dirs[(va >> 21) * 0x9e3779b97f4a7c15u >> 52 & (DIR_CACHE - 1)].table = 0;
 }
 
 void *mmu_access(u64 off, bool write) {
@@ -170,23 +172,39 @@ void mmu_run(struct region *r) {
 
 void mmu_forget(struct region *r) {
   u32 me = test_thread.cpu;
-  for (test_thread.cpu = 0; test_thread.cpu < TEST_CPUS; test_thread.cpu++)
+  for (test_thread.cpu = 0; test_thread.cpu < test_cpus; test_thread.cpu++)
     if (self()->region == r)
       mmu_run(NULL);
   test_thread.cpu = me;
 }
 
-u64 mmu_stale(void) {
+/* Does this CPU look for page tables of r where they are no more? */
+static u64 stale_dirs(const struct region *r) {
   struct cpu *c = self();
-  if (!c->region)
+  for (u32 i = 0; i < DIR_CACHE; i++) {
+    const struct dir_cache *d = &c->dirs[i];
+    u64 va = d->va << 21;
+    if (d->table == 0 || d->generation != c->generation || va < r->base ||
+        va >= r->base + UF_REGION_SIZE)
+      continue;
+    u64 now = walk_dirs(va);
+    if ((now & E_ADDR) != (d->table & E_ADDR) || (d->table & ~now & E_W))
+      return va - r->base;
+  }
+  return 0;
+}
+
+u64 mmu_stale(const struct region *r) {
+  struct cpu *c = self();
+  if (c->region != r && tlb_behind(r))
     return 0;
   for (u32 i = 0; i < TLB_SIZE; i++) {
     const struct tlb_entry *t = &c->tlb[i];
-    if (t->va < c->region->base || t->va >= c->region->base + UF_REGION_SIZE)
+    if (t->va < r->base || t->va >= r->base + UF_REGION_SIZE)
       continue;
     u64 table = walk_dirs(t->va), *e = find_entry(table, t->va);
     if (!e || !(*e & E_P) || (*e & E_ADDR) != t->frame || (t->writable && !(*e & table & E_W)))
-      return t->va - c->region->base;
+      return t->va - r->base;
   }
-  return 0;
+  return stale_dirs(r);
 }

@@ -9,7 +9,8 @@
 
 #include "plat/pc/region.h"
 
-#define TEST_CPUS 3u
+#define TEST_CPUS_MAX 3u
+extern unsigned test_cpus; /* fixed before the first region */
 
 /* The CPU that does what follows. */
 void mmu_cpu(unsigned cpu);
@@ -22,9 +23,9 @@ void mmu_forget(struct region *r);
    faults; NULL if the access is refused. */
 void *mmu_access(u64 off, bool write);
 
-/* Compares what this CPU's TLB says of its region with the tables: an offset where it would do
-   what the tables do not allow, or 0. */
-u64 mmu_stale(void);
+/* Compares what this CPU's TLB says of r with the tables: an offset where it would do what the
+   tables do not allow, or 0. A TLB that will be flushed before r runs here does not count. */
+u64 mmu_stale(const struct region *r);
 
 extern u64 mmu_faults, mmu_invalidations, mmu_flushes, mmu_shootdowns;
 
