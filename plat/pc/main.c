@@ -2,6 +2,7 @@
 /* Start of the machine: from boot.S to the core. */
 #include "plat/pc/cpu.h"
 #include "plat/pc/irq.h"
+#include "plat/pc/net/stack.h"
 #include "plat/pc/pagetable.h"
 #include "plat/pc/pc.h"
 #include "plat/pc/random.h"
@@ -36,6 +37,7 @@ _Noreturn void pc_start(paddr start_info) {
   stdio_init();
   random_init();
   virtio_init(bootinfo.cmdline);
+  net_boot(bootinfo.cmdline);
   args.initramfs = bootinfo.initramfs ? phys_ptr(bootinfo.initramfs) : NULL;
   args.initramfs_size = bootinfo.initramfs_size;
   kernel_main(&args);

@@ -40,6 +40,11 @@ static bool piece(const char **at, const char *ends, char *buf, size_t size) {
   return true;
 }
 
+/* The next word, up to the program's. */
+static bool next_word(const char **at, char word[WORD_MAX]) {
+  return *at && piece(at, " \t\n", word, WORD_MAX) && strcmp(word, "--") != 0;
+}
+
 /* What follows `name` in text, or NULL. */
 static const char *after(const char *text, const char *name) {
   size_t n = strlen(name);
@@ -191,7 +196,7 @@ static int apply(const char *word) {
 static void find_hostname(const char *words) {
   char word[WORD_MAX];
   const char *v;
-  while (words && piece(&words, " \t\n", word, sizeof word))
+  while (next_word(&words, word))
     if ((v = after(word, "hostname=")))
       str_copy(hostname, v, sizeof hostname);
 }
@@ -211,7 +216,7 @@ int net_configure(const char *words) {
   find_hostname(words);
   for (unsigned i = 0; (n = net_eth_at(i)); i++)
     netif_set_hostname(n, hostname);
-  while (words && piece(&words, " \t\n", word, sizeof word)) {
+  while (next_word(&words, word)) {
     int err = apply(word);
     if (err) {
       klog("network: cannot use '%s'", word);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Addresses of the interfaces, from words of the kernel's command line (other words are ignored):
+ * Addresses of the interfaces, from words of the kernel's command line (other words are ignored,
+ * and so is all behind `--`):
  *
  *   ip=dhcp | ip=off | ip=ADDRESS/BITS[,gw=ADDRESS][,dns=ADDRESS]...
  *   ip6=auto | ip6=off | ip6=ADDRESS/BITS[,gw=ADDRESS][,dns=ADDRESS]...

@@ -267,9 +267,6 @@ static bool is_broadcast(const ip_addr_t *to) {
 static int transmit(struct dgram_sock *d, struct pbuf *p, const struct endpoint *to) {
   if (is_broadcast(&to->ip) && !d->i.opt.broadcast)
     return -EACCES;
-  int err = autobind(d);
-  if (err)
-    return err;
   if (!inet_source_for(&d->i.local.ip, &to->ip))
     return -ENETUNREACH;
   return send_errno(d->udp ? udp_sendto(d->udp, p, &to->ip, to->port)
@@ -287,6 +284,14 @@ static int destination(struct dgram_sock *d, struct msg *m, struct endpoint *to)
   return 0;
 }
 
+/* Linux binds a socket before it looks at the rest of a call. */
+static int ensure_bound(struct dgram_sock *d) {
+  net_lock();
+  int err = autobind(d);
+  net_unlock();
+  return err;
+}
+
 static i64 dgram_send(struct sock *s, struct msg *m, bool nonblock) {
   struct dgram_sock *d = dgram_of(s);
   struct endpoint to;
@@ -296,7 +301,9 @@ static i64 dgram_send(struct sock *s, struct msg *m, bool nonblock) {
     return -EOPNOTSUPP;
   if (n > PACKET_MAX)
     return -EMSGSIZE;
-  int err = destination(d, m, &to);
+  int err = ensure_bound(d);
+  if (!err)
+    err = destination(d, m, &to);
   if (!err)
     err = inet_take_error(&d->i);
   if (!err && d->i.tx_shut)

@@ -329,7 +329,7 @@ static i64 unsent(struct inet_sock *i) {
     return 0;
   if (t->state == TCP_LISTENING)
     return -EINVAL;
-  return t->pcb ? TCP_SND_BUF - tcp_sndbuf(t->pcb) : 0;
+  return t->pcb ? TCP_SND_BUF - t->pcb->snd_buf : 0;
 }
 
 i64 inet_ioctl(struct sock *s, u32 cmd, u64 arg) {

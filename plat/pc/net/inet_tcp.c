@@ -93,6 +93,8 @@ static void on_error(void *arg, err_t err) {
   if (t->state == TCP_CONNECTING) {
     t->state = TCP_FAILED;
     t->i.error = err == ERR_RST ? ECONNREFUSED : ETIMEDOUT;
+    if (!t->i.bound) /* Linux keeps the port alone */
+      ip_addr_set_any(t->i.sock.domain == AF_INET6, &t->i.local.ip);
   } else if (err != ERR_CLSD) {
     t->i.error = err != ERR_RST ? ETIMEDOUT : t->rx_fin ? EPIPE : ECONNRESET;
   }
@@ -100,6 +102,7 @@ static void on_error(void *arg, err_t err) {
 }
 
 static const struct tcp_ext_arg_callbacks ext_callbacks = {.destroy = on_destroy};
+static const struct tcp_ext_arg_callbacks no_callbacks;
 
 static void refresh_local(struct tcp_sock *t) {
   ip_addr_copy(t->i.local.ip, t->pcb->local_ip);
@@ -148,7 +151,7 @@ static struct tcp_pcb *disown(struct tcp_sock *t) {
   tcp_sent(pcb, NULL);
   tcp_err(pcb, NULL);
   tcp_poll(pcb, NULL, 0);
-  tcp_ext_arg_set_callbacks(pcb, EXT_ARG, NULL);
+  tcp_ext_arg_set_callbacks(pcb, EXT_ARG, &no_callbacks);
   tcp_ext_arg_set(pcb, EXT_ARG, NULL);
   return pcb;
 }
@@ -292,7 +295,7 @@ static int start_listening(struct tcp_sock *t) {
   if ((err = ensure_pcb(t)))
     return err;
   struct tcp_pcb *pcb = t->pcb;
-  tcp_ext_arg_set_callbacks(pcb, EXT_ARG, NULL); /* lwIP replaces the pcb */
+  tcp_ext_arg_set_callbacks(pcb, EXT_ARG, &no_callbacks); /* lwIP replaces the pcb */
   struct tcp_pcb *l = tcp_listen_with_backlog_and_err(pcb, 1, &e);
   if (!l) {
     tcp_ext_arg_set_callbacks(pcb, EXT_ARG, &ext_callbacks);
@@ -408,8 +411,6 @@ static int connect_result(struct tcp_sock *t) {
   int err = inet_take_error(&t->i);
   t->state = TCP_NEW;
   t->i.has_peer = false;
-  if (!t->i.bound)
-    t->i.local.port = 0;
   return err ? err : -ECONNABORTED;
 }
 

@@ -14,7 +14,7 @@
 void tcp_update_room(struct tcp_sock *t) {
   u32 room = 0;
   if (t->pcb && t->state == TCP_CONNECTED && !t->i.tx_shut) {
-    u32 used = TCP_SND_BUF - tcp_sndbuf(t->pcb);
+    u32 used = TCP_SND_BUF - t->pcb->snd_buf;
     if (used < t->i.opt.sndbuf && tcp_sndqueuelen(t->pcb) < TCP_SND_QUEUELEN - QUEUE_SPARE)
       room = t->i.opt.sndbuf - used;
   }
@@ -262,9 +262,9 @@ i64 tcp_sock_recv(struct sock *s, struct msg *m, bool nonblock) {
   m->flags = 0;
   if (flags & MSG_OOB)
     return -EINVAL;
-  if (m->data->left == 0 && t->state >= TCP_CONNECTING)
-    return 0;
   for (;;) {
+    if (m->data->left == 0 && t->rx_bytes)
+      return 0;
     i64 n = recv_some(t, m, flags);
     if (n < 0)
       return sum ? sum : n;

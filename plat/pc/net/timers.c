@@ -4,8 +4,13 @@
  * expiry and dies if it cannot; this is a table. TCP's timer runs only while there are connections,
  * the others only when there is a network device.
  */
-#include "kernel/kassert.h"
 #include "kernel/time/timer.h"
+#include "lwip/dhcp.h"
+#include "lwip/etharp.h"
+#include "lwip/ip4_frag.h"
+#include "lwip/ip6_frag.h"
+#include "lwip/mld6.h"
+#include "lwip/nd6.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/sys.h"
 #include "lwip/timeouts.h"
@@ -13,10 +18,24 @@
 #include "plat/pc/net/stack.h"
 
 #define NSEC_PER_MSEC 1000000u
-#define TIMERS_MAX 16
-#define TCP_TIMER 0 /* first in lwip_cyclic_timers */
+#define TCP_TIMER 0
 
-static u64 next_run[TIMERS_MAX]; /* UINT64_MAX: not running */
+static const struct {
+  u32 interval_ms;
+  void (*run)(void);
+} table[] = {
+    {TCP_TMR_INTERVAL, tcp_tmr},
+    {IP_TMR_INTERVAL, ip_reass_tmr},
+    {IP6_REASS_TMR_INTERVAL, ip6_reass_tmr},
+    {ARP_TMR_INTERVAL, etharp_tmr},
+    {ND6_TMR_INTERVAL, nd6_tmr},
+    {MLD6_TMR_INTERVAL, mld6_tmr},
+    {DHCP_COARSE_TIMER_MSECS, dhcp_coarse_tmr},
+    {DHCP_FINE_TIMER_MSECS, dhcp_fine_tmr},
+};
+#define TIMERS ARRAY_LEN(table)
+
+static u64 next_run[TIMERS]; /* UINT64_MAX: not running */
 static struct ktimer timer;
 static bool due; /* atomic */
 static u64 armed_for = UINT64_MAX;
@@ -32,8 +51,8 @@ static void fire(struct ktimer *t) {
 
 bool net_timers_due(void) { return __atomic_load_n(&due, __ATOMIC_SEQ_CST); }
 
-static void start(int i, u64 now) {
-  next_run[i] = now + (u64)lwip_cyclic_timers[i].interval_ms * NSEC_PER_MSEC;
+static void start(unsigned i, u64 now) {
+  next_run[i] = now + (u64)table[i].interval_ms * NSEC_PER_MSEC;
   if (next_run[i] < armed_for) {
     armed_for = next_run[i];
     ktimer_arm(&timer, armed_for);
@@ -42,15 +61,14 @@ static void start(int i, u64 now) {
 
 /* Called by lwip_init. */
 void sys_timeouts_init(void) {
-  kassert(lwip_num_cyclic_timers <= TIMERS_MAX);
   ktimer_init(&timer, fire);
-  for (int i = 0; i < TIMERS_MAX; i++)
+  for (unsigned i = 0; i < TIMERS; i++)
     next_run[i] = UINT64_MAX;
 }
 
 void net_timers_full(void) {
   u64 now = plat_now();
-  for (int i = TCP_TIMER + 1; i < lwip_num_cyclic_timers; i++)
+  for (unsigned i = TCP_TIMER + 1; i < TIMERS; i++)
     start(i, now);
 }
 
@@ -65,15 +83,15 @@ void net_timers_run(u64 now) {
     return;
   __atomic_store_n(&due, false, __ATOMIC_SEQ_CST);
   armed_for = UINT64_MAX;
-  for (int i = 0; i < lwip_num_cyclic_timers; i++) {
+  for (unsigned i = 0; i < TIMERS; i++) {
     if (next_run[i] > now)
       continue;
-    lwip_cyclic_timers[i].handler();
+    table[i].run();
     next_run[i] = UINT64_MAX;
     if (i != TCP_TIMER || tcp_active_pcbs || tcp_tw_pcbs)
       start(i, now);
   }
-  for (int i = 0; i < lwip_num_cyclic_timers; i++)
+  for (unsigned i = 0; i < TIMERS; i++)
     armed_for = min_u64(armed_for, next_run[i]);
   if (armed_for != UINT64_MAX)
     ktimer_arm(&timer, armed_for);

@@ -8,6 +8,10 @@
 #define LWIP_NO_INTTYPES_H 1
 #define LWIP_NO_UNISTD_H 1
 #define LWIP_NO_LIMITS_H 1
+#ifndef SSIZE_MAX
+#define SSIZE_MAX INT64_MAX /* lwIP then leaves ssize_t to us */
+#endif
+typedef long ssize_t;
 #define LWIP_NO_CTYPE_H 1
 #define X8_F "02x"
 #define U16_F "u"
