@@ -19,12 +19,14 @@ $(eval $(call pc_test,p9_test,plat/pc/test/p9_test.c $(PC_P9_SRC) $(FS_TEST_SRC)
 $(eval $(call pc_test,p9_model,kernel/test/fs_model.c plat/pc/test/p9_model.c $(PC_P9_SRC) $(FS_TEST_SRC)))
 $(eval $(call pc_test,virtio_test,plat/pc/test/virtio_test.c $(PC_VIRTIO_SRC) $(FS_TEST_SRC)))
 $(eval $(call pc_test,random_test,plat/pc/test/random_test.c kernel/test/no_sched.c))
+$(eval $(call pc_test,mmio_test,plat/pc/test/mmio_test.c kernel/test/no_sched.c))
 
 .PHONY: pc-unit-tests
 unit-tests: pc-unit-tests
-pc-unit-tests: $(addprefix $(O)/test/pc/,p9_test p9_model virtio_test random_test)
+pc-unit-tests: $(addprefix $(O)/test/pc/,p9_test p9_model virtio_test mmio_test random_test)
 	timeout 100 $(O)/test/pc/random_test
+	timeout 100 $(O)/test/pc/mmio_test
 	timeout 100 $(O)/test/pc/virtio_test
 	timeout 100 $(O)/test/pc/p9_test
-	timeout 200 $(O)/test/pc/p9_model 1 20000 /h 0
-	timeout 200 $(O)/test/pc/p9_model 2 20000 /h 0
+	timeout 200 $(O)/test/pc/p9_model 1 12000 /h 0
+	timeout 200 $(O)/test/pc/p9_model 2 12000 /h 0

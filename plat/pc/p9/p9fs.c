@@ -38,7 +38,15 @@ struct p9_fid *p9_inode_fid(struct p9_inode *n) {
   return f;
 }
 
-static struct p9_fid *fid_of(struct inode *i) { return p9_inode_fid(p9_inode_of(i)); }
+/* The inode's fid for a call that works on its name, with a reference. -ENOENT: the name is gone,
+   and the server may know another object by it. */
+static int named_fid(struct inode *i, struct p9_fid **out) {
+  struct p9_inode *n = p9_inode_of(i);
+  if (n->gone)
+    return -ENOENT;
+  *out = p9_inode_fid(n);
+  return 0;
+}
 
 static void refresh(struct p9_inode *n, const struct p9_attr *a) {
   struct inode *i = &n->inode;
@@ -242,7 +250,7 @@ void p9_inode_reaches(struct p9_inode *n, u64 end) {
 }
 
 static int p9_statfs_op(struct inode *i, struct kstatfs *st) {
-  struct p9_fid *f = fid_of(i);
+  struct p9_fid *f = p9_inode_fid(p9_inode_of(i));
   int e = p9_statfs(f, st);
   p9_fid_put(f);
   st->type = V9FS_MAGIC;
@@ -252,8 +260,11 @@ static int p9_statfs_op(struct inode *i, struct kstatfs *st) {
 }
 
 static i64 p9_readlink_op(struct inode *i, char *buf, size_t size) {
-  struct p9_fid *f = fid_of(i);
-  i64 n = p9_readlink(f, buf, size);
+  struct p9_fid *f;
+  i64 n = named_fid(i, &f);
+  if (n < 0)
+    return n;
+  n = p9_readlink(f, buf, size);
   p9_fid_put(f);
   return n;
 }
@@ -270,8 +281,11 @@ static int lookup_fid(struct p9_super *s, struct p9_fid *dir, const char *name,
 }
 
 static int p9_lookup(struct inode *dir, const char *name, struct inode **out) {
-  struct p9_fid *d = fid_of(dir);
-  int e = lookup_fid(super_of(dir), d, name, out);
+  struct p9_fid *d;
+  int e = named_fid(dir, &d);
+  if (e < 0)
+    return e;
+  e = lookup_fid(super_of(dir), d, name, out);
   p9_fid_put(d);
   return e;
 }
@@ -285,9 +299,12 @@ static int made(struct inode *dir, struct p9_fid *d, int e, const char *name, st
 }
 
 static int p9_create_op(struct inode *dir, const char *name, u32 mode, struct inode **out) {
-  struct p9_fid *d = fid_of(dir), *f;
+  struct p9_fid *d, *f;
   struct p9_qid qid;
-  int e = p9_walk(d, NULL, &f, &qid);
+  int e = named_fid(dir, &d);
+  if (e < 0)
+    return e;
+  e = p9_walk(d, NULL, &f, &qid);
   if (e == 0) {
     e = p9_create(f, name, O_RDWR | OPEN_EXCL | OPEN_NOFOLLOW | OPEN_LARGEFILE, mode,
                   super_of(dir)->gid);
@@ -297,8 +314,9 @@ static int p9_create_op(struct inode *dir, const char *name, u32 mode, struct in
 }
 
 static int p9_mkdir_op(struct inode *dir, const char *name, u32 mode, struct inode **out) {
-  struct p9_fid *d = fid_of(dir);
-  return made(dir, d, p9_mkdir(d, name, mode, super_of(dir)->gid), name, out);
+  struct p9_fid *d;
+  int e = named_fid(dir, &d);
+  return e < 0 ? e : made(dir, d, p9_mkdir(d, name, mode, super_of(dir)->gid), name, out);
 }
 
 /* FIFOs and sockets live in the core; the host keeps their names. Devices are not for guests. */
@@ -308,21 +326,31 @@ static int p9_mknod_op(struct inode *dir, const char *name, u32 mode, u64 rdev,
   (void)rdev;
   if (!S_ISFIFO(mode) && !S_ISSOCK(mode))
     return -EPERM;
-  d = fid_of(dir);
-  return made(dir, d, p9_mknod(d, name, mode, super_of(dir)->gid), name, out);
+  int e = named_fid(dir, &d);
+  if (e < 0)
+    return e;
+  e = p9_mknod(d, name, mode, super_of(dir)->gid);
+  if (e == -ENXIO) /* QEMU, unless it maps modes: it handles no special files of the host */
+    e = -EPERM;
+  return made(dir, d, e, name, out);
 }
 
 static int p9_symlink_op(struct inode *dir, const char *name, const char *target,
                          struct inode **out) {
-  struct p9_fid *d = fid_of(dir);
-  return made(dir, d, p9_symlink(d, name, target, super_of(dir)->gid), name, out);
+  struct p9_fid *d;
+  int e = named_fid(dir, &d);
+  return e < 0 ? e : made(dir, d, p9_symlink(d, name, target, super_of(dir)->gid), name, out);
 }
 
 static int p9_link_op(struct inode *dir, const char *name, struct inode *target) {
-  struct p9_fid *d = fid_of(dir), *t = fid_of(target);
   struct p9_inode *n = p9_inode_of(target);
+  struct p9_fid *d = NULL, *t = NULL;
   struct p9_attr a;
-  int e = n->gone ? -ENOENT : p9_link(d, name, t);
+  int e = named_fid(dir, &d);
+  if (e == 0)
+    e = named_fid(target, &t);
+  if (e == 0)
+    e = p9_link(d, name, t);
   if (e == 0 && fetch(n, t, &a) == 0)
     refresh(n, &a);
   p9_fid_put(d);
@@ -331,8 +359,11 @@ static int p9_link_op(struct inode *dir, const char *name, struct inode *target)
 }
 
 static int remove_name(struct inode *dir, const char *name, struct inode *target, bool directory) {
-  struct p9_fid *d = fid_of(dir);
-  int e = p9_unlink(d, name, directory);
+  struct p9_fid *d;
+  int e = named_fid(dir, &d);
+  if (e < 0)
+    return e;
+  e = p9_unlink(d, name, directory);
   p9_fid_put(d);
   if (e == 0)
     lost_name(p9_inode_of(target));
@@ -364,9 +395,11 @@ static struct p9_inode *known_child(struct p9_super *s, struct p9_fid *dir, cons
 /* The protocol has no flags: nothing else could keep them atomically. */
 static int p9_rename_op(struct inode *olddir, const char *oldname, struct inode *newdir,
                         const char *newname, u32 flags) {
-  struct p9_fid *from = fid_of(olddir), *to = fid_of(newdir);
+  struct p9_fid *from = NULL, *to = NULL;
   struct p9_inode *victim = NULL;
-  int e = flags ? -EINVAL : 0;
+  int e = flags ? -EINVAL : named_fid(olddir, &from);
+  if (e == 0)
+    e = named_fid(newdir, &to);
   if (e == 0) {
     victim = known_child(super_of(newdir), to, newname);
     e = p9_rename(from, oldname, to, newname);
@@ -396,8 +429,10 @@ static int p9_open_op(struct inode *i, struct file *f) {
   struct p9_qid qid;
   if (!S_ISREG(i->mode) && !directory)
     return -ENXIO;
-  d = fid_of(i);
-  int e = p9_walk(d, NULL, &fid, &qid);
+  int e = named_fid(i, &d);
+  if (e < 0)
+    return e;
+  e = p9_walk(d, NULL, &fid, &qid);
   p9_fid_put(d);
   if (e < 0)
     return e;

@@ -104,6 +104,23 @@ static void replaced_file_does_not_touch_its_successor(void) {
   CHECK(CALL(unlink, "/h/dump") == 0);
 }
 
+/* The server would show what the new directory of the name holds. */
+static void removed_directory_is_empty(void) {
+  struct user_stat st;
+  CHECK(CALL(mkdir, "/h/cwd", 0755) == 0 && CALL(chdir, "/h/cwd") == 0);
+  i64 fd = CALL(open, ".", O_RDONLY);
+  CHECK(CALL(rmdir, "/h/cwd") == 0);
+  CHECK(CALL(mkdir, "/h/cwd", 0755) == 0);
+  host_write("cwd/file", "x");
+  CHECK(CALL(stat, "file", &st) == -ENOENT &&
+        CALL(open, "file", O_RDWR | O_CREAT, 0600) == -ENOENT);
+  CHECK(CALL(stat, ".", &st) == 0 && st.nlink == 0 && (st.mode & S_IFMT) == S_IFDIR);
+  CHECK(CALL(open, "/h/cwd/file", O_RDWR) >= 0);
+  CALL(close, fd + 1);
+  CALL(close, fd);
+  CHECK(CALL(chdir, "/") == 0 && CALL(unlink, "/h/cwd/file") == 0 && CALL(rmdir, "/h/cwd") == 0);
+}
+
 /* An inode keeps working when the name it was reached by goes and another one is left. */
 static void other_link_keeps_the_object(void) {
   struct user_stat st;
@@ -469,6 +486,7 @@ int main(void) {
   user = env_user_memory(BIG + PAGE_SIZE);
   TEST(unlinked_file_stays_usable);
   TEST(replaced_file_does_not_touch_its_successor);
+  TEST(removed_directory_is_empty);
   TEST(other_link_keeps_the_object);
   TEST(host_changes_are_seen);
   TEST(links_of_the_host_stay_inside);

@@ -265,6 +265,8 @@ static u8 disk[DISK_BYTES], model[DISK_BYTES];
 static unsigned flushes;
 static int answer_status = -1; /* instead of success */
 
+static bool coarse; /* requests must be of whole blocks of 4 KiB */
+
 static u32 serve_disk(struct fakedev *f, unsigned queue, const u8 *out, u32 n, u8 *in, u32 cap) {
   struct {
     u32 type, reserved;
@@ -277,6 +279,8 @@ static u32 serve_disk(struct fakedev *f, unsigned queue, const u8 *out, u32 n, u
   memcpy(&h, out, sizeof h);
   u64 at = h.sector * 512;
   u32 len = h.type == 1 ? n - (u32)sizeof h : cap - 1;
+  if (coarse && (at % 4096 || len % 4096))
+    abort();
   if (h.type == 4)
     flushes++;
   else if (len == 0 || len % 512 || at > DISK_BYTES || len > DISK_BYTES - at)
@@ -299,7 +303,31 @@ static struct fakedev read_only_dev = {.serve = serve_disk,
                                        .config = {DISK_BYTES / 512 % 256, DISK_BYTES / 512 / 256},
                                        .config_len = 60,
                                        .queue_max = {4}};
+static struct fakedev coarse_dev = {
+    .serve = serve_disk,
+    .features = VIRTIO_F_VERSION_1 | 1 << 6,
+    .config = {DISK_BYTES / 512 % 256 - 4, DISK_BYTES / 512 / 256, [20] = 0, [21] = 0x10},
+    .config_len = 60,
+    .queue_max = {16}};
 static u8 *user;
+
+static void disk_with_large_blocks(void) {
+  i64 fd = CALL(open, "/dev/vdc", O_RDWR);
+  CHECK(fd >= 0);
+  coarse = true;
+  memcpy(model, disk, DISK_BYTES);
+  for (u32 k = 0; k < 500; k++) {
+    u32 n = 1 + fake_random(10000), at = fake_random(DISK_BYTES - 4 * 512 - 10000);
+    memset(user, (int)k, n);
+    memset(model + at, (int)k, n);
+    CHECK(CALL(pwrite64, fd, user, n, at) == n);
+    CHECK(CALL(pread64, fd, user, 3000, at & ~511u) == 3000);
+    CHECK(memcmp(user, model + (at & ~511u), 3000) == 0);
+  }
+  CHECK(memcmp(disk, model, DISK_BYTES) == 0);
+  coarse = false;
+  CALL(close, fd);
+}
 
 static void disk_holds_what_is_written(void) {
   i64 fd = CALL(open, "/dev/vda", O_RDWR);
@@ -524,10 +552,12 @@ int main(void) {
   TEST(unusable_devices_are_refused);
   TEST(entropy_device_feeds_the_generator);
   if (!fake_add(&disk_dev, VIRTIO_ID_BLK) || !fake_add(&read_only_dev, VIRTIO_ID_BLK) ||
-      !fake_add(&card, VIRTIO_ID_NET) || !fake_add(&terminal, VIRTIO_ID_CONSOLE))
+      !fake_add(&coarse_dev, VIRTIO_ID_BLK) || !fake_add(&card, VIRTIO_ID_NET) ||
+      !fake_add(&terminal, VIRTIO_ID_CONSOLE))
     return 2;
   env_boot();
   TEST(disk_holds_what_is_written);
+  TEST(disk_with_large_blocks);
   TEST(disk_calls);
   TEST(disk_errors_are_reported);
   TEST(console_is_a_terminal);

@@ -2,7 +2,7 @@
 /*
  * Disks as block device nodes /dev/vda, /dev/vdb... Transfers go to the device at once through
  * bounce buffers; nothing is cached, so a read sees what any open file has written. fsync is a
- * flush of the device's own cache. Transfers that do not begin or end on a sector read it, change
+ * flush of the device's own cache. Transfers that do not begin or end on a block read it, change
  * it and write it back; so that nobody's bytes are lost by that, writes go one at a time.
  */
 #include "kernel/errno.h"
@@ -14,13 +14,14 @@
 #include "plat/pc/virtio/virtio.h"
 
 #define F_RO (1UL << 5)
+#define F_BLK_SIZE (1UL << 6)
 #define F_FLUSH (1UL << 9)
 
 #define T_IN 0
 #define T_OUT 1
 #define T_FLUSH 4
 
-#define SECTOR 512u
+#define SECTOR 512u      /* unit of positions and sizes in requests */
 #define TRANSFER KIB(64) /* at most, per request */
 #define IN_FLIGHT 8u
 #define CHAIN 3u
@@ -51,6 +52,7 @@ struct blk {
   struct virtio_dev *dev;
   struct virtqueue *q;
   u64 bytes;
+  u32 block; /* what the device reads and writes whole: a power of two, SECTOR to TRANSFER */
   bool read_only, can_flush;
   struct vq_slots slots;
   struct mutex write_lock;
@@ -105,13 +107,13 @@ static void give_slot(struct blk *b, struct blk_slot *s) {
 
 struct span {
   u64 from;
-  size_t skip, n, len; /* wanted bytes begin after skip; len is whole sectors */
+  size_t skip, n, len; /* wanted bytes begin after skip; len is whole blocks */
 };
 
 static struct span span_at(const struct blk *b, u64 at, u64 want) {
-  struct span p = {.from = round_down(at, SECTOR), .skip = at % SECTOR};
+  struct span p = {.from = round_down(at, b->block), .skip = at % b->block};
   p.n = min_u64(min_u64(want, b->bytes - at), TRANSFER - p.skip);
-  p.len = round_up(p.skip + p.n, SECTOR);
+  p.len = round_up(p.skip + p.n, b->block);
   return p;
 }
 
@@ -124,7 +126,7 @@ static i64 write_whole(struct blk *b, struct blk_slot *s, const struct span *p, 
   i64 n = uio_read_from(u, s->data, p->n);
   if (n < 0)
     return n;
-  if (n < (i64)p->n) /* user memory ended early: what is there may be part of a sector */
+  if (n < (i64)p->n) /* user memory ended early: what is there may be part of a block */
     return -EFAULT;
   int e = transfer(b, s, T_OUT, p->from, p->len);
   return e < 0 ? e : n;
@@ -211,7 +213,7 @@ static i64 blk_ioctl(struct file *f, u32 cmd, u64 arg) {
     return copy_to_user(arg, &value, sizeof value);
   case BLKSSZGET:
   case BLKBSZGET:
-    return copy_to_user(arg, &(u32){SECTOR}, sizeof(u32));
+    return copy_to_user(arg, &b->block, sizeof b->block);
   case BLKROGET:
     return copy_to_user(arg, &(u32){b->read_only}, sizeof(u32));
   case BLKFLSBUF:
@@ -246,6 +248,12 @@ static int blk_setup(struct virtio_dev *d, struct blk *b) {
   u64 sectors;
   int e = virtio_config(d, 0, &sectors, sizeof sectors);
   if (e == 0 && sectors > (u64)INT64_MAX / SECTOR)
+    e = -EIO;
+  b->block = SECTOR;
+  if (e == 0 && virtio_has(d, F_BLK_SIZE))
+    e = virtio_config(d, 20, &b->block, sizeof b->block);
+  if (e == 0 && (b->block < SECTOR || b->block > TRANSFER || (b->block & (b->block - 1)) ||
+                 sectors * SECTOR % b->block))
     e = -EIO;
   if (e == 0)
     e = virtio_queue(d, 0, IN_FLIGHT * 4, &b->q);
@@ -285,6 +293,6 @@ static int blk_probe(struct virtio_dev *d) {
 const struct virtio_driver virtio_blk = {
     .name = "virtio-blk",
     .id = VIRTIO_ID_BLK,
-    .features = F_RO | F_FLUSH,
+    .features = F_RO | F_BLK_SIZE | F_FLUSH,
     .probe = blk_probe,
 };

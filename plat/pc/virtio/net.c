@@ -173,7 +173,10 @@ static int net_setup(struct virtio_dev *d, struct net *n) {
     e = virtio_queue(d, 0, RING, &n->rx);
   if (e == 0)
     e = virtio_queue(d, 1, RING, &n->tx);
-  return e < 0 ? e : netdev_register(&n->dev);
+  if (e < 0)
+    return e;
+  vq_no_interrupts(n->tx); /* frames that have been sent are taken back when more are needed */
+  return netdev_register(&n->dev);
 }
 
 static int net_probe(struct virtio_dev *d) {

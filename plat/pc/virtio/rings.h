@@ -7,6 +7,7 @@
 
 #define VQ_DESC_NEXT 1
 #define VQ_DESC_WRITE 2
+#define VQ_AVAIL_NO_INTERRUPT 1
 #define VQ_USED_NO_NOTIFY 1
 
 struct vq_desc {

@@ -57,6 +57,8 @@ int vq_init(struct virtqueue *q, struct virtio_dev *dev, u16 index, u16 size) {
   return 0;
 }
 
+void vq_no_interrupts(struct virtqueue *q) { q->avail->flags = VQ_AVAIL_NO_INTERRUPT; }
+
 /* Writes one descriptor of a chain and returns its number; buffers of the chain follow. */
 static u16 put_desc(struct virtqueue *q, u16 at, const struct vq_buf *b, bool writable, bool more) {
   u16 next = q->shadow[at].next;

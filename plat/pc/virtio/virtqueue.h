@@ -66,6 +66,9 @@ struct virtqueue {
  */
 int vq_init(struct virtqueue *q, struct virtio_dev *dev, u16 index, u16 size);
 
+/* The device need not interrupt when it has done something here: the owner polls. Once, at boot. */
+void vq_no_interrupts(struct virtqueue *q);
+
 /* Queues r: n_out buffers to read, then n_in to write, together at most VQ_CHAIN_MAX and at least
    one. -ENOSPC: the queue is full; -EIO: the device is out of order. Any context. vq_kick tells the
    device. */
