@@ -58,3 +58,4 @@ net-unit-tests: $(NET_TESTS:%=$(O)/test/pc/%)
 	timeout 100 $(O)/test/pc/net_linux
 	timeout 100 $(O)/test/pc/net_sock
 	timeout 100 $(O)/test/pc/net_wire
+	timeout 100 $(O)/test/pc/net_wire dhcp
