@@ -361,7 +361,7 @@ static void valid(struct frame *f, u32 kind, u16 port) {
     ip6(f, 44, frag6, sizeof frag6);
     break;
   default:
-    udp4(f, 777, 5002, "fragment", 8 + rnd(30));
+    udp4(f, 777, 5002, ra, 8 + rnd(30));
     put16(f->b + ETH + 6, (rnd(2) ? 0x2000 : 0) | rnd(20));
     fix(f);
   }
