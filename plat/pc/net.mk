@@ -57,4 +57,6 @@ unit-tests: net-unit-tests
 net-unit-tests: $(NET_TESTS:%=$(O)/test/pc/%)
 	timeout 100 $(O)/test/pc/net_linux
 	timeout 100 $(O)/test/pc/net_sock
-	timeout 100 $(O)/test/pc/net_wire
+	@: fragments that wait for others are found by pointers that are not aligned
+	LSAN_OPTIONS=use_unaligned=1 timeout 100 $(O)/test/pc/net_wire
+	timeout 100 $(O)/test/pc/net_wire dhcp

@@ -14,6 +14,7 @@
 #define PARTS_MAX 16
 #define RING 1024 /* a power of two */
 #define ETH_HEADER 14
+#define ETH_MIN 60 /* bytes of the shortest frame there is on a wire: lwIP relies on it */
 
 static struct netif netifs[NETDEVS_MAX];
 static unsigned n_netifs;
@@ -135,10 +136,12 @@ static void receive(struct netdev *d, const void *frame, size_t len) {
   struct netif *netif = d->stack;
   if (len < ETH_HEADER || len > (size_t)netif->mtu + ETH_HEADER + 4)
     return;
-  struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16)(len + ETH_PAD_SIZE), PBUF_RAM);
+  size_t room = max_u64(len, ETH_MIN);
+  struct pbuf *p = pbuf_alloc(PBUF_RAW, (u16)(room + ETH_PAD_SIZE), PBUF_RAM);
   if (!p)
     return;
   memcpy((u8 *)p->payload + ETH_PAD_SIZE, frame, len);
+  memset((u8 *)p->payload + ETH_PAD_SIZE + len, 0, room - len);
   if (!push(p, netif)) {
     pbuf_free(p);
     return;

@@ -23,4 +23,11 @@ int net_ip6_input(struct pbuf *p, struct netif *in);
 const ip6_addr_t *net_ip6_gateway(struct netif *netif, const ip6_addr_t *to);
 #define LWIP_HOOK_ND6_GET_GW net_ip6_gateway
 
+struct tcp_pcb;
+struct tcp_hdr;
+
+/* Each segment for a pcb, with header fields in host order: not ERR_OK drops it. zero_window.c */
+int net_tcp_segment(struct tcp_pcb *pcb, const struct tcp_hdr *h, const struct pbuf *p);
+#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, hdr, optlen, opt1len, opt2, p) net_tcp_segment(pcb, hdr, p)
+
 #endif
