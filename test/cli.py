@@ -351,6 +351,48 @@ def compile_probes(build):
                         str(HERE / "cli/probe.c")], check=True)
 
 
+@test
+def vm_status(cli):
+    for status in (0, 1, 42, 255):
+        expect(cli.run("exit", str(status), options=["--vm"]), status=status)
+
+
+@test
+def vm_streams(cli):
+    data = bytes(range(256)) * 200
+    done = subprocess.run([cli.ufork, "run", "--vm", cli.probe, "get"], input=data, timeout=60,
+                          capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == data, f"{len(done.stdout)} bytes came back of {len(data)}"
+
+
+@test
+def vm_arguments(cli):
+    words = ["plain", "with space", "100%", "", "µ"]
+    here, there = cli.run("args", *words), cli.run("args", *words, options=["--vm"])
+    expect(there, status=here.returncode, out=here.stdout)
+
+
+@test
+def vm_options_refused(cli):
+    expect(cli.run("exit", "0", options=["-p", "80:80"]), status=2, err="needs --vm")
+    expect(cli.run("exit", "0", options=["--vm", "-p", "nonsense"]), status=2, err="HOSTPORT")
+    expect(cli.raw("image", cli.probe), status=2, err="-o FILE is missing")
+
+
+@test
+def vm_image(cli):
+    image = str(cli.work / "image")
+    expect(cli.raw("image", cli.probe, "exit", "7", "-o", image))
+    for machine in ("microvm", "q35"):
+        done = subprocess.run(
+            ["qemu-system-x86_64", "-M", machine, "-cpu", "max", "-m", "256", "-nodefaults",
+             "-no-reboot", "-display", "none", "-serial", "stdio", "-device",
+             "isa-debug-exit,iobase=0x501,iosize=4", "-kernel", image],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        expect(done, status=2 * 7 + 1)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
