@@ -81,7 +81,7 @@ struct file {
   void *priv;                /* owned by ops */
   struct list epoll_watches; /* fs/epoll.c */
   struct spin epoll_lock;
-  bool epoll_watched; /* by some epoll, now or earlier */
+  bool epoll_watched;       /* by some epoll, now or earlier */
   struct file_async *async; /* fs/async.c; NULL until SIGIO is asked for; set once */
 };
 

@@ -172,6 +172,7 @@ static void to_pool(struct region *r) {
 
 void region_destroy(struct region *r) {
   thaw_keep_off(r);
+  r->usage_until = 0;
   if (r->anon_pages > HOT_PAGES_MAX) {
     region_free(r);
     return;

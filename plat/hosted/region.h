@@ -49,6 +49,8 @@ struct region {
   struct extents map;   /* in the pool: what the host still maps */
   struct list node;     /* pool: bucket */
   struct list lru_node; /* pool: age */
+  struct region_usage usage; /* region_usage.c: what was found last, good until then */
+  u64 usage_until;
 };
 
 /* ---- start-up --------------------------------------------------------------------------- */
