@@ -3,7 +3,7 @@
 """Runs the system tests: every C program of test/sys, on Linux, under `ufork run`, and on platform
 pc in an emulated machine.
 
-    run.py --build DIR --system native|ufork|pc [--compiler gcc|clang] [--jobs N] [--keep] [NAME...]
+    run.py --build DIR --system native|ufork|pc [--compiler gcc|clang] [--jobs N] [NAME...]
 
 A test is compiled by the system's compiler and run in a directory of its own. It passes when it
 ends in time, with the expected exit status (0), and prints exactly the expected text: that of

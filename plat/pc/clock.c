@@ -99,8 +99,8 @@ static u64 read_rtc(void) {
   do {
     while ((cmos(RTC_A) & 0x80) && ++tries < 100000)
       ; /* being updated */
-    for (u8 i = 0; i <= RTC_YEAR; i++)
-      r[i] = cmos(i);
+    for (unsigned i = 0; i <= RTC_YEAR; i++)
+      r[i] = cmos((u8)i);
     again = cmos(RTC_SECOND);
   } while (again != r[RTC_SECOND] && ++tries < 100000);
   u8 mode = cmos(RTC_B);

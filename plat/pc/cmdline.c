@@ -102,7 +102,7 @@ static void word_with_value(struct boot_args *b, char *w) {
     envp[n_env++] = v;
   else if ((v = value_of(w, "program")))
     b->program = v;
-  else if ((v = value_of(w, "mount")))
+  else if (value_of(w, "mount"))
     add_mount(b, w + sizeof "mount=" - 1);
   else if ((v = value_of(w, "root")))
     b->root = v;

@@ -12,7 +12,7 @@ define pc_test
 $(O)/test/pc/$(1): $(addprefix $(S)/,$(2) $(FAKE_SRC)) $(wildcard $(S)/plat/pc/*.h $(S)/plat/pc/*/*.h \
 		$(S)/kernel/*/*.h $(S)/kernel/test/fake/*.h)
 	@mkdir -p $$(@D)
-	$(CC) $(filter-out -MMD -MP,$(CFLAGS_FAKE)) $(SANITIZE) $$(filter %.c,$$^) \
+	$$(CC) $(filter-out -MMD -MP,$(CFLAGS_FAKE)) $(SANITIZE) $$(filter %.c,$$^) \
 		-pthread -o $$@
 endef
 $(eval $(call pc_test,p9_test,plat/pc/test/p9_test.c $(PC_P9_SRC) $(FS_TEST_SRC)))

@@ -108,7 +108,8 @@ static inline unsigned table_next(const struct table *t, unsigned i) {
   return TABLE_ENTRIES;
 }
 #define table_each(i, t)                                                                           \
-  for (unsigned i = table_next(t, 0); i < TABLE_ENTRIES; i = table_next(t, i + 1))
+  for (unsigned i = table_next((t), 0); (i) < TABLE_ENTRIES;                                       \
+       (i) = table_next((t), (i) + 1)) // NOLINT
 
 /* Marks an entry that was 0 as in use. */
 static inline void table_mark(struct table *t, unsigned i) { t->used[i / 64] |= 1UL << i % 64; }

@@ -36,7 +36,8 @@ const char *vm_kernel(void) {
   if (n <= 0)
     vm_die("cannot find this program: %s", strerror(errno));
   path[n] = 0;
-  strcpy(strrchr(path, '/') + 1, "ufork-pc.elf");
+  char *name = strrchr(path, '/') + 1;
+  snprintf(name, (size_t)(path + sizeof path - name), "ufork-pc.elf");
   if (access(path, R_OK) != 0)
     vm_die("%s: %s", path, strerror(errno));
   return path;
