@@ -107,9 +107,10 @@ static inline unsigned table_next(const struct table *t, unsigned i) {
   }
   return TABLE_ENTRIES;
 }
+// NOLINTBEGIN(bugprone-macro-parentheses): i is declared
 #define table_each(i, t)                                                                           \
-  for (unsigned i = table_next((t), 0); (i) < TABLE_ENTRIES;                                       \
-       (i) = table_next((t), (i) + 1)) // NOLINT
+  for (unsigned i = table_next(t, 0); i < TABLE_ENTRIES; i = table_next(t, i + 1))
+// NOLINTEND(bugprone-macro-parentheses)
 
 /* Marks an entry that was 0 as in use. */
 static inline void table_mark(struct table *t, unsigned i) { t->used[i / 64] |= 1UL << i % 64; }

@@ -154,7 +154,7 @@ static void dgram_release(struct sock *s) {
 
 static int bind_pcb(struct dgram_sock *d, const ip_addr_t *ip, u16 port) {
   const ip_addr_t *a = inet_bind_addr(&d->i, ip);
-  if (d->raw)
+  if (!d->udp)
     return inet_errno(raw_bind(d->raw, a));
   int err = udp_bind(d->udp, a, port);
   d->i.local.port = d->udp->local_port;
