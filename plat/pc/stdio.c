@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The serial console as the three standard streams. It is a terminal with our own line discipline,
- * or, where the other end is `ufork run --vm` without a terminal, three streams.
+ * The serial console as the three standard streams. It is a terminal with the core's line
+ * discipline, or, where the other end is `ufork run --vm` without a terminal, three streams.
  *
  * Framed console (command line: console=framed): what is at the other end tells the streams apart.
  * A byte DLE (0x10) begins a command: DLE DLE is that byte itself; from us, DLE '1' and DLE '2' say

@@ -27,7 +27,7 @@ static int read_tag(struct virtio_dev *d, char tag[P9_TAG_MAX]) {
 }
 
 static int p9_probe(struct virtio_dev *d) {
-  struct virtqueue *q;
+  struct virtqueue *q = NULL;
   char tag[P9_TAG_MAX];
   int e = read_tag(d, tag);
   if (e == 0)
