@@ -7,12 +7,15 @@
 import argparse
 import errno
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from pathlib import Path
 
@@ -364,6 +367,35 @@ def vm_streams(cli):
                           capture_output=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == data, f"{len(done.stdout)} bytes came back of {len(data)}"
+
+
+def vm_typing(cli, words, typed, ending):
+    """What a terminal shows when `typed` is typed to a program in a machine; its exit status."""
+    master, slave = pty.openpty()
+    machine = subprocess.Popen([cli.ufork, "run", "--vm", cli.probe, *words], stdin=slave,
+                               stdout=slave, stderr=subprocess.DEVNULL, start_new_session=True)
+    shown, end = b"", time.monotonic() + 60
+    try:
+        while termios.tcgetattr(slave)[3] & termios.ICANON and time.monotonic() < end:
+            time.sleep(0.05)
+        os.write(master, typed)
+        while not shown.endswith(ending) and time.monotonic() < end:
+            if select.select([master], [], [], 0.1)[0]:
+                shown += os.read(master, 4096)
+        return shown, machine.wait(timeout=30)
+    finally:
+        machine.kill()
+        machine.wait()
+        os.close(slave)
+        os.close(master)
+
+
+@test
+def vm_terminal(cli):
+    shown, status = vm_typing(cli, ["get"], b"ab\177c\r\004", b"\nac\r\n")
+    assert (shown, status) == (b"ab\b \bc\r\nac\r\n", 0), (shown, status)
+    shown, status = vm_typing(cli, ["sleep", "60"], b"x\003", b"^C")
+    assert (shown, status) == (b"x^C", 130), (shown, status)
 
 
 @test
