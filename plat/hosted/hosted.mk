@@ -38,7 +38,7 @@ $(O)/test/hosted/region_test: plat/hosted/test/region_test.c $(hosted-region-src
 
 $(O)/test/hosted/clock_test: plat/hosted/test/clock_test.c plat/hosted/clock.c $(wildcard plat/hosted/*.h)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -O2 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/hosted \
+	$(CC) -std=gnu11 -O2 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/hosted -I$(S)/plat/x86 \
 	  -pthread $(filter %.c,$^) -o $@
 
 .PHONY: hosted-unit-tests

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "plat/pc/net/test/net_env.h"
 #include "kernel/mm/kmalloc.h"
+#include "kernel/proc/cpu_time.h"
 #include "kernel/test/fake/fake.h"
 #include "kernel/time/timer.h"
 #include "plat/pc/irq.h"
@@ -186,6 +187,10 @@ void net_env_boot(const char *config) {
 
 /* ---- the rest of the kernel ------------------------------------------------------------------ */
 
+u64 proc_cpu_time(struct proc *p) {
+  (void)p;
+  abort(); /* no socket asks */
+}
 u64 sched_thread_time(const struct thread *t) {
   (void)t;
   return 0;
