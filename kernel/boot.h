@@ -20,7 +20,9 @@ struct boot_args {
   bool quiet;
   u64 memory_limit;
   unsigned max_procs;
-  const char *root; /* host directory whose entries appear at `/`: kernel/fs/boot.c */
+  const char *root;      /* host directory whose entries appear at `/`: kernel/fs/boot.c */
+  const void *initramfs; /* cpio archive (newc) that becomes `/`; NULL: none */
+  u64 initramfs_size;
   const struct boot_mount *mounts;
   unsigned n_mounts;
   const char *program;     /* guest path or name to look up in PATH */

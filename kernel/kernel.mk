@@ -10,13 +10,22 @@ CFLAGS_KERN := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(shell gcc -
 	-fno-stack-protector -fno-strict-aliasing -fcf-protection=none -mgeneral-regs-only -mno-red-zone -fno-omit-frame-pointer \
 	-fno-tree-loop-distribute-patterns -fno-common -MMD -MP $(WARN) -I$(S) -I$(S)/include
 
+# The C compiler's way of addressing the kernel, where it is not the default.
+CFLAGS_PLAT_pc := -mcmodel=kernel -fno-pic -fno-pie
+
 # $(1): platform
 define kern_rules
 $(O)/obj/kern/$(1)/%.o: $(S)/%.c
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS_KERN) -I$(S)/plat/$(1) $$(CFLAGS_KERN_$$(subst /,_,$$(dir $$*))) -c $$< -o $$@
+	$$(CC) $$(CFLAGS_KERN) -I$(S)/plat/$(1) -I$(S)/plat/x86 $$(CFLAGS_PLAT_$(1)) \
+	  $$(CFLAGS_KERN_$$(subst /,_,$$(dir $$*))) -c $$< -o $$@
+
+$(O)/obj/kern/$(1)/%.o: $(S)/%.S
+	@mkdir -p $$(@D)
+	$$(CC) -I$(S) -I$(S)/include -MMD -MP -c $$< -o $$@
 
 $(O)/obj/kern/$(1)/kernel-core.o: $(KERN_SRC:%.c=$(O)/obj/kern/$(1)/%.o)
 	$$(CC) -nostdlib -r -o $$@ $$^
 endef
 $(eval $(call kern_rules,hosted))
+$(eval $(call kern_rules,pc))

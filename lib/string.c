@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Compiled without vector registers, so that the user's vector state survives a system call
- * untouched; large copies use the string instructions, which current CPUs run at full width.
+ * untouched; large copies use the string instructions, which current CPUs run at full width; of
+ * words, because an emulated CPU without that art moves one element at a time.
  */
 #include "lib/string.h"
 #include "lib/types.h"
@@ -32,7 +33,10 @@ void *memcpy(void *restrict dst, const void *restrict src, size_t n) {
   char *d = dst;
   const char *s = src;
   if (n >= REP_MIN) {
-    __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(n) : : "memory");
+    word tail = *(const word *)(s + n - 8);
+    size_t words = n / 8;
+    __asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(words) : : "memory");
+    *(word *)((char *)dst + n - 8) = tail;
     return dst;
   }
   if (n < 8) {
@@ -81,7 +85,9 @@ void *memset(void *dst, int c, size_t n) {
   char *d = dst;
   u64 v = (u8)c * 0x0101010101010101UL;
   if (n >= REP_MIN) {
-    __asm__ volatile("rep stosb" : "+D"(d), "+c"(n) : "a"(c) : "memory");
+    size_t words = n / 8;
+    __asm__ volatile("rep stosq" : "+D"(d), "+c"(words) : "a"(v) : "memory");
+    *(word *)((char *)dst + n - 8) = v;
     return dst;
   }
   if (n < 8) {

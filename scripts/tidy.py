@@ -21,17 +21,27 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ufork"
 # What the compiler of a file gets that matters to a checker, by the start of the file's path.
 KERNEL = ["-std=gnu11", "-ffreestanding", "-nostdlibinc", "-mgeneral-regs-only", "-I.", "-Iinclude"]
 HOST = ["-std=gnu11", "-D_GNU_SOURCE", "-I.", "-Iinclude"]
+BUILD = Path(os.environ.get("O", ROOT / "build"))
+LWIP = BUILD / "lwip/src/include"  # there once the tools have been built
+NET = KERNEL + ["-Iplat/pc", "-Iplat/x86", "-Iplat/pc/net", "-isystem", str(LWIP),
+                "-isystem", "plat/pc/net/libc"]
 # The analyser cannot see what inline assembly writes, so it takes every result of a host's system call
 # for uninitialized.
 NO_ANALYSER = {"plat/hosted/": "--checks=-clang-analyzer-core.*"}
 FLAGS = {
     "kernel/test/": None,  # built with the unit tests' own definitions
-    "kernel/": KERNEL + ["-Iplat/hosted"],
-    "lib/": KERNEL + ["-Iplat/hosted"],
+    "kernel/": KERNEL + ["-Iplat/hosted", "-Iplat/x86"],
+    "lib/": KERNEL + ["-Iplat/hosted", "-Iplat/x86"],
     "plat/hosted/test/": None,
-    "plat/hosted/main.c": HOST + ["-Iplat/hosted"],
-    "plat/hosted/options.c": HOST + ["-Iplat/hosted"],
-    "plat/hosted/": KERNEL + ["-Iplat/hosted"],
+    "plat/hosted/main.c": HOST + ["-Iplat/hosted", "-Iplat/x86"],
+    "plat/hosted/options.c": HOST + ["-Iplat/hosted", "-Iplat/x86"],
+    "plat/hosted/vm/": HOST + ["-Iplat/hosted", "-Iplat/x86"],
+    "plat/hosted/": KERNEL + ["-Iplat/hosted", "-Iplat/x86"],
+    "plat/pc/test/": None,
+    "plat/pc/net/test/": None,
+    "plat/pc/net/": NET if LWIP.is_dir() else None,
+    "plat/pc/": KERNEL + ["-Iplat/pc", "-Iplat/x86"],
+    "plat/x86/": KERNEL + ["-Iplat/hosted", "-Iplat/x86"],
     "verifier/test/": None,
     "verifier/": HOST,
     "toolchain/as/": HOST,

@@ -7,12 +7,15 @@
 import argparse
 import errno
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from pathlib import Path
 
@@ -349,6 +352,77 @@ def compile_probes(build):
     for compiler, output in (([str(build / "bin/ufork-cc")], "probe"), (["gcc"], "native-probe")):
         subprocess.run([*compiler, "-O2", "-Wall", "-Wextra", "-o", str(directory / output),
                         str(HERE / "cli/probe.c")], check=True)
+
+
+@test
+def vm_status(cli):
+    for status in (0, 1, 42, 255):
+        expect(cli.run("exit", str(status), options=["--vm"]), status=status)
+
+
+@test
+def vm_streams(cli):
+    data = bytes(range(256)) * 200
+    done = subprocess.run([cli.ufork, "run", "--vm", cli.probe, "get"], input=data, timeout=60,
+                          capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == data, f"{len(done.stdout)} bytes came back of {len(data)}"
+
+
+def vm_typing(cli, words, typed, ending):
+    """What a terminal shows when `typed` is typed to a program in a machine; its exit status."""
+    master, slave = pty.openpty()
+    machine = subprocess.Popen([cli.ufork, "run", "--vm", cli.probe, *words], stdin=slave,
+                               stdout=slave, stderr=subprocess.DEVNULL, start_new_session=True)
+    shown, end = b"", time.monotonic() + 60
+    try:
+        while termios.tcgetattr(slave)[3] & termios.ICANON and time.monotonic() < end:
+            time.sleep(0.05)
+        os.write(master, typed)
+        while not shown.endswith(ending) and time.monotonic() < end:
+            if select.select([master], [], [], 0.1)[0]:
+                shown += os.read(master, 4096)
+        return shown, machine.wait(timeout=30)
+    finally:
+        machine.kill()
+        machine.wait()
+        os.close(slave)
+        os.close(master)
+
+
+@test
+def vm_terminal(cli):
+    shown, status = vm_typing(cli, ["get"], b"ab\177c\r\004", b"\nac\r\n")
+    assert (shown, status) == (b"ab\b \bc\r\nac\r\n", 0), (shown, status)
+    shown, status = vm_typing(cli, ["sleep", "60"], b"x\003", b"^C")
+    assert (shown, status) == (b"x^C", 130), (shown, status)
+
+
+@test
+def vm_arguments(cli):
+    words = ["plain", "with space", "100%", "", "µ"]
+    here, there = cli.run("args", *words), cli.run("args", *words, options=["--vm"])
+    expect(there, status=here.returncode, out=here.stdout)
+
+
+@test
+def vm_options_refused(cli):
+    expect(cli.run("exit", "0", options=["-p", "80:80"]), status=2, err="needs --vm")
+    expect(cli.run("exit", "0", options=["--vm", "-p", "nonsense"]), status=2, err="HOSTPORT")
+    expect(cli.raw("image", cli.probe), status=2, err="-o FILE is missing")
+
+
+@test
+def vm_image(cli):
+    image = str(cli.work / "image")
+    expect(cli.raw("image", cli.probe, "exit", "7", "-o", image))
+    for machine in ("microvm", "q35"):
+        done = subprocess.run(
+            ["qemu-system-x86_64", "-M", machine, "-cpu", "max", "-m", "256", "-nodefaults",
+             "-no-reboot", "-display", "none", "-serial", "stdio", "-device",
+             "isa-debug-exit,iobase=0x501,iosize=4", "-kernel", image],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        expect(done, status=2 * 7 + 1)
 
 
 def main():

@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the system tests: every C program of test/sys, on Linux and under `ufork run`.
+"""Runs the system tests: every C program of test/sys, on Linux, under `ufork run`, and on platform
+pc in an emulated machine.
 
-    run.py --build DIR --system native|ufork [--compiler gcc|clang] [--jobs N] [NAME...]
+    run.py --build DIR --system native|ufork|pc [--compiler gcc|clang] [--jobs N] [NAME...]
 
 A test is compiled by the system's compiler and run in a directory of its own. It passes when it
 ends in time, with the expected exit status (0), and prints exactly the expected text: that of
-NAME.out if the file exists, else "ok". Both systems are held to the same expectation.
+NAME.out if the file exists, else "ok". All systems are held to the same expectation.
 
 A comment `/* test: KEY=VALUE... */` in the program may set:
     timeout=SECONDS   limit of the run (20)
     exit=STATUS       expected exit status; a shell's 128+N for death by signal N
-    only=SYSTEM       the test asks something that one system alone has
+    only=SYSTEM       the test asks something that one system alone has (ufork: on every platform)
     options=OPT,...   options of `ufork run`
     args=ARG,...      arguments of the program
     cflags=FLAG,...   further flags of the compiler, libraries too
@@ -28,6 +29,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import pc_system
 
 HERE = Path(__file__).resolve().parent
 CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"]
@@ -51,7 +54,7 @@ def settings(source):
 def compiler(system, build, name):
     """The compiler's command line; natively the one with our musl if it is built."""
     ufork = "ufork-clang" if name == "clang" else "ufork-cc"
-    cc = build / "bin" / (ufork if system == "ufork" else "native-cc")
+    cc = build / "bin" / ("native-cc" if system == "native" else ufork)
     if system == "native" and not cc.exists():
         return ["gcc", "-static"]
     return [str(cc)]
@@ -83,7 +86,8 @@ class Test:
         self.source = HERE / "sys" / f"{name}.c"
         self.set = settings(self.source)
         self.variant = system if cc == "gcc" else f"{system}-{cc}"
-        self.program = build / "test" / self.variant / name
+        built = "native" if system == "native" else "ufork" if cc == "gcc" else f"ufork-{cc}"
+        self.program = build / "test" / built / name
 
     def title(self):
         return f"sys/{self.name} ({self.variant})"
@@ -93,7 +97,7 @@ class Test:
         cc = compiler(self.system, self.build, self.cc)
         inputs = [self.source, HERE / "sys" / "check.h", HERE / "run.py"]
         inputs += [Path(cc[0])] if os.path.isabs(cc[0]) else []
-        inputs += [p for p in [self.build / "sysroot/lib/libc.a"] if self.system == "ufork"]
+        inputs += [p for p in [self.build / "sysroot/lib/libc.a"] if self.system != "native"]
         newest = max(p.stat().st_mtime for p in inputs if p.exists())
         if self.program.exists() and self.program.stat().st_mtime > newest:
             return ""
@@ -127,6 +131,10 @@ class Test:
             status, out, err = run(self.command(), float(self.set["timeout"]), directory, env)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+        return self.judge(status, out, err)
+
+    def judge(self, status, out, err):
+        """What is wrong with how the test ended and what it printed."""
         wrong = []
         if str(status) != self.set["exit"]:
             wrong.append(f"exit status {status}, expected {self.set['exit']}")
@@ -140,13 +148,32 @@ class Test:
         return "\n".join(wrong)
 
 
+def check_here(tests, jobs):
+    """Yields each test with what is wrong."""
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        yield from zip(tests, pool.map(Test.check, tests))
+
+
+def check_on_pc(tests):
+    """The same in a virtual machine; a test that does not compile is not taken there."""
+    compiled = []
+    for test in tests:
+        complaint = test.compile()
+        if complaint:
+            yield test, complaint
+        else:
+            compiled.append(test)
+    for test, status, out, err in pc_system.run_all(compiled[0].build, compiled) if compiled else []:
+        yield test, test.judge(status, out, err)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, default=HERE.parent / "build")
-    parser.add_argument("--system", choices=["native", "ufork"], required=True)
+    parser.add_argument("--system", choices=["native", "ufork", "pc"], required=True)
     parser.add_argument("--compiler", choices=["gcc", "clang"], default="gcc",
-                        help="of the programs under ufork")
+                        help="of the programs under ufork and on pc")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("names", nargs="*", metavar="NAME", help="tests to run (default: all)")
     args = parser.parse_args()
@@ -156,14 +183,14 @@ def main():
     if args.system == "native" and args.compiler != "gcc":
         parser.error("the native tests are compiled by gcc")
     tests = [Test(name, args.system, args.build.resolve(), args.compiler) for name in names]
-    tests = [t for t in tests if t.set["only"] in ("", args.system)]
+    tests = [t for t in tests if t.set["only"] in ("", args.system) or
+             (t.set["only"] == "ufork" and args.system == "pc")]
     failed = 0
-    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        for test, wrong in zip(tests, pool.map(Test.check, tests)):
-            failed += bool(wrong)
-            print(f"{'FAIL' if wrong else 'ok'} {test.title()}", flush=True)
-            if wrong:
-                print("    " + wrong.replace("\n", "\n    "), flush=True)
+    for test, wrong in check_on_pc(tests) if args.system == "pc" else check_here(tests, args.jobs):
+        failed += bool(wrong)
+        print(f"{'FAIL' if wrong else 'ok'} {test.title()}", flush=True)
+        if wrong:
+            print("    " + wrong.replace("\n", "\n    "), flush=True)
     compiled = "" if args.compiler == "gcc" else f", {args.compiler}"
     print(f"system tests ({args.system}{compiled}): {len(tests) - failed} passed, {failed} failed")
     return 1 if failed else 0

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tree µprocess 1 finds. `/` is a tmpfs. Every directory of the host's root tree is mounted
- * read-only under its name (programs keep their identity there, so images stay cached), but those
- * that programs write to (import.c) are copied into the tmpfs. Then /dev, /proc and the mounts of
- * the command line.
+ * The tree µprocess 1 finds. `/` is a tmpfs, filled from the initramfs if there is one. Every
+ * directory of the host's root tree is mounted read-only under its name (programs keep their
+ * identity there, so images stay cached), but those that programs write to (import.c) are copied
+ * into the tmpfs. Then /dev, /proc and the mounts of the command line.
  */
 #include "kernel/boot.h"
+#include "kernel/fs/cpio.h"
 #include "kernel/fs/devfs.h"
 #include "kernel/fs/import.h"
 #include "kernel/fs/namei.h"
@@ -69,6 +70,8 @@ static int mount_command_line(const struct boot_args *b) {
 
 int vfs_boot(const struct boot_args *b) {
   int e = mount_root();
+  if (e == 0 && b->initramfs)
+    e = cpio_unpack(b->initramfs, b->initramfs_size);
   if (e == 0 && b->root)
     e = import_root(b->root);
   if (e == 0)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The devices that need no driver: null, zero, full, random, and the terminals. */
+/* The devices that need no driver (null, zero, full, random, the terminals) and those that have
+ * one.
+ */
 #include "kernel/fs/chrdev.h"
 #include "kernel/fs/devfs.h"
 #include "kernel/fs/pty.h"
@@ -66,9 +68,32 @@ static const struct file_ops full_ops = {
 static const struct file_ops random_ops = {
     .name = "random", .read = random_read, .write = null_write, .seek = dev_seek};
 
+/* ---- devices of the platform ----------------------------------------------------------------- */
+
+static struct chrdev *registered;
+
+void chrdev_register(struct chrdev *c) {
+  struct chrdev **at = &registered;
+  while (*at)
+    at = &(*at)->next;
+  c->next = NULL;
+  *at = c;
+}
+
+struct chrdev *chrdev_first(void) {
+  return registered;
+}
+
+static int open_registered(const struct inode *i, struct file *f) {
+  for (struct chrdev *c = registered; c; c = c->next)
+    if (c->rdev == i->rdev && ((c->mode ^ i->mode) & S_IFMT) == 0)
+      return c->open(c, f);
+  return -ENXIO;
+}
+
 int chrdev_open(struct inode *i, struct file *f) {
   if (!S_ISCHR(i->mode))
-    return -ENXIO;
+    return open_registered(i, f);
   switch (i->rdev) {
   case DEV_NULL:
     f->ops = &null_ops;
@@ -90,6 +115,8 @@ int chrdev_open(struct inode *i, struct file *f) {
   case DEV_PTMX:
     return pty_open_master(f);
   default:
-    return (i->rdev >> 8 & 0xfff) == PTY_MAJOR ? pty_open_slave(i, f) : -ENXIO;
+    if ((i->rdev >> 8 & 0xfff) == PTY_MAJOR)
+      return pty_open_slave(i, f);
+    return open_registered(i, f);
   }
 }

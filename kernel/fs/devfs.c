@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* /dev: a tmpfs of its own with device nodes, as Linux's devtmpfs is. */
 #include "kernel/fs/devfs.h"
+#include "kernel/fs/chrdev.h"
 #include "kernel/fs/namei.h"
 #include "kernel/fs/pty.h"
 #include "kernel/fs/tmpfs.h"
+#include "lib/fmt.h"
 
 static struct super dev_super;
 
@@ -42,12 +44,24 @@ static int mount_at_dev(void) {
   return e;
 }
 
+static int make_platform_nodes(void) {
+  int e = 0;
+  for (const struct chrdev *c = chrdev_first(); c && e == 0; c = c->next) {
+    char path[sizeof "/dev/" + NAME_MAX];
+    fmt(path, sizeof path, "/dev/%s", c->name);
+    e = vfs_mknod(path, c->mode, c->rdev);
+  }
+  return e;
+}
+
 int devfs_boot(void) {
   int e = mount_at_dev();
   for (size_t k = 0; k < ARRAY_LEN(nodes) && e == 0; k++)
     e = vfs_mknod(nodes[k].path, nodes[k].mode, nodes[k].rdev);
   for (size_t k = 0; k < ARRAY_LEN(links) && e == 0; k++)
     e = vfs_symlink(links[k].path, links[k].target);
+  if (e == 0)
+    e = make_platform_nodes();
   if (e == 0)
     e = vfs_mkdir_p("/dev/shm", 01777);
   if (e == 0)

@@ -84,6 +84,19 @@ static size_t take(struct line *l, char *to, size_t n, bool *end) {
   return got;
 }
 
+/* An end of file right behind what filled the reader's buffer has ended this read: it does not end
+   the next one as well. */
+static void skip_end_of_file(struct line *l) {
+  spin_lock(&l->lock);
+  u32 at = l->tail % LINE_SIZE;
+  u64 bit = 1UL << (at % 64);
+  if (canonical(l) && l->tail != l->canon && (l->ends[at / 64] & bit) && l->buf[at] == 0) {
+    l->ends[at / 64] &= ~bit;
+    l->tail++;
+  }
+  spin_unlock(&l->lock);
+}
+
 /* What is there, as far as it fits. *end as above. */
 static i64 take_all(struct line *l, struct uio *u, bool *end) {
   char piece[256];
@@ -99,6 +112,8 @@ static i64 take_all(struct line *l, struct uio *u, bool *end) {
       return done ? done : e;
     done += e;
   }
+  if (done > 0 && u->left == 0 && !*end)
+    skip_end_of_file(l);
   if (done > 0 || *end)
     waitq_wake(&l->room_q, 0, POLLOUT | POLLWRNORM, 0);
   return done;

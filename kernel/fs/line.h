@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The line discipline: a terminal whose editing, echo and signals are the kernel's. A pty is one;
- * a platform's raw console can be one: t->priv is its struct line, t->ops are line_tty_ops or a
+ * The line discipline: a terminal whose editing, echo and signals are the kernel's. A pty is one,
+ * and so are the consoles of platform pc: t->priv is the struct line, t->ops are line_tty_ops or a
  * copy of them with more in it. Terminals that something beneath the kernel edits do not use it.
  *
  * line->lock (an object spinlock) protects all of a line, the driver's output buffer included.

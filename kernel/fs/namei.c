@@ -120,6 +120,17 @@ int vfs_symlink(const char *path, const char *target) {
   return make_at(NULL, path, &m);
 }
 
+int vfs_link(const char *existing, const char *path) {
+  struct dentry *d;
+  int e = path_walk(NULL, existing, 0, &d);
+  if (e < 0)
+    return e;
+  struct making m = {.link_from = d->inode};
+  e = make_at(NULL, path, &m);
+  dentry_put(d);
+  return e;
+}
+
 int vfs_mkdir_p(const char *path, u32 mode) {
   struct making m = {.mode = S_IFDIR | mode};
   char *prefix = kmalloc(PATH_MAX);

@@ -13,5 +13,6 @@ int namei_may_remove(struct dentry *dir, struct dentry *victim);
 
 int vfs_mknod(const char *path, u32 mode, u64 rdev);
 int vfs_symlink(const char *path, const char *target);
+int vfs_link(const char *existing, const char *path);
 
 #endif

@@ -19,7 +19,7 @@ define core_test
 $(O)/test/kernel/$(1): $(S)/kernel/test/$(1).c $(addprefix $(S)/,$(SRC_$(1)) $(FAKE_SRC)) \
 		$(wildcard $(S)/kernel/*/*.h $(S)/kernel/*.h $(S)/kernel/test/fake/*.h)
 	@mkdir -p $$(@D)
-	$(CC) $(filter-out -MMD -MP,$(CFLAGS_FAKE)) $(or $(SANITIZE_$(1)),$(SANITIZE)) \
+	$$(CC) $(filter-out -MMD -MP,$(CFLAGS_FAKE)) $(or $(SANITIZE_$(1)),$(SANITIZE)) \
 		$$(filter %.c,$$^) -pthread -o $$@
 endef
 $(foreach t,$(CORE_TESTS),$(eval $(call core_test,$(t))))

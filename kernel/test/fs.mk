@@ -7,8 +7,10 @@ SRC_fs_model := $(FS_TEST_SRC)
 SRC_fs_pipe := $(FS_TEST_SRC)
 SRC_fs_epoll := $(FS_TEST_SRC)
 SRC_fs_fdtable := $(FS_TEST_SRC)
+SRC_fs_cpio := $(FS_TEST_SRC)
+SRC_fs_line := $(FS_TEST_SRC)
 
-FS_TESTS := fs_model fs_pipe fs_fdtable fs_epoll
+FS_TESTS := fs_model fs_pipe fs_fdtable fs_epoll fs_cpio fs_line
 $(foreach t,$(FS_TESTS),$(eval $(call core_test,$(t))))
 
 .PHONY: fs-unit-tests
@@ -19,3 +21,5 @@ fs-unit-tests: $(FS_TESTS:%=$(O)/test/kernel/%)
 	timeout 100 $(O)/test/kernel/fs_pipe
 	timeout 100 $(O)/test/kernel/fs_fdtable
 	timeout 100 $(O)/test/kernel/fs_epoll
+	timeout 100 $(O)/test/kernel/fs_cpio
+	timeout 100 $(O)/test/kernel/fs_line

@@ -12,12 +12,12 @@
 struct proc env_proc;
 unsigned env_signals[65];
 bool env_copy_fails;
+struct boot_args env_boot_args;
 static struct thread env_thread;
 
 void env_boot(void) {
-  static const struct boot_args args;
   fake_become(&env_thread);
-  if (vfs_boot(&args) < 0)
+  if (vfs_boot(&env_boot_args) < 0)
     abort();
   env_proc.pid = 1;
   env_proc.nthreads = 1;
@@ -126,7 +126,8 @@ int memobj_punch(struct memobj *o, u64 at, u64 n) {
 struct spin proc_tree_lock;
 
 int procfs_boot(void) { return 0; }
-int plat_hostfs(const char *host_path, bool read_only, struct inode **out) {
+/* Weak: a platform's own may be what is tested. */
+__attribute__((weak)) int plat_hostfs(const char *host_path, bool read_only, struct inode **out) {
   (void)host_path, (void)read_only, (void)out;
   return -ENODEV;
 }
@@ -169,9 +170,9 @@ bool proc_pgrp_is_orphaned(int pgid) {
   return false;
 }
 
-/* Nothing in these tests may have to sleep. */
-void schedule(void) { plat_panic("a test would sleep"); }
-bool sched_wake(struct thread *t, unsigned flags) {
+/* Nothing in these tests may have to sleep, unless a test brings a scheduler of its own. */
+__attribute__((weak)) void schedule(void) { plat_panic("a test would sleep"); }
+__attribute__((weak)) bool sched_wake(struct thread *t, unsigned flags) {
   (void)t, (void)flags;
   return false;
 }

@@ -11,8 +11,9 @@
 #include "kernel/syscall/syscall.h"
 
 extern struct proc env_proc;
-extern unsigned env_signals[65]; /* sent to the process, by number */
-extern bool env_copy_fails;      /* user copies are -EFAULT */
+extern unsigned env_signals[65];       /* sent to the process, by number */
+extern bool env_copy_fails;            /* user copies are -EFAULT */
+extern struct boot_args env_boot_args; /* what env_boot boots with: nothing unless a test says so */
 
 /* Memory whose addresses pass for region offsets, for buffers of reads and writes. Never freed. */
 void *env_user_memory(size_t n);

@@ -4,6 +4,9 @@
  * host's in a fresh directory; results, errors, attributes, contents and listings must agree.
  * Names are few and paths short, so that calls hit each other. Both sides start many levels deep,
  * so that neither `..` nor links lead out of the directory of the test.
+ *
+ *   fs_model [SEED [CALLS [DIR [RENAME_FLAGS]]]]: our side works in DIR of the booted tree, and its
+ * file system knows these flags of renameat2 (others are not tried).
  */
 #include "kernel/test/fake/check.h"
 #include "kernel/test/fs_env.h"
@@ -31,6 +34,7 @@ struct linux_stat {
 };
 
 static u64 state;
+static u32 rename_flags = RENAME_NOREPLACE | RENAME_EXCHANGE;
 static char log_line[600];
 
 static u32 rnd(u32 n) {
@@ -157,7 +161,7 @@ static void call_symlink(const char *path) {
 
 static void call_two(const char *path) {
   char other[200];
-  u32 flags = rnd(4);
+  u32 flags = rnd(4) & rename_flags;
   make_path(other);
   switch (rnd(3)) {
   case 0:
@@ -297,9 +301,13 @@ int main(int argc, char **argv) {
   state = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
   if (argc > 2)
     calls = atoi(argv[2]);
+  if (argc > 4)
+    rename_flags = (u32)strtoul(argv[4], NULL, 0);
   env_boot();
   umask(0);
   CALL(umask, 0);
+  if (argc > 3 && CALL(chdir, argv[3]) < 0)
+    return 2;
   if (!mkdtemp(base) || chdir(base) < 0)
     return 2;
   go_deep();

@@ -3,15 +3,8 @@
 #include "plat/hosted/cpu.h"
 #include "kernel/errno.h"
 #include "lib/string.h"
-#include "plat/hosted/asm_offsets.h"
 #include "plat/hosted/hostio.h"
 #include "plat/hosted/region.h"
-
-_Static_assert(HOSTED_KSTACK_SIZE == KSTACK_SIZE, "asm_offsets.h");
-_Static_assert(HOSTED_ORIG_RAX == offsetof(struct uregs, orig_rax), "asm_offsets.h");
-_Static_assert(HOSTED_WORK == THREAD_WORK && HOSTED_USER_RIP == THREAD_USER_RSP, "asm_offsets.h");
-_Static_assert(HOSTED_WORK_MASK == (WORK_RESCHED | WORK_SIGNAL | WORK_PARK), "asm_offsets.h");
-_Static_assert(HOSTED_TRAP_ROOM >= sizeof(struct trap_info) && HOSTED_TRAP_ROOM % 16 == 0, "");
 
 #define HWCAP2_FSGSBASE 2u
 #define AT_HWCAP2 26
@@ -37,7 +30,7 @@ int cpu_init(unsigned n) {
     if (!t)
       return -ENOMEM;
     t->cpu = i;
-    t->uregs = (struct uregs *)((char *)t + HOSTED_UREGS);
+    t->uregs = (struct uregs *)((char *)t + UF_UREGS);
     boot_stacks[i] = t;
     vcpus[i].id = i;
     vcpus[i].current = t;
@@ -57,14 +50,14 @@ _Noreturn void cpu_run(unsigned cpu, const struct boot_args *b) {
   struct vcpu *v = &vcpus[cpu];
   v->tid = (int)lx0(gettid);
   uf_vcpu_self = v;
-  uf_run_on((char *)boot_stacks[cpu] + HOSTED_UREGS, run_kernel, (void *)(uintptr_t)b);
+  uf_run_on((char *)boot_stacks[cpu] + UF_UREGS, run_kernel, (void *)(uintptr_t)b);
 }
 
 _Noreturn void cpu_run_helper(void (*f)(void *)) {
   struct thread *t = plat_pages_alloc(KSTACK_SIZE / PAGE_SIZE, KSTACK_SIZE);
   if (!t)
     plat_panic("no memory for a helper thread's stack");
-  uf_run_on((char *)t + HOSTED_UREGS, f, NULL);
+  uf_run_on((char *)t + UF_UREGS, f, NULL);
 }
 
 /* ---- switching ------------------------------------------------------------------------------- */
@@ -87,7 +80,7 @@ void plat_region_activate(struct thread *t) {
 }
 
 void plat_thread_init(struct thread *t, void (*entry)(struct thread *t)) {
-  t->uregs = (struct uregs *)((char *)t + HOSTED_UREGS);
+  t->uregs = (struct uregs *)((char *)t + UF_UREGS);
   t->tcb_gate = (u64)uf_gate;
   u64 *sp = (u64 *)t->uregs;
   *--sp = 0; /* keeps the stack aligned for uf_thread_start's calls */
@@ -104,7 +97,7 @@ void plat_thread_init(struct thread *t, void (*entry)(struct thread *t)) {
 }
 
 /* What a switched-in thread does first, on its own stack. */
-void hosted_switch_finish(struct thread *t) {
+void uf_switch_finish(struct thread *t) {
   struct vcpu *v = vcpu_self();
   if (t->region) {
     t->tcb_base = region_base(t->region);
@@ -124,7 +117,7 @@ void plat_switch(struct thread *from, struct thread *to) {
   vcpu_self()->current = to;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   uf_switch_stacks(&from->ksp, to->ksp);
-  hosted_switch_finish(from);
+  uf_switch_finish(from);
 }
 
 _Noreturn void plat_user_enter(struct thread *t, const struct uregs *r) {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * vCPUs: host threads that run the core's scheduler. Files: cpu.c (life, switch, kick, idle),
- * fpu.c (vector state), tick.c (the ticker), trap.c (host signals), entry.S.
+ * tick.c (the ticker), trap.c (host signals), idle.S; plat/x86: entry.S, fpu.c (vector state).
  */
 #ifndef UFORK_HOSTED_CPU_H
 #define UFORK_HOSTED_CPU_H
 
 #include "kernel/thread.h"
 #include "plat/hosted/linux.h"
+#include "plat/x86/entry.h"
 
 /* What plat_now_here goes by: a moment on the CPU's counter and on the host's clock (clock.c). */
 struct clock_anchor {
@@ -44,30 +45,11 @@ static inline struct vcpu *vcpu_self(void) {
   return v;
 }
 
-/* ---- entry.S --------------------------------------------------------------------------------- */
+/* ---- idle.S ---------------------------------------------------------------------------------- */
 
-extern char uf_gate[], uf_exit_fast[], uf_exit_fast_end[], uf_exit_full[], uf_exit_full_end[];
-extern char uf_trap_tick[], uf_trap_fault[], uf_idle_check[], uf_idle_end[], uf_idle_out[];
-extern char uf_copy_start[], uf_copy_end[], uf_copy_fault[], uf_thread_start[];
-
-struct copy_result {
-  i64 err;
-  u64 addr;
-};
-struct copy_result uf_copy(void *dst, const void *src, size_t n);
-struct copy_result uf_load32(const void *p, u32 *v);
-struct copy_result uf_cmpxchg32(void *p, u32 old, u32 new_, u32 *seen);
-
-void uf_switch_stacks(u64 *save, u64 load);
-_Noreturn void uf_user_enter(struct thread *t);
-_Noreturn void uf_run_on(void *stack_top, void (*f)(void *), void *arg);
+extern char uf_idle_check[], uf_idle_end[], uf_idle_out[];
 i64 uf_idle_wait(int epfd, struct lx_epoll_event *ev, int n, u64 timeout, u32 nr,
                  const u32 *kicked);
-
-/* Called by entry.S. */
-void hosted_switch_finish(struct thread *t);
-void hosted_user_work(struct uregs *r);
-void hosted_user_fault(struct uregs *r);
 
 /* ---- start-up (main.c runs these on libc's side) ---------------------------------------- */
 
@@ -80,12 +62,18 @@ _Noreturn void cpu_run(unsigned cpu, const struct boot_args *b);
    may use kernel memory and locks that spin, and nothing else of the core. */
 _Noreturn void cpu_run_helper(void (*f)(void *));
 
-/* ---- fpu.c ----------------------------------------------------------------------------------- */
+/* ---- plat/x86/usercopy.c: the host maps every region for every vCPU
+ * ------------------------------- */
 
-void fpu_init(void);
-void fpu_init_thread(struct thread *t);
-void fpu_switch_out(struct thread *from);
-void fpu_switch_in(struct vcpu *v, struct thread *to);
+static inline struct region *user_begin(const void *user) {
+  (void)user;
+  return NULL;
+}
+static inline void user_end(struct region *foreign) { (void)foreign; }
+static inline bool user_page(struct region *foreign, u64 addr, bool write) {
+  (void)foreign;
+  return user_fault(addr, write);
+}
 
 /* ---- tick.c ---------------------------------------------------------------------------------- */
 

@@ -1,20 +1,18 @@
 # The platform `hosted`: build/bin/ufork, the kernel core and all µprocesses in one Linux process.
 
 # Runs between a µprocess's gate call and its return: freestanding, general registers only.
-hosted-kern-src := $(patsubst $(S)/%,%,$(filter-out %/main.c %/options.c,$(wildcard $(S)/plat/hosted/*.c)))
+hosted-kern-src := $(patsubst $(S)/%,%,$(filter-out %/main.c %/options.c,$(wildcard $(S)/plat/hosted/*.c $(S)/plat/x86/*.c)))
 # Runs before the kernel does: on libc.
-hosted-libc-src := plat/hosted/main.c plat/hosted/options.c
+hosted-libc-src := plat/hosted/main.c plat/hosted/options.c \
+	$(patsubst $(S)/%,%,$(wildcard $(S)/plat/hosted/vm/*.c))
 
-hosted-objs := $(hosted-kern-src:%.c=$(O)/obj/kern/hosted/%.o) $(O)/obj/kern/hosted/plat/hosted/entry.o
+hosted-objs := $(hosted-kern-src:%.c=$(O)/obj/kern/hosted/%.o) \
+	$(O)/obj/kern/hosted/plat/hosted/idle.o $(O)/obj/kern/hosted/plat/x86/entry.o
 hosted-libc-objs := $(hosted-libc-src:%.c=$(O)/obj/hosted-libc/%.o)
-
-$(O)/obj/kern/hosted/plat/hosted/entry.o: $(S)/plat/hosted/entry.S
-	@mkdir -p $(@D)
-	$(CC) -I$(S) -I$(S)/include -MMD -MP -c $< -o $@
 
 $(O)/obj/hosted-libc/%.o: $(S)/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_COMMON) -D_GNU_SOURCE -fPIE -I$(S) -I$(S)/plat/hosted -c $< -o $@
+	$(CC) $(CFLAGS_COMMON) -D_GNU_SOURCE -fPIE -I$(S) -I$(S)/plat/hosted -I$(S)/plat/x86 -c $< -o $@
 
 $(O)/bin/ufork: $(hosted-libc-objs) $(hosted-objs) $(O)/obj/kern/hosted/kernel-core.o
 	@mkdir -p $(@D)
@@ -40,7 +38,7 @@ $(O)/test/hosted/region_test: plat/hosted/test/region_test.c $(hosted-region-src
 
 $(O)/test/hosted/clock_test: plat/hosted/test/clock_test.c plat/hosted/clock.c $(wildcard plat/hosted/*.h)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -O2 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/hosted \
+	$(CC) -std=gnu11 -O2 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/hosted -I$(S)/plat/x86 \
 	  -pthread $(filter %.c,$^) -o $@
 
 .PHONY: hosted-unit-tests

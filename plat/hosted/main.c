@@ -2,13 +2,14 @@
 /*
  * `ufork`: sets the host process up, then becomes the machine. The main thread stays behind to wait
  * for signals from outside; vCPUs and the ticker are threads of their own. libc is used in this
- * file and in options.c only, before the kernel runs.
+ * file, in options.c and in vm/ only, before the kernel runs.
  */
 #include "plat/hosted/cpu.h"
 #include "plat/hosted/hosted.h"
 #include "plat/hosted/options.h"
 #include "plat/hosted/pagemap.h"
 #include "plat/hosted/seg.h"
+#include "plat/hosted/vm/vm.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -174,6 +175,10 @@ static void reserve_window(void) {
 
 int main(int argc, char **argv) {
   options_parse(&options, argc, argv);
+  if (options.output)
+    vm_image(&options);
+  if (options.vm)
+    vm_run(&options);
   if (options.boot.memory_limit == 0)
     options.boot.memory_limit = host_memory();
   raise_descriptor_limit();

@@ -14,6 +14,7 @@ extern char **environ;
 
 static const char usage[] =
     "usage: ufork run [options] PROGRAM [ARGS...]\n"
+    "       ufork image [options] PROGRAM [ARGS...] -o FILE\n"
     "Runs PROGRAM as process 1 of a new uFork instance. A name without a slash is looked up in "
     "the\n"
     "root file system's PATH, one with a slash is a file of the host.\n"
@@ -27,6 +28,13 @@ static const char usage[] =
     "  --env=K=V                    sets a variable; may be repeated\n"
     "  --workdir=DIR                where PROGRAM starts (/)\n"
     "  --fork=auto|copy|eager|lazy  how memory is forked, to compare (auto)\n"
+    "  --vm                         in a virtual machine (QEMU) of its own instead of this "
+    "process\n"
+    "  -p HOST:GUEST                with --vm: TCP port of the host that leads to one of the "
+    "guest\n"
+    "  -o FILE                      of `image`: a kernel with PROGRAM and the root file system "
+    "that\n"
+    "                               any PVH loader boots (qemu-system-x86_64 -kernel FILE)\n"
     "  --quiet                      no messages of the kernel\n"
     "  --stats                      figures at the end\n"
     "  --trace                      a line for every system call\n"
@@ -212,9 +220,23 @@ static bool flag(struct options *o, const char *name) {
     o->boot.stats = true;
   else if (strcmp(name, "trace") == 0)
     o->boot.trace = true;
+  else if (strcmp(name, "vm") == 0)
+    o->vm = true;
   else
     return false;
   return true;
+}
+
+static void add_port(struct options *o, const char *v) {
+  unsigned host, guest;
+  char more;
+  if (!v || sscanf(v, "%u:%u%c", &host, &guest, &more) != 2 || host < 1 || guest < 1 ||
+      host > 65535 || guest > 65535)
+    fail("-p %s: expected HOSTPORT:GUESTPORT", v ? v : "");
+  if (o->n_ports == PORTS_MAX)
+    fail("-p: at most %d ports", PORTS_MAX);
+  o->ports[o->n_ports].host = host;
+  o->ports[o->n_ports++].guest = guest;
 }
 
 static bool wants_value(const char *name) {
@@ -265,31 +287,63 @@ static void check_program(const char *path) {
     refuse(NOT_RUNNABLE, "%s is not executable", path);
 }
 
+/* Options from argv[i] on; the index behind them. `--` ends them. */
+static int parse_options(struct options *o, int i, int argc, char **argv) {
+  while (i < argc && argv[i][0] == '-') {
+    const char *next = i + 1 < argc ? argv[i + 1] : NULL;
+    if (strcmp(argv[i], "--") == 0)
+      return i + 1;
+    if (strcmp(argv[i], "-p") == 0) {
+      add_port(o, next);
+      i += 2;
+    } else if (strcmp(argv[i], "-o") == 0 && next) {
+      o->output = next;
+      i += 2;
+    } else if (argv[i][1] == '-') {
+      i += 1 + parse_option(o, argv[i] + 2, next);
+    } else {
+      fail("unknown option %s (see ufork --help)", argv[i]);
+    }
+  }
+  return i;
+}
+
+/* `run` or `image`; the latter's file may also be named at the very end. */
+static void parse_command(struct options *o, const char *name, int *argc, char **argv) {
+  bool image = name && strcmp(name, "image") == 0;
+  if (name && !image && strcmp(name, "run") != 0)
+    fail("unknown command %s (see ufork --help)", name);
+  if (!name) {
+    fputs(usage, stderr);
+    exit(2);
+  }
+  if (!image && o->output)
+    fail("-o belongs to `ufork image`");
+  if (!image)
+    return;
+  if (!o->output && *argc > 2 && strcmp(argv[*argc - 2], "-o") == 0) {
+    o->output = argv[*argc - 1];
+    *argc -= 2;
+    argv[*argc] = NULL;
+  }
+}
+
 void options_parse(struct options *o, int argc, char **argv) {
   memset(o, 0, sizeof(*o));
   o->boot.workdir = "/";
   default_env();
-  int i = 1;
-  while (i < argc && argv[i][0] == '-' && argv[i][1] == '-')
-    i += 1 + parse_option(o, argv[i] + 2, i + 1 < argc ? argv[i + 1] : NULL);
-  if (i == argc || strcmp(argv[i], "run") != 0) {
-    if (i < argc)
-      fail("unknown command %s (see ufork --help)", argv[i]);
-    fputs(usage, stderr);
-    exit(2);
-  }
-  i++;
-  while (i < argc && argv[i][0] == '-' && argv[i][1] == '-') {
-    if (argv[i][2] == 0) {
-      i++;
-      break;
-    }
-    i += 1 + parse_option(o, argv[i] + 2, i + 1 < argc ? argv[i + 1] : NULL);
-  }
-  if (i == argc)
+  int i = parse_options(o, 1, argc, argv);
+  const char *command = i < argc ? argv[i] : NULL;
+  parse_command(o, command, &argc, argv);
+  i = parse_options(o, i + 1, argc, argv);
+  if (i >= argc)
     fail("no program given (see ufork --help)");
-  if (argv[i][0] == '-')
-    fail("unknown option %s (see ufork --help)", argv[i]);
+  if (strcmp(command, "image") == 0 && !o->output)
+    fail("image: -o FILE is missing");
+  if (strcmp(command, "run") == 0 && o->output)
+    fail("-o belongs to `ufork image`");
+  if (o->n_ports && !o->vm)
+    fail("-p needs --vm: without it programs use the host's own ports");
   o->boot.program = argv[i];
   o->boot.program_is_host = strchr(argv[i], '/') != NULL;
   o->boot.argv = (const char *const *)argv + i;

@@ -5,7 +5,6 @@
  * host restores the vector registers and the signal mask.
  */
 #include "lib/fmt.h"
-#include "plat/hosted/asm_offsets.h"
 #include "plat/hosted/cpu.h"
 #include "plat/hosted/region.h"
 
@@ -49,13 +48,13 @@ static void describe(struct trap_info *t, int sig, const struct lx_siginfo *info
 
 /* User code was interrupted: the thread continues on its kernel stack. */
 static void enter_kernel(struct thread *t, int sig, const struct lx_siginfo *info, u64 *g) {
-  struct uregs *r = (struct uregs *)((char *)t + HOSTED_UREGS);
+  struct uregs *r = (struct uregs *)((char *)t + UF_UREGS);
   save_uregs(r, g);
   g[LX_REG_RDI] = (u64)r;
   g[LX_REG_R15] = (u64)t;
   g[LX_REG_RBP] = 0;
   g[LX_REG_EFL] = RFLAGS_FIXED;
-  g[LX_REG_RSP] = (u64)r - HOSTED_TRAP_ROOM;
+  g[LX_REG_RSP] = (u64)r - UF_TRAP_ROOM;
   if (sig == HOST_SIG_KICK) {
     g[LX_REG_RIP] = (u64)uf_trap_tick;
     return;
@@ -119,14 +118,14 @@ void hosted_signal(int sig, struct lx_siginfo *info, struct lx_ucontext *uc) {
 
 /* ---- the kernel's side ----------------------------------------------------------------------- */
 
-void hosted_user_work(struct uregs *r) {
+void uf_user_work(struct uregs *r) {
   vcpu_self()->pending = 0;
   deliver_external_signals();
   trap_tick(r);
 }
 
-void hosted_user_fault(struct uregs *r) {
-  struct trap_info info = *(struct trap_info *)((char *)r - HOSTED_TRAP_ROOM);
+void uf_user_fault(struct uregs *r) {
+  struct trap_info info = *(struct trap_info *)((char *)r - UF_TRAP_ROOM);
   struct region *region = thread_current()->region;
   /* Memory of a lazy segment ends with its object: past the end there is no mapping. */
   if (info.signo == HOST_SIGBUS && info.page_fault && region &&

@@ -2,10 +2,16 @@
 /*
  * Page frames. All physical memory that the boot loader names as usable is handed out in frames of
  * PAGE_SIZE, or in contiguous runs for devices and large kernel objects. Every frame has a
- * reference count, so that fork can share frames and page-table pages.
+ * reference count, so that fork can share frames.
  *
- * Locking: free lists are per CPU with a shared pool behind them (its own spinlock, innermost in
- * the lock order). All functions may be called in any context but interrupt handlers.
+ * Behind it: a buddy allocator (shared, under one spinlock, innermost in the lock order), in front
+ * of it two small stacks per CPU, of frames with any contents and of zeroed ones, which need no
+ * lock because the kernel is not preempted. Frames known to be zero never meet the others again
+ * until they are handed out, so that their zeroing is paid for once.
+ *
+ * All functions may be called in any context but interrupt handlers. The CPU is that of
+ * thread_current(): until threads exist, the boot stack must be a KSTACK_SIZE-aligned block whose
+ * low end reads as a struct thread of zeros (CPU 0).
  */
 #ifndef UFORK_PC_FRAMES_H
 #define UFORK_PC_FRAMES_H
@@ -23,17 +29,24 @@ static inline paddr phys_of(const void *v) {
 }
 
 /* Usable physical memory, given once at boot before anything else here is called; ranges do not
-   overlap, the kernel image and the boot modules are already cut out. */
+   overlap, the kernel image and the boot modules are already cut out. Page 0 is never used. Takes
+   1/256 of the memory for its books, out of the first range that is large enough (it must be
+   reachable). Memory from 4 GiB on is given out by frames_init_high only, which pagetable_init
+   calls; `ranges` must be there until then. */
 struct frame_range {
   paddr from, to;
 };
 void frames_init(const struct frame_range *ranges, unsigned n);
+void frames_init_high(void);
 
 /* One frame with one reference, contents undefined (frame_alloc) or zero (frame_alloc_zeroed: taken
-   from frames that idle CPUs have zeroed where possible). 0 when out of memory. */
+   from frames that are known to be zero where possible). 0 when out of memory. */
 paddr frame_alloc(void);
 paddr frame_alloc_zeroed(void);
-/* n contiguous frames aligned to `align` bytes, one reference each, zeroed; 0. */
+/* Gives back a frame with one reference whose bytes are all zero. */
+void frame_free_zeroed(paddr p);
+
+/* n contiguous frames aligned to `align` bytes (a power of two), one reference each, zeroed; 0. */
 paddr frames_alloc_run(size_t n, size_t align);
 void frames_free_run(paddr p, size_t n);
 
@@ -42,7 +55,14 @@ void frame_get(paddr p);
 bool frame_put(paddr p);
 u32 frame_refs(paddr p);
 
-/* Bytes. */
+/* The one frame that always reads as zeros; nobody writes to it or counts its references. */
+paddr frame_of_zeros(void);
+
+/* A pointer that the owner of an allocated frame may leave with it (page tables: their struct). */
+void frame_set_owner(paddr p, void *owner);
+void *frame_owner(paddr p);
+
+/* Bytes. What the per-CPU stacks hold is free. */
 u64 frames_total(void), frames_used(void);
 
 /* Idle CPUs call this: zeroes one frame ahead; false when enough are there. */

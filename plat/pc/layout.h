@@ -17,11 +17,15 @@
 #define KERNEL_LO 0xffffffff80000000
 #define KERNEL_PHYS 0x200000 /* physical address of KERNEL_LO's first byte */
 
+#ifndef DIRECT_LO /* tests have their memory elsewhere */
 #define DIRECT_LO 0xffff888000000000
+#endif
 #define DEVICE_LO 0xffffc90000000000
 
 /* Lower half, from 1 TiB on; a PML4 slot holds 64 regions with their guards. */
 #define REGION_AREA_LO 0x0000010000000000
+#ifndef REGION_AREA_HI /* tests: few slots, soon used again */
 #define REGION_AREA_HI 0x0000700000000000
+#endif
 
 #endif

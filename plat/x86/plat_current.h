@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The running thread, from the kernel stack pointer: a KSTACK_SIZE-aligned block holds both. */
-#ifndef UFORK_HOSTED_PLAT_CURRENT_H
-#define UFORK_HOSTED_PLAT_CURRENT_H
+#ifndef UFORK_X86_PLAT_CURRENT_H
+#define UFORK_X86_PLAT_CURRENT_H
 
 static inline struct thread *thread_current(void) {
   u64 sp;

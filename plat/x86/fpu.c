@@ -9,8 +9,8 @@
  * components are in use; as long as neither the old nor the new thread uses x87 or the upper halves
  * of AVX (they are then in their initial state), the SSE registers are moved one by one.
  */
+#include "cpu.h" /* the platform's */
 #include "lib/string.h"
-#include "plat/hosted/cpu.h"
 
 #define XFEATURES 7u /* x87, SSE, AVX */
 #define XFEATURE_SSE 2u
@@ -48,15 +48,15 @@ static struct thread_fpu *fpu_of(struct thread *t) {
   return (struct thread_fpu *)((char *)t + FPU_OFFSET);
 }
 
-static void cpuid(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d) {
+static void ask_cpu(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d) {
   __asm__ volatile("cpuid" : "=a"(*a), "=b"(*b), "=c"(*c), "=d"(*d) : "a"(leaf), "c"(sub));
 }
 
 void fpu_init(void) {
   u32 a, b, c, d;
-  cpuid(1, 0, &a, &b, &c, &d);
+  ask_cpu(1, 0, &a, &b, &c, &d);
   if (c & (1u << 27)) { /* OSXSAVE */
-    cpuid(0xd, 1, &a, &b, &c, &d);
+    ask_cpu(0xd, 1, &a, &b, &c, &d);
     method = a & 2 ? XSAVEC : XSAVE;
     knows_use = a & 4;
   }
@@ -126,8 +126,6 @@ static void save_state(struct thread_fpu *f) {
     save_sse(&f->area);
     return;
   }
-  if (method == XSAVE) /* does not write what is in its initial state, nor the rest of the header */
-    memset(&f->area, 0, sizeof(f->area));
   save(&f->area);
 }
 

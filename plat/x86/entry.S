@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ways into the kernel and out of it: gate, trap trampolines, stack switch, the idle system
- * call, copies that may fault. Signal handlers (trap.c) know the labels:
+ * The ways into the kernel and out of it: gate, trap trampolines, stack switch, copies that may
+ * fault; the same on every platform. What interrupts a thread (trap.c: a host signal, an interrupt)
+ * knows the labels:
  *  - interrupted in [uf_exit_fast, uf_exit_fast_end) or [uf_exit_full, uf_exit_full_end), a thread
  *    starts that sequence anew, so that work that arrived meanwhile is seen;
- *  - interrupted in [uf_idle_check, uf_idle_end), a vCPU does not go to sleep;
  *  - a fault in [uf_copy_start, uf_copy_end) makes the copy return -EFAULT and the address.
  */
 #include "include/ufork/abi.h"
 #include "kernel/regs.h"
-#include "plat/hosted/asm_offsets.h"
+#include "plat/x86/asm_offsets.h"
 
 	.text
 
@@ -20,11 +20,11 @@
 	.globl	uf_gate
 	.type	uf_gate, @function
 uf_gate:
-	mov	%rsp, HOSTED_UREGS+REGS_RSP(%r15)
-	lea	HOSTED_UREGS(%r15), %rsp
+	mov	%rsp, UF_UREGS+REGS_RSP(%r15)
+	lea	UF_UREGS(%r15), %rsp
 	and	$UF_CODE_MASK, %r11d
 	mov	%rax, REGS_RAX(%rsp)
-	mov	%rax, HOSTED_ORIG_RAX(%rsp)
+	mov	%rax, UF_ORIG_RAX(%rsp)
 	mov	%rbx, REGS_RBX(%rsp)
 	mov	%rcx, REGS_RCX(%rsp)
 	mov	%rdx, REGS_RDX(%rsp)
@@ -44,14 +44,14 @@ uf_gate:
 	xor	%ebp, %ebp
 	call	syscall_enter
 	test	%al, %al
-	mov	HOSTED_UREGS+REGS_RBP(%r15), %rbp
+	mov	UF_UREGS+REGS_RBP(%r15), %rbp
 	jnz	uf_exit_full
 
 /* Back to the instruction after the call: callee-saved registers are the user's already. */
 	.globl	uf_exit_fast
 uf_exit_fast:
-	lea	HOSTED_UREGS(%r15), %rsp
-	testl	$HOSTED_WORK_MASK, HOSTED_WORK(%r15)
+	lea	UF_UREGS(%r15), %rsp
+	testl	$UF_WORK_MASK, UF_WORK(%r15)
 	jnz	uf_exit_work
 	mov	REGS_RIP(%rsp), %r11
 	mov	REGS_RAX(%rsp), %rax
@@ -69,29 +69,29 @@ uf_exit_fast_end:
 
 /* Work came after syscall_enter or a trap had looked. */
 uf_exit_work:
-	movq	$-1, HOSTED_ORIG_RAX(%rsp)
+	movq	$-1, UF_ORIG_RAX(%rsp)
 	mov	%rsp, %rdi
-	call	hosted_user_work
+	call	uf_user_work
 	jmp	uf_exit_full
 
 /* Trap trampolines: trap.c resumes the thread here, %rsp below its uregs, %rdi = uregs. */
 	.globl	uf_trap_tick
 uf_trap_tick:
-	call	hosted_user_work
+	call	uf_user_work
 	jmp	uf_exit_full
 
 	.globl	uf_trap_fault
 uf_trap_fault:
-	call	hosted_user_fault
+	call	uf_user_fault
 
 /* Restores everything. The last jump goes through kernel memory, never through a user register. */
 	.globl	uf_exit_full
 uf_exit_full:
-	lea	HOSTED_UREGS(%r15), %rsp
-	testl	$HOSTED_WORK_MASK, HOSTED_WORK(%r15)
+	lea	UF_UREGS(%r15), %rsp
+	testl	$UF_WORK_MASK, UF_WORK(%r15)
 	jnz	uf_exit_work
 	mov	REGS_RIP(%rsp), %rax
-	mov	%rax, HOSTED_USER_RIP(%r15)
+	mov	%rax, UF_USER_RIP(%r15)
 	pushq	REGS_RFLAGS(%rsp)
 	popfq
 	mov	REGS_RAX(%rsp), %rax
@@ -109,7 +109,7 @@ uf_exit_full:
 	mov	REGS_R13(%rsp), %r13
 	mov	REGS_R14(%rsp), %r14
 	mov	REGS_RSP(%rsp), %rsp
-	jmp	*HOSTED_USER_RIP(%r15)
+	jmp	*UF_USER_RIP(%r15)
 	.globl	uf_exit_full_end
 uf_exit_full_end:
 	.size	uf_gate, . - uf_gate
@@ -150,7 +150,7 @@ uf_switch_stacks:
 uf_thread_start:
 	mov	%r15, %rdi
 	xor	%ebp, %ebp
-	call	hosted_switch_finish
+	call	uf_switch_finish
 	mov	%r15, %rdi
 	call	*%rbx
 	ud2
@@ -166,30 +166,6 @@ uf_run_on:
 	call	*%rsi
 	ud2
 	.size	uf_run_on, . - uf_run_on
-
-/*
- * i64 uf_idle_wait(int epfd, events, int n, u64 timeout, u32 nr, const u32 *kicked): epoll_pwait or
- * epoll_pwait2 (nr) unless *kicked; -EINTR if kicked.
- */
-	.globl	uf_idle_wait
-	.type	uf_idle_wait, @function
-uf_idle_wait:
-	mov	%rcx, %r10
-	mov	%r8d, %eax
-	xor	%r8d, %r8d		/* no signal mask; its size, %r9, is then ignored */
-	.globl	uf_idle_check
-uf_idle_check:
-	cmpl	$0, (%r9)
-	jne	uf_idle_out
-	syscall
-	.globl	uf_idle_end
-uf_idle_end:
-	ret
-	.globl	uf_idle_out
-uf_idle_out:
-	mov	$-4, %rax
-	ret
-	.size	uf_idle_wait, . - uf_idle_wait
 
 /*
  * Access to user memory. A fault resumes at uf_copy_fault with its address in %rdx. They keep no
@@ -225,7 +201,11 @@ uf_copy:
 	jnz	5b
 4:	xor	%eax, %eax
 	ret
-3:	rep movsb
+3:	shr	$3, %rcx
+	rep movsq
+	mov	%edx, %ecx
+	and	$7, %ecx
+	rep movsb
 	xor	%eax, %eax
 	ret
 	.size	uf_copy, . - uf_copy

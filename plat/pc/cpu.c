@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* CPUs: descriptor tables, control registers, context switch, kick, idle. */
+#include "plat/pc/cpu.h"
+#include "kernel/kassert.h"
+#include "plat/pc/frames.h"
+#include "plat/pc/irq.h"
+#include "plat/pc/pc.h"
+#include "plat/pc/region.h"
+
+#define CR0_WANTED 0x80050033UL /* PG AM WP NE ET MP PE; EM and TS clear */
+#define CR0_AM 0x40000UL
+#define CR4_PAE 0x20u
+#define CR4_PGE 0x80u
+#define CR4_OSFXSR 0x200u
+#define CR4_OSXMMEXCPT 0x400u
+#define CR4_FSGSBASE 0x10000u
+#define CR4_OSXSAVE 0x40000u
+#define MSR_FS_BASE 0xc0000100u
+#define MSR_GS_BASE 0xc0000101u
+
+#define SEL_CODE 8
+#define SEL_DATA 16
+#define SEL_TSS 24
+
+/* Interrupt stacks by use; see trap.c. */
+enum { IST_INTERRUPT = 1, IST_EXCEPTION, IST_NMI, IST_DOUBLE_FAULT, IST_MACHINE_CHECK, N_IST };
+#define IST_SIZE 8192
+
+struct tss {
+  u32 reserved0;
+  u64 rsp[3], reserved1, ist[7], reserved2;
+  u16 reserved3, iomap;
+} __attribute__((packed));
+
+struct idt_entry {
+  u16 lo, selector;
+  u8 ist, type;
+  u16 mid;
+  u32 hi, reserved;
+};
+
+struct table_ptr {
+  u16 limit;
+  u64 base;
+} __attribute__((packed));
+
+/* A CPU's own tables and stacks. */
+struct cpu_tables {
+  u8 stacks[N_IST - 1][IST_SIZE] __attribute__((aligned(16)));
+  u64 gdt[5];
+  struct tss tss;
+};
+
+struct vcpu vcpus[MAX_CPUS];
+unsigned vcpu_count = 1;
+static struct cpu_tables boot_tables;
+static struct idt_entry idt[256];
+static bool have_wrgsbase;
+
+/* ---- descriptor tables ------------------------------------------------------------------------
+ */
+
+static u8 ist_of(unsigned vector) {
+  switch (vector) {
+  case 2:
+    return IST_NMI;
+  case 8:
+    return IST_DOUBLE_FAULT;
+  case 18:
+    return IST_MACHINE_CHECK;
+  default:
+    return vector < EXCEPTIONS ? IST_EXCEPTION : IST_INTERRUPT;
+  }
+}
+
+static void fill_idt(void) {
+  for (unsigned i = 0; i < 256; i++) {
+    u64 to = (u64)pc_stubs + i * 16;
+    idt[i] = (struct idt_entry){.lo = (u16)to,
+                                .selector = SEL_CODE,
+                                .ist = ist_of(i),
+                                .type = 0x8e, /* present, interrupt gate */
+                                .mid = (u16)(to >> 16),
+                                .hi = (u32)(to >> 32)};
+  }
+}
+
+static void load_tables(struct cpu_tables *t) {
+  u64 tss = (u64)&t->tss, limit = sizeof(t->tss) - 1;
+  t->gdt[1] = 0x00af9b000000ffff; /* code */
+  t->gdt[2] = 0x00cf93000000ffff; /* data */
+  t->gdt[3] = limit | (tss & 0xffffff) << 16 | 0x89UL << 40 | (tss >> 24 & 0xff) << 56;
+  t->gdt[4] = tss >> 32;
+  t->tss.iomap = sizeof(t->tss);
+  for (int i = 1; i < N_IST; i++)
+    t->tss.ist[i - 1] = (u64)t->stacks[i - 1] + IST_SIZE;
+  struct table_ptr gdtr = {sizeof(t->gdt) - 1, (u64)t->gdt}, idtr = {sizeof(idt) - 1, (u64)idt};
+  __asm__ volatile("lgdt %0" : : "m"(gdtr) : "memory");
+  __asm__ volatile("pushq %0; lea 1f(%%rip), %%rax; push %%rax; lretq; 1:"
+                   :
+                   : "i"(SEL_CODE)
+                   : "rax", "memory");
+  __asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%ss; mov %1, %%fs; mov %1, %%gs"
+                   :
+                   : "r"(SEL_DATA), "r"(0));
+  __asm__ volatile("lidt %0; ltr %w1" : : "m"(idtr), "r"(SEL_TSS) : "memory");
+}
+
+static void set_control_registers(void) {
+  u64 cr4;
+  struct cpuid one = cpuid(1, 0), seven = cpuid(7, 0);
+  __asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
+  cr4 |= CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+  if (seven.b & 1) {
+    cr4 |= CR4_FSGSBASE;
+    have_wrgsbase = true;
+  }
+  if (one.c & (1u << 26))
+    cr4 |= CR4_OSXSAVE;
+  __asm__ volatile("mov %0, %%cr4" : : "r"(cr4) : "memory");
+  if (cr4 & CR4_OSXSAVE)
+    __asm__ volatile("xsetbv" : : "c"(0), "a"(one.c & (1u << 28) ? 7 : 3), "d"(0));
+  __asm__ volatile("mov %0, %%cr0" : : "r"(CR0_WANTED & ~CR0_AM) : "memory");
+  __asm__ volatile("fninit");
+}
+
+void cpu_init(unsigned cpu, struct thread *stack) {
+  struct vcpu *v = &vcpus[cpu];
+  struct cpu_tables *t = &boot_tables;
+  if (cpu == 0)
+    fill_idt();
+  else
+    t = plat_pages_alloc(round_up(sizeof(*t), PAGE_SIZE) / PAGE_SIZE, PAGE_SIZE);
+  kassert(t);
+  load_tables(t);
+  v->self = v;
+  v->id = cpu;
+  v->current = stack;
+  v->armed = UINT64_MAX;
+  stack->cpu = cpu;
+  wrmsr(MSR_FS_BASE, (u64)v);
+  set_control_registers();
+}
+
+unsigned plat_ncpus(void) { return vcpu_count; }
+
+/* ---- switching ---------------------------------------------------------------------------------
+ */
+
+static void load_gs(struct vcpu *v, u64 base) {
+  if (v->gs_base == base)
+    return;
+  v->gs_base = base;
+  if (likely(have_wrgsbase))
+    __asm__ volatile("wrgsbase %0" : : "r"(base));
+  else
+    wrmsr(MSR_GS_BASE, base);
+}
+
+void plat_region_activate(struct thread *t) {
+  t->tcb_gate = (u64)uf_gate;
+  t->tcb_base = t->region ? region_base(t->region) : 0;
+  if (t != thread_current())
+    return;
+  if (t->region)
+    tlb_enter(t->region);
+  load_gs(vcpu_self(), t->tcb_base);
+}
+
+void plat_thread_init(struct thread *t, void (*entry)(struct thread *t)) {
+  t->uregs = (struct uregs *)((char *)t + UF_UREGS);
+  t->tcb_gate = (u64)uf_gate;
+  u64 *sp = (u64 *)t->uregs;
+  *--sp = 0; /* keeps the stack aligned for uf_thread_start's calls */
+  *--sp = 0;
+  *--sp = (u64)uf_thread_start;
+  *--sp = 0;          /* rbp */
+  *--sp = (u64)entry; /* rbx */
+  *--sp = 0;          /* r12 */
+  *--sp = 0;          /* r13 */
+  *--sp = 0;          /* r14 */
+  *--sp = (u64)t;     /* r15 */
+  t->ksp = (u64)sp;
+  fpu_init_thread(t);
+}
+
+/* What a switched-in thread does first, on its own stack. */
+void uf_switch_finish(struct thread *t) {
+  struct vcpu *v = vcpu_self();
+  if (t->region) {
+    t->tcb_base = region_base(t->region);
+    tlb_enter(t->region);
+    load_gs(v, t->tcb_base);
+    fpu_switch_in(v, t);
+  }
+  if (unlikely(v->pending)) { /* an interrupt came between two threads */
+    v->pending = 0;
+    __atomic_or_fetch(&t->work, WORK_RESCHED, __ATOMIC_SEQ_CST);
+  }
+}
+
+void plat_switch(struct thread *from, struct thread *to) {
+  if (from->region && from->state != THREAD_DEAD)
+    fpu_switch_out(from);
+  if (from->region)
+    tlb_leave(from->region);
+  vcpu_self()->current = to;
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  uf_switch_stacks(&from->ksp, to->ksp);
+  uf_switch_finish(from);
+}
+
+_Noreturn void plat_user_enter(struct thread *t, const struct uregs *r) {
+  if (r != t->uregs)
+    *t->uregs = *r;
+  t->uregs->rflags = (t->uregs->rflags & RFLAGS_USER & ~RFLAGS_DF) | RFLAGS_FIXED;
+  uf_user_enter(t);
+}
+
+/* ---- kicks and idling --------------------------------------------------------------------------
+ */
+
+void plat_cpu_kick(unsigned cpu) {
+  struct vcpu *v = &vcpus[cpu];
+  struct vcpu *self = vcpu_self();
+  if (v == self) {
+    __atomic_or_fetch(&v->current->work, WORK_RESCHED, __ATOMIC_SEQ_CST);
+    return;
+  }
+  if (__atomic_exchange_n(&v->kicked, 1, __ATOMIC_SEQ_CST) == 0)
+    lapic_interrupt(v->lapic_id, VECTOR_KICK);
+}
+
+/* Sleeps unless there is something to do. Between the look and the `hlt` no interrupt can come in:
+   `sti` takes effect after the next instruction. */
+static void sleep_until(struct vcpu *v, u64 deadline, bool listen) {
+  __asm__ volatile("cli" : : : "memory");
+  bool busy = __atomic_load_n(&v->kicked, __ATOMIC_SEQ_CST) || (listen && io_is_pending());
+  if (!busy && deadline > plat_now()) {
+    tick_arm(deadline);
+    __asm__ volatile("sti; hlt" : : : "memory");
+  } else {
+    __asm__ volatile("sti" : : : "memory");
+  }
+}
+
+static void idle(unsigned cpu, u64 deadline, bool listen) {
+  struct vcpu *v = &vcpus[cpu];
+  __atomic_store_n(&v->idle, 1, __ATOMIC_SEQ_CST);
+  while (!__atomic_load_n(&v->kicked, __ATOMIC_RELAXED) && !io_is_pending() && frames_zero_ahead())
+    ;
+  sleep_until(v, deadline, listen);
+  __atomic_store_n(&v->idle, 0, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&v->kicked, 0, __ATOMIC_SEQ_CST);
+  tick_busy();
+  if (listen)
+    io_poll_all();
+}
+
+void plat_cpu_idle(unsigned cpu, u64 deadline) { idle(cpu, deadline, true); }
+void plat_cpu_nap(unsigned cpu, u64 deadline) { idle(cpu, deadline, false); }
+void plat_poll_io(void) { io_poll_all(); }
+void plat_relax(void) { __builtin_ia32_pause(); }

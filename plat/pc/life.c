@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* The log, and the ways the machine ends. */
+#include "kernel/errno.h"
+#include "lib/fmt.h"
+#include "lib/string.h"
+#include "plat/pc/cpu.h"
+#include "plat/pc/pc.h"
+
+#define DEBUG_EXIT_PORT                                                                            \
+  0x501                  /* QEMU's isa-debug-exit, if there is one: its status becomes 2v + 1 */
+#define PANIC_STATUS 127 /* 255 for QEMU's caller */
+
+/* ---- log and end -------------------------------------------------------------------------------
+ */
+
+void plat_log(const char *text, size_t n) { stdio_log(text, n); }
+
+static void log_string(const char *s) { plat_log(s, strlen(s)); }
+
+/* No way to switch off is left: a triple fault resets the machine (QEMU: -no-reboot). */
+static _Noreturn void triple_fault(void) {
+  struct {
+    u16 limit;
+    u64 base;
+  } __attribute__((packed)) none = {0, 0};
+  for (;;)
+    __asm__ volatile("lidt %0; int3" : : "m"(none));
+}
+
+static _Noreturn void power_off(unsigned status) {
+  __asm__ volatile("cli");
+  stdio_exit_status(status);
+  outl(DEBUG_EXIT_PORT, status & 0x7f);
+  acpi_power_off();
+  for (volatile int i = 0; i < 1000000; i++)
+    ; /* it takes effect while we wait */
+  triple_fault();
+}
+
+_Noreturn void panic_at(const char *why, u64 rip, const u64 *frame) {
+  static u32 panicking;
+  __asm__ volatile("cli");
+  if (__atomic_exchange_n(&panicking, 1, __ATOMIC_SEQ_CST) == 0) {
+    log_string("ufork: kernel bug: ");
+    log_string(why);
+    log_string("\n");
+    if (rip)
+      log_address(rip);
+    log_backtrace(frame);
+  }
+  power_off(PANIC_STATUS);
+}
+
+_Noreturn void plat_panic(const char *why) { panic_at(why, 0, __builtin_frame_address(0)); }
+
+/* The status a shell would give. */
+_Noreturn void plat_poweroff(int wait_status) {
+  int sig = wait_status & 0x7f;
+  power_off(sig ? 128u + (unsigned)sig : (unsigned)wait_status >> 8 & 0xff);
+}

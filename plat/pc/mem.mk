@@ -1,0 +1,30 @@
+# ---- tests of pc's memory, on libc: physical memory is a mapping, a software MMU does the accesses --
+
+pc-mem-src := $(addprefix plat/pc/,frames.c pagetable.c tlb.c table.c slots.c objmap.c memobj.c hotset.c \
+	region.c region_table.c region_fault.c region_fork.c region_usage.c \
+	test/support.c test/mmu.c test/audit.c) lib/spin.c
+
+$(O)/test/pc/region_test: plat/pc/test/region_test.c $(pc-mem-src) \
+		$(wildcard plat/pc/*.h plat/pc/test/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/pc/test \
+	  -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	  -DDIRECT_LO=0x300000000000UL -DREGION_AREA_HI=0x12000000000UL -DFRAMES_CHECK $(filter %.c,$^) -o $@
+
+# Several threads; slots enough for all, memory where the thread sanitizer allows it.
+$(O)/test/pc/race_test: plat/pc/test/race_test.c $(pc-mem-src) \
+		$(wildcard plat/pc/*.h plat/pc/test/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/pc/test \
+	  -fsanitize=thread -pthread -DDIRECT_LO=0x4000000000UL -DREGION_AREA_HI=0x18000000000UL \
+	  $(filter %.c,$^) -o $@
+
+.PHONY: pc-mem-unit-tests
+unit-tests: pc-mem-unit-tests
+# Seeds: odd ones with few mappings; 3 CPUs, or 1 where bit 1 is set.
+pc-mem-unit-tests: $(O)/test/pc/region_test $(O)/test/pc/race_test
+	timeout 120 $< 1 8000
+	timeout 120 $< 2 8000
+	timeout 120 $< 3 8000
+	timeout 120 $< 4 8000
+	TSAN_OPTIONS=halt_on_error=1 timeout 120 $(O)/test/pc/race_test 1 3000

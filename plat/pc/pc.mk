@@ -1,0 +1,27 @@
+# The platform `pc`: build/bin/ufork-pc.elf, the kernel core on bare x86-64, booted through PVH.
+
+
+# Folders of sources; tests lie elsewhere.
+pc-dirs := plat/pc plat/pc/virtio plat/pc/p9 plat/pc/net plat/x86
+pc-src := $(patsubst $(S)/%,%,$(wildcard $(addprefix $(S)/,$(addsuffix /*.c,$(pc-dirs)))))
+pc-asm := plat/pc/boot.S plat/pc/interrupt.S plat/x86/entry.S
+pc-objs := $(pc-src:%.c=$(O)/obj/kern/pc/%.o) $(pc-asm:%.S=$(O)/obj/kern/pc/%.o) $(pc-lwip-objs)
+pc-lds := $(S)/plat/pc/kernel.lds
+pc-link = $(CC) -nostdlib -static -no-pie -Wl,-T,$(pc-lds) -Wl,-z,max-page-size=4096 \
+	-Wl,--build-id=none -Wl,--no-warn-rwx-segments
+
+# Linked twice: the names of the functions are known after the first time.
+$(O)/obj/kern/pc/unnamed.elf: $(pc-objs) $(O)/obj/kern/pc/kernel-core.o $(pc-lds)
+	$(pc-link) -o $@ $(pc-objs) $(O)/obj/kern/pc/kernel-core.o
+
+$(O)/obj/kern/pc/symbols.S: $(O)/obj/kern/pc/unnamed.elf $(S)/plat/pc/symbols.py
+	python3 $(S)/plat/pc/symbols.py $< $@
+
+$(O)/bin/ufork-pc.elf: $(O)/obj/kern/pc/symbols.S $(O)/obj/kern/pc/unnamed.elf
+	@mkdir -p $(@D)
+	$(CC) -c $< -o $(O)/obj/kern/pc/symbols.o
+	$(pc-link) -o $@ $(pc-objs) $(O)/obj/kern/pc/kernel-core.o $(O)/obj/kern/pc/symbols.o
+
+.PHONY: image
+image: $(O)/bin/ufork-pc.elf
+tools: image

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fork. A directory without hot pages is shared as a whole, a GiB for one reference. Where there
+ * are hot pages the child gets a directory of its own, and page tables of its own with copies of
+ * these pages; the tables beside them and the other pages in them are shared one by one. So the
+ * time does not depend on how much memory the parent has, and the pages that both sides are going
+ * to write need no fault.
+ *
+ * What was writable and is shared now may be in TLBs as writable: it is flushed before the child is
+ * seen by anybody. Where the write bit was clear already, since an earlier fork, there is nothing
+ * to flush.
+ */
+#include "kernel/errno.h"
+#include "kernel/mm/kmalloc.h"
+#include "lib/string.h"
+#include "plat/pc/region.h"
+
+#define RED_ZONE 128u
+#define LEARN_FAULTS 64u /* of parent and child each, after a fork */
+#define HOT_TABLES_MAX 24u
+
+struct fork {
+  struct region *parent, *child;
+  u32 dead_lo, dead_hi; /* pages of the stack that need no copy */
+  u32 n_hot, at;        /* hot pages; those before `at` lie lower than what is being copied */
+  u32 n_tables;         /* page tables copied so far */
+  struct gather flush;  /* of the parent */
+  u32 hot[HOT_PAGES_MAX + 1];
+};
+
+/* ---- which pages are copied ------------------------------------------------------------------ */
+
+static void add_hot(struct fork *f, u32 page) {
+  u32 i = f->n_hot;
+  while (i > 0 && f->hot[i - 1] > page)
+    i--;
+  if (i > 0 && f->hot[i - 1] == page)
+    return;
+  memmove(&f->hot[i + 1], &f->hot[i], (f->n_hot - i) * sizeof(f->hot[0]));
+  f->hot[i] = page;
+  f->n_hot++;
+}
+
+static void choose(struct fork *f, const struct region_fork_args *a) {
+  u32 floor = a->sp > RED_ZONE ? (a->sp - RED_ZONE) >> PAGE_SHIFT : 0;
+  f->dead_lo = f->dead_hi = 0;
+  if (a->stack_hi && floor > a->stack_lo >> PAGE_SHIFT && floor <= a->stack_hi >> PAGE_SHIFT) {
+    f->dead_lo = a->stack_lo >> PAGE_SHIFT;
+    f->dead_hi = floor;
+  }
+  f->n_hot = f->parent->hot ? hotset_read(f->parent->hot, f->hot) : 0;
+  add_hot(f, a->sp >> PAGE_SHIFT);
+  f->at = f->n_tables = 0;
+}
+
+/* Is there a hot page in [page, end)? Ranges are asked for in ascending order. */
+static bool has_hot(struct fork *f, u64 page, u64 end) {
+  while (f->at < f->n_hot && f->hot[f->at] < page)
+    f->at++;
+  return f->at < f->n_hot && f->hot[f->at] < end;
+}
+
+static bool is_dead(const struct fork *f, u32 page) {
+  return page >= f->dead_lo && page < f->dead_hi;
+}
+
+/* ---- one page -------------------------------------------------------------------------------- */
+
+/* E_D is missing: the hardware will tell whether the copy was worth it. */
+static u64 eager_page(paddr p, u64 e) {
+  return p | (e & E_KIND) | E_P | E_A | E_NX | E_FRAME | E_W | E_EAGER;
+}
+
+/* The child's entry for page i of t, which is e. The parent's is left alone if it stays the only
+   owner. */
+static u64 fork_page(struct fork *f, struct table *t, unsigned i, u64 e, u32 page) {
+  if (!(e & E_FRAME) || e & E_OBJECT)
+    return table_share(t, i);
+  if (is_dead(f, page))
+    return e & E_KIND;
+  if (f->at < f->n_hot && f->hot[f->at] <= page && has_hot(f, page, page + 1UL) && e & E_P &&
+      e & E_MAY_W) {
+    paddr p = frame_alloc();
+    if (p) { /* without memory to spare it is shared */
+      memcpy(phys_ptr(p), phys_ptr(e & E_ADDR), PAGE_SIZE);
+      return eager_page(p, e);
+    }
+  }
+  if (!(e & E_W)) { /* shared already */
+    frame_get(e & E_ADDR);
+    return e & E_EAGER ? (e & ~E_EAGER) | E_D : e;
+  }
+  gather_page(&f->flush, (u64)page << PAGE_SHIFT);
+  return table_share(t, i);
+}
+
+/* ---- one page table -------------------------------------------------------------------------- */
+
+static void enter_page(struct table *c, unsigned i, u64 e) {
+  if (e == c->fill)
+    return;
+  c->e[i] = e;
+  c->frames += (e & E_FRAME) != 0;
+  table_mark(c, i);
+}
+
+/* A table for the child with copies of the hot pages; NULL: no memory. */
+static struct table *fork_pages(struct fork *f, struct table *t, u32 page) {
+  struct table *c = table_new(TABLE_PAGES);
+  if (c == NULL)
+    return NULL;
+  c->fill = t->fill;
+  for (unsigned w = 0; w < TABLE_ENTRIES / 64; w++)
+    for (u64 bits = t->used[w]; bits; bits &= bits - 1) {
+      unsigned i = w * 64 + (unsigned)__builtin_ctzl(bits);
+      enter_page(c, i, fork_page(f, t, i, table_load(t, i), page + i));
+    }
+  f->n_tables++;
+  return c;
+}
+
+static u64 share_pages(struct fork *f, struct table *d, unsigned i) {
+  if (table_load(d, i) & E_W)
+    f->flush.all = true;
+  return table_share(d, i);
+}
+
+/* The child's entry for 2 MiB of d from `page` on; 0: no memory. */
+static u64 fork_dir_entry(struct fork *f, struct table *d, unsigned i, u32 page) {
+  u64 e = table_load(d, i);
+  if (!(e & E_P))
+    return e;
+  struct table *t = table_of(e);
+  if (f->n_tables == HOT_TABLES_MAX || !has_hot(f, page, page + TABLE_ENTRIES))
+    return share_pages(f, d, i);
+  struct table *c = fork_pages(f, t, page);
+  return c ? c->at | E_TABLE : 0;
+}
+
+/* ---- one directory --------------------------------------------------------------------------- */
+
+static int fork_dir(struct fork *f, unsigned n) {
+  struct table *d = f->parent->dirs[n], *c = table_new(TABLE_DIR);
+  if (c == NULL)
+    return -ENOMEM;
+  f->child->dirs[n] = c;
+  f->child->dir_entries[n] = c->at | E_TABLE;
+  table_each(i, d) {
+    u64 e = fork_dir_entry(f, d, i, (n * TABLE_ENTRIES + i) * TABLE_ENTRIES);
+    if (e == 0)
+      return -ENOMEM;
+    c->e[i] = e;
+    table_mark(c, i);
+  }
+  return 0;
+}
+
+static void share_dir(struct fork *f, unsigned n) {
+  struct region *p = f->parent, *c = f->child;
+  table_get(p->dirs[n]);
+  if (p->dir_entries[n] & E_W) {
+    p->dir_entries[n] &= ~E_W;
+    f->flush.all |= table_next(p->dirs[n], 0) != TABLE_ENTRIES;
+  }
+  c->dirs[n] = p->dirs[n];
+  c->dir_entries[n] = p->dir_entries[n];
+}
+
+static int fork_dirs(struct fork *f) {
+  const u32 pages = DIR_SPAN / PAGE_SIZE;
+  for (unsigned n = 0; n < REGION_DIRS; n++) {
+    if (f->parent->dirs[n] == NULL)
+      continue;
+    if (!has_hot(f, (u64)n * pages, (n + 1UL) * pages)) {
+      share_dir(f, n);
+    } else {
+      int err = fork_dir(f, n);
+      if (err)
+        return err;
+    }
+  }
+  return 0;
+}
+
+/* ---------------------------------------------------------------------------------------------- */
+
+static struct region *new_child(const struct region *parent, int *err) {
+  struct region *c = kzalloc(sizeof(*c));
+  *err = c ? slot_take(c) : -ENOMEM;
+  if (*err) {
+    kfree(c);
+    return NULL;
+  }
+  c->hot = hotset_share(parent->hot);
+  c->objs = objmaps_share(parent->objs);
+  c->learn = LEARN_FAULTS;
+  return c;
+}
+
+int region_fork(struct region *parent, const struct region_fork_args *a, struct region **out) {
+  struct fork f;
+  int err;
+  f.parent = parent;
+  spin_lock(&parent->lock);
+  f.child = new_child(parent, &err);
+  if (f.child) {
+    gather_init(&f.flush, parent);
+    choose(&f, a);
+    err = fork_dirs(&f);
+    parent->learn = LEARN_FAULTS;
+    /* After an error as well: a later fork does not look at what is write-protected already. */
+    gather_flush(&f.flush);
+  }
+  spin_unlock(&parent->lock);
+  if (f.child && err)
+    region_destroy(f.child);
+  else
+    *out = f.child;
+  return err;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* What every platform of this machine shares: entry.S and fpu.c (vector state). */
+#ifndef UFORK_X86_ENTRY_H
+#define UFORK_X86_ENTRY_H
+
+#include "kernel/thread.h"
+#include "plat/x86/asm_offsets.h"
+
+_Static_assert(UF_KSTACK_SIZE == KSTACK_SIZE, "asm_offsets.h");
+_Static_assert(UF_ORIG_RAX == offsetof(struct uregs, orig_rax), "asm_offsets.h");
+_Static_assert(UF_WORK == THREAD_WORK && UF_USER_RIP == THREAD_USER_RSP, "asm_offsets.h");
+_Static_assert(UF_WORK_MASK == (WORK_RESCHED | WORK_SIGNAL | WORK_PARK), "asm_offsets.h");
+_Static_assert(UF_TRAP_ROOM >= sizeof(struct trap_info) && UF_TRAP_ROOM % 16 == 0, "");
+
+/* ---- entry.S --------------------------------------------------------------------------------- */
+
+extern char uf_gate[], uf_exit_fast[], uf_exit_fast_end[], uf_exit_full[], uf_exit_full_end[];
+extern char uf_trap_tick[], uf_trap_fault[], uf_thread_start[];
+extern char uf_copy_start[], uf_copy_end[], uf_copy_fault[];
+
+struct copy_result {
+  i64 err;
+  u64 addr;
+};
+struct copy_result uf_copy(void *dst, const void *src, size_t n);
+struct copy_result uf_load32(const void *p, u32 *v);
+struct copy_result uf_cmpxchg32(void *p, u32 old, u32 new_, u32 *seen);
+
+void uf_switch_stacks(u64 *save, u64 load);
+_Noreturn void uf_user_enter(struct thread *t);
+_Noreturn void uf_run_on(void *stack_top, void (*f)(void *), void *arg);
+
+/* The platform's, called by entry.S. What a switched-in thread does first, on its own stack. */
+void uf_switch_finish(struct thread *t);
+/* User code was interrupted, or work came just before its return. */
+void uf_user_work(struct uregs *r);
+/* User code faulted; struct trap_info lies UF_TRAP_ROOM below r. */
+void uf_user_fault(struct uregs *r);
+
+/* ---- fpu.c: struct vcpu is the platform's (cpu.h) ----------------------------------------------
+ */
+
+struct vcpu;
+void fpu_init(void);
+void fpu_init_thread(struct thread *t);
+void fpu_switch_out(struct thread *from);
+void fpu_switch_in(struct vcpu *v, struct thread *to);
+
+#endif
