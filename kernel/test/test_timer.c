@@ -86,8 +86,29 @@ static void rearm_in_callback(void) {
   CHECK(rearmed == 3);
 }
 
+static void nothing(struct ktimer *t) { (void)t; }
+
+/* When the earliest timer has fired, the platform must be told of the one behind it: no CPU may
+   ever ask again by itself. */
+static void next_is_announced(void) {
+  struct ktimer a, b;
+  ktimer_init(&a, nothing);
+  ktimer_init(&b, nothing);
+  ktimer_arm(&a, 100);
+  ktimer_arm(&b, 200);
+  CHECK(fake_timer_deadline == 100);
+  CHECK(ktimer_run(150) == 200);
+  CHECK(fake_timer_deadline == 200);
+  ktimer_arm(&a, 300);
+  CHECK(fake_timer_deadline == 200);
+  CHECK(ktimer_run(250) == 300);
+  CHECK(fake_timer_deadline == 300);
+  CHECK(ktimer_cancel(&a));
+}
+
 int main(void) {
   TEST(random_operations);
   TEST(rearm_in_callback);
+  TEST(next_is_announced);
   return check_summary("test_timer");
 }

@@ -130,7 +130,10 @@ u64 ktimer_run(u64 now) {
   }
   publish_next();
   spin_unlock(&timers_lock);
-  return ktimer_next();
+  u64 next = ktimer_next();
+  if (next != UINT64_MAX) /* the platform knew of the one that was due only */
+    plat_timer_changed(next);
+  return next;
 }
 
 u64 ktimer_next(void) { return __atomic_load_n(&next_deadline, __ATOMIC_ACQUIRE); }

@@ -25,4 +25,7 @@ _Noreturn void fake_stop(void);
 /* A kernel thread that runs entry(t); started by sched_start. */
 struct thread *fake_thread(void (*entry)(struct thread *t));
 
+/* What plat_timer_changed was told last. */
+extern u64 fake_timer_deadline;
+
 #endif

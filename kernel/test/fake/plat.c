@@ -124,8 +124,10 @@ void plat_poll_io(void) {}
 void plat_tick_needed(unsigned cpu, bool needed) { (void)cpu, (void)needed; }
 
 /* Busy CPUs look at timers when they schedule; sleeping ones are told. */
+u64 fake_timer_deadline;
+
 void plat_timer_changed(u64 deadline) {
-  (void)deadline;
+  fake_timer_deadline = deadline;
   for (unsigned i = 0; i < fake_ncpus; i++)
     plat_cpu_kick(i);
 }
