@@ -167,23 +167,6 @@ void plat_region_activate(struct thread *t) {
   load_gs(vcpu_self(), t->tcb_base);
 }
 
-void plat_thread_init(struct thread *t, void (*entry)(struct thread *t)) {
-  t->uregs = (struct uregs *)((char *)t + UF_UREGS);
-  t->tcb_gate = (u64)uf_gate;
-  u64 *sp = (u64 *)t->uregs;
-  *--sp = 0; /* keeps the stack aligned for uf_thread_start's calls */
-  *--sp = 0;
-  *--sp = (u64)uf_thread_start;
-  *--sp = 0;          /* rbp */
-  *--sp = (u64)entry; /* rbx */
-  *--sp = 0;          /* r12 */
-  *--sp = 0;          /* r13 */
-  *--sp = 0;          /* r14 */
-  *--sp = (u64)t;     /* r15 */
-  t->ksp = (u64)sp;
-  fpu_init_thread(t);
-}
-
 /* What a switched-in thread does first, on its own stack. */
 void uf_switch_finish(struct thread *t) {
   struct vcpu *v = vcpu_self();
@@ -208,13 +191,6 @@ void plat_switch(struct thread *from, struct thread *to) {
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   uf_switch_stacks(&from->ksp, to->ksp);
   uf_switch_finish(from);
-}
-
-_Noreturn void plat_user_enter(struct thread *t, const struct uregs *r) {
-  if (r != t->uregs)
-    *t->uregs = *r;
-  t->uregs->rflags = (t->uregs->rflags & RFLAGS_USER & ~RFLAGS_DF) | RFLAGS_FIXED;
-  uf_user_enter(t);
 }
 
 /* ---- kicks and idling --------------------------------------------------------------------------
