@@ -16,7 +16,6 @@
 #define QUEUES 2 /* wait queues one file may name in poll */
 
 struct file_async {
-  struct file *file;
   struct mutex mtx; /* on and queues */
   bool on;
   struct spin lock; /* owner and the two below */
@@ -30,29 +29,22 @@ struct file_async {
   u32 nqueues;
 };
 
-static bool may_signal(const struct file_async *a, const struct proc *p) {
-  const struct cred *c = &p->cred;
-  return a->euid == 0 || a->euid == c->suid || a->euid == c->uid || a->uid == c->suid ||
-         a->uid == c->uid;
-}
-
 struct recipients {
-  const struct file_async *from;
   int owner;
+  u32 uid, euid; /* on whose behalf */
 };
 
 static void notify_one(struct proc *p, void *arg) {
   const struct recipients *r = arg;
   bool meant = r->owner > 0 ? p->pid == r->owner : proc_pgid(p) == -r->owner;
-  if (meant && may_signal(r->from, p))
+  if (meant && cred_may_signal(r->uid, r->euid, &p->cred))
     signal_send_proc(p, SIGIO, NULL);
 }
 
 static void notify(struct ktimer *t) {
   struct file_async *a = container_of(t, struct file_async, notify);
   spin_lock(&a->lock);
-  struct file_async who = {.uid = a->uid, .euid = a->euid};
-  struct recipients r = {&who, a->owner};
+  struct recipients r = {a->owner, a->uid, a->euid};
   spin_unlock(&a->lock);
   if (r.owner > 0) {
     struct proc *p = proc_find(r.owner);
@@ -102,7 +94,6 @@ static struct file_async *async_of(struct file *f) {
   struct file_async *a = kzalloc(sizeof *a);
   if (!a)
     return NULL;
-  a->file = f;
   mutex_init(&a->mtx);
   ktimer_init(&a->notify, notify);
   if (__atomic_compare_exchange_n(&f->async, &have, a, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))

@@ -23,30 +23,15 @@ enum {
 };
 #define FIONREAD 0x541b
 
-static int set_timeout(u64 *timeout, const void *val, u32 len) {
-  struct ktimeval tv;
-  if (len < sizeof tv)
-    return -EINVAL;
-  memcpy(&tv, val, sizeof tv);
-  if (tv.usec < 0 || tv.usec >= 1000000)
-    return -EDOM;
-  if (tv.sec < 0) {
-    *timeout = 1; /* Linux: a negative time-out does not wait */
-    return 0;
-  }
-  struct ktimespec ts = {tv.sec, tv.usec * 1000};
-  return timespec_ns(&ts, timeout);
-}
-
 int unix_setsockopt(struct sock *s, int level, int name, const void *val, u32 len) {
   struct unix_sock *u = unix_of(s);
   i32 v;
   if (level != SOL_SOCKET)
     return -EOPNOTSUPP;
   if (name == SO_RCVTIMEO)
-    return set_timeout(&u->recv_timeout, val, len);
+    return sock_timeout(&u->recv_timeout, val, len);
   if (name == SO_SNDTIMEO)
-    return set_timeout(&u->send_timeout, val, len);
+    return sock_timeout(&u->send_timeout, val, len);
   if (len < sizeof v)
     return -EINVAL;
   memcpy(&v, val, sizeof v);

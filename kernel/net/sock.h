@@ -50,6 +50,9 @@ struct sock {
 struct file *sock_file_create(struct sock *s, u32 flags);
 /* The sock behind an open file, or NULL if it is none. */
 struct sock *sock_of_file(struct file *f);
+/* The value of SO_RCVTIMEO or SO_SNDTIMEO (a struct timeval, kernel copy) in nanoseconds, 0: none.
+   -EINVAL, -EDOM. */
+int sock_timeout(u64 *timeout, const void *val, u32 len);
 
 /* AF_UNIX: ipc/unix.c. */
 int unix_sock_create(int type, int protocol, struct sock **out);

@@ -7,6 +7,7 @@
 #include "kernel/proc/proc.h"
 #include "kernel/signal/signal.h"
 #include "kernel/syscall/syscall.h"
+#include "kernel/time/clock.h"
 #include "lib/string.h"
 
 /* ---- the file -------------------------------------------------------------------------- */
@@ -62,6 +63,21 @@ struct file *sock_file_create(struct sock *s, u32 flags) {
   if (f)
     f->pos = anon_ino(); /* inode number for stat and /proc; sockets have no position */
   return f;
+}
+
+int sock_timeout(u64 *timeout, const void *val, u32 len) {
+  struct ktimeval tv;
+  if (len < sizeof tv)
+    return -EINVAL;
+  memcpy(&tv, val, sizeof tv);
+  if (tv.usec < 0 || tv.usec >= 1000000)
+    return -EDOM;
+  if (tv.sec < 0) {
+    *timeout = 1; /* Linux: a negative time-out does not wait */
+    return 0;
+  }
+  struct ktimespec ts = {tv.sec, tv.usec * 1000};
+  return timespec_ns(&ts, timeout);
 }
 
 struct sock *sock_of_file(struct file *f) {

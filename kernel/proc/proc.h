@@ -56,6 +56,11 @@ struct cred {
   u32 groups[NGROUPS_MAX];
 };
 
+/* May who has these user IDs send `to` a signal? */
+static inline bool cred_may_signal(u32 uid, u32 euid, const struct cred *to) {
+  return euid == 0 || euid == to->uid || euid == to->suid || uid == to->uid || uid == to->suid;
+}
+
 struct session {
   u32 refs;
   int sid;

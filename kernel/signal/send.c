@@ -187,9 +187,7 @@ bool signal_is_ignored_or_blocked(int signo) {
 
 int signal_may_send(struct proc *p, int signo) {
   struct proc *me = proc_current();
-  const struct cred *c = &me->cred, *to = &p->cred;
-  if (p == me || c->euid == 0 || c->euid == to->uid || c->euid == to->suid || c->uid == to->uid ||
-      c->uid == to->suid)
+  if (p == me || cred_may_signal(me->cred.uid, me->cred.euid, &p->cred))
     return 0;
   if (signo == SIGCONT && proc_sid(p) == proc_sid(me))
     return 0;

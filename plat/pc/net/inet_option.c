@@ -66,21 +66,6 @@ static u64 *timeout_of(struct inet_sock *i, int level, int name) {
   return NULL;
 }
 
-static int set_timeout(u64 *timeout, const void *val, u32 len) {
-  struct ktimeval tv;
-  if (len < sizeof tv)
-    return -EINVAL;
-  memcpy(&tv, val, sizeof tv);
-  if (tv.usec < 0 || tv.usec >= 1000000)
-    return -EDOM;
-  if (tv.sec < 0) {
-    *timeout = 1; /* Linux: a negative time-out does not wait */
-    return 0;
-  }
-  struct ktimespec ts = {tv.sec, tv.usec * 1000};
-  return timespec_ns(&ts, timeout);
-}
-
 /* ---- setting -----------------------------------------------------------------------------------
  */
 
@@ -197,7 +182,7 @@ int inet_setsockopt(struct sock *s, int level, int name, const void *val, u32 le
   i32 v = 0;
   u64 *timeout = timeout_of(i, level, name);
   if (timeout)
-    return set_timeout(timeout, val, len);
+    return sock_timeout(timeout, val, len);
   if (level == LEVEL_SOCKET && name == SO_LINGER)
     return set_linger(i, val, len);
   if (level == LEVEL_IP && len >= 1 && len < sizeof v)
