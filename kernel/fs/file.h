@@ -57,6 +57,8 @@ struct file_ops {
   int (*stat)(struct file *f, struct kstat *st);    /* NULL: the inode's */
   int (*truncate)(struct file *f, u64 size);
   int (*sync)(struct file *f, bool data_only);
+  /* sync_file_range(2), arguments checked, flags not 0; NULL: sync(f, true), which does more. */
+  int (*sync_range)(struct file *f, u64 off, u64 n, u32 flags);
   int (*set_flags)(struct file *f, u32 flags); /* F_SETFL changed O_NONBLOCK, O_APPEND... */
   /* A memory object whose bytes are the file's, for MAP_SHARED (reference for the caller); NULL:
    * -ENODEV. */

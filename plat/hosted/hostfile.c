@@ -5,6 +5,7 @@
 #include "plat/hosted/hostxfer.h"
 #include "plat/hosted/linux.h"
 #include "plat/hosted/memobj.h"
+#include "plat/hosted/offload.h"
 
 #define HOST_RWF_APPEND 0x10
 #define DIR_BUFFER 2048
@@ -67,7 +68,11 @@ static int file_truncate_op(struct file *f, u64 size) {
 }
 
 static int file_sync_op(struct file *f, bool data_only) {
-  return (int)LX_RETRY(data_only ? lx1(fdatasync, fd_of(f)) : lx1(fsync, fd_of(f)));
+  return (int)offload_call(data_only ? LX_fdatasync : LX_fsync, fd_of(f), 0, 0, 0);
+}
+
+static int file_sync_range_op(struct file *f, u64 off, u64 n, u32 flags) {
+  return (int)offload_call(LX_sync_file_range, fd_of(f), off, n, flags);
 }
 
 static int file_memobj_op(struct file *f, struct memobj **out) {
@@ -83,6 +88,7 @@ const struct file_ops host_file_ops = {
     .seek = file_seek_op,
     .truncate = file_truncate_op,
     .sync = file_sync_op,
+    .sync_range = file_sync_range_op,
     .memobj = file_memobj_op,
     .release = file_release_op,
 };

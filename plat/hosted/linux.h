@@ -45,6 +45,7 @@ enum {
   LX_getsockopt = 55,
   LX_fsync = 74,
   LX_fdatasync = 75,
+  LX_sync_file_range = 277,
   LX_ftruncate = 77,
   LX_fchmod = 91,
   LX_fchown = 93,
