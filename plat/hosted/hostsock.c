@@ -166,17 +166,46 @@ static i64 send_call(struct host_sock *h, struct msg *m, struct lx_iovec *iov, i
   return lx3(sendmsg, h->io.fd, &hdr, flags);
 }
 
+/*
+ * Datagrams pass through a buffer of the kernel's where one host call on user memory would not do:
+ * a message received is gone even if its copy fails, which it does while the thaw thread has made
+ * that memory read-only; and one sent comes from at most HOST_IOV_MAX pieces.
+ */
+#define DATAGRAM_MAX 65536
+
+static i64 send_gathered(struct host_sock *h, struct msg *m, u32 flags) {
+  size_t n = m->data->left;
+  if (n > DATAGRAM_MAX)
+    return -EMSGSIZE;
+  char *buf = kmalloc(n + 1);
+  if (!buf)
+    return -ENOMEM;
+  struct lx_iovec iov = {buf, n};
+  i64 err = uio_read_from(m->data, buf, n) == (i64)n ? LX_RETRY(send_call(h, m, &iov, 1, flags))
+                                                     : -EFAULT;
+  kfree(buf);
+  return err;
+}
+
+static i64 send_once(struct host_sock *h, struct msg *m, u32 flags) {
+  if (h->sock.type == HOST_SOCK_STREAM || m->data->count - m->data->at <= HOST_IOV_MAX)
+    return HOST_XFER(m->data, SIZE_MAX, false, send_call(h, m, iov, n_iov, flags));
+  struct uio before = *m->data;
+  i64 n = send_gathered(h, m, flags);
+  if (n < 0) /* it may be sent again */
+    *m->data = before;
+  return n;
+}
+
 static i64 sock_send(struct sock *s, struct msg *m, bool nonblock) {
   struct host_sock *h = of(s);
   bool stream = s->type == HOST_SOCK_STREAM;
   u32 flags = (m->flags & ~HOST_MSG_PEEK) | HOST_MSG_DONTWAIT | HOST_MSG_NOSIGNAL;
   i64 sum = 0;
-  if (!stream && m->data->count - m->data->at > HOST_IOV_MAX)
-    return -EMSGSIZE; /* a datagram is sent in one piece */
   for (;;) {
     u64 want = m->data->left;
     hostio_begin(&h->io, POLLOUT);
-    i64 n = HOST_XFER(m->data, SIZE_MAX, false, send_call(h, m, iov, n_iov, flags));
+    i64 n = send_once(h, m, flags);
     if (n == -EAGAIN) {
       int err = nonblock ? -EAGAIN : await(h, POLLOUT, h->send_timeout);
       if (err)
@@ -214,6 +243,26 @@ static i64 recv_call(struct host_sock *h, struct msg *m, struct lx_iovec *iov, i
   return n;
 }
 
+static i64 recv_datagram(struct host_sock *h, struct msg *m, u32 flags) {
+  size_t room = min_u64(m->data->left, DATAGRAM_MAX);
+  char *buf = kmalloc(room + 1);
+  if (!buf)
+    return -ENOMEM;
+  struct lx_iovec iov = {buf, room};
+  i64 n = LX_RETRY(recv_call(h, m, &iov, 1, flags)); /* with MSG_TRUNC it may exceed the room */
+  size_t got = n > 0 ? min_u64((u64)n, room) : 0;
+  if (got && uio_write_to(m->data, buf, got) != (i64)got)
+    n = -EFAULT;
+  kfree(buf);
+  return n;
+}
+
+static i64 recv_once(struct host_sock *h, struct msg *m, u32 flags) {
+  if (h->sock.type == HOST_SOCK_STREAM)
+    return HOST_XFER(m->data, SIZE_MAX, true, recv_call(h, m, iov, n_iov, flags));
+  return recv_datagram(h, m, flags);
+}
+
 static i64 sock_recv(struct sock *s, struct msg *m, bool nonblock) {
   struct host_sock *h = of(s);
   bool stream = s->type == HOST_SOCK_STREAM;
@@ -224,7 +273,7 @@ static i64 sock_recv(struct sock *s, struct msg *m, bool nonblock) {
   for (;;) {
     u64 want = m->data->left;
     hostio_begin(&h->io, POLLIN);
-    i64 n = HOST_XFER(m->data, SIZE_MAX, true, recv_call(h, m, iov, n_iov, flags));
+    i64 n = recv_once(h, m, flags);
     /* A short read of a stream has emptied it; everything else may have more behind it. */
     if (n != -EAGAIN && (!stream || n <= 0 || (u64)n == want || (flags & HOST_MSG_PEEK)))
       hostio_more(&h->io, POLLIN);
