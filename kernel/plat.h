@@ -216,9 +216,14 @@ struct boot_args;
 _Noreturn void kernel_main(const struct boot_args *b);
 _Noreturn void kernel_cpu_main(unsigned cpu);
 
-/* System call of the running thread, from the gate, on its kernel stack. r is complete. Returns
-   true if r changed beyond rax (exec, sigreturn, signal): restore all of it. kernel/syscall. */
-bool syscall_enter(struct uregs *r);
+/* The gate calls through syscall_table (kernel/syscall/entry.h) on the running thread's kernel
+   stack. These two are the gate's, for that table: what leads to a call's handler, and what fills
+   in the registers that are not saved otherwise on the way to a handler that wants them. */
+extern const char plat_gate_full[];
+extern const char plat_gate_whole[];
+/* A system call is over and its thread has work, or its result (in r->rax, unless r has been
+   replaced) is a SYSCALL_SPECIAL one. r is complete, may be changed; full restore. */
+void syscall_leave(struct uregs *r);
 
 /* User code was interrupted by the tick or a kick (r complete, may be changed; full restore). */
 void trap_tick(struct uregs *r);

@@ -56,6 +56,7 @@ struct thread {
   u32 work;              /* WORK_*; atomic */
   u32 cpu;               /* CPU it runs on, or last ran on */
   u64 user_rsp;          /* scratch of the gate */
+  u64 nsyscalls;         /* counted by the gate */
   struct uregs *uregs;   /* user registers: at the top of the kernel stack */
   struct region *region; /* what %gs shows; NULL for kernel threads */
   void *fpu;             /* platform's save area for vector state (in this block or its own) */
@@ -70,7 +71,6 @@ struct thread {
   u64 slice_end; /* when its time slice ends */
   u64 run_since;
   struct cpu_use used;
-  u64 nsyscalls;
   u64 restart_deadline; /* of an interrupted sleep (ERESTARTBLOCK); 0 once a handler has run */
 
   /* proc.h */

@@ -194,6 +194,8 @@ def trace(cli):
     done = cli.run("put", "/tmp/traced", "text", options=["--trace"])
     expect(done, err=r'open(at)?\(.*"/tmp/traced"')
     assert re.search(r"exit_group\(0\)", done.stderr), done.stderr
+    done = cli.run("pid", options=["--trace"])
+    expect(done, err=r"getpid\(\) = 1\n")
 
 
 @test

@@ -290,7 +290,7 @@ static i64 exec_path(struct uregs *r, int dirfd, const char *path, u64 argv, u64
     err = proc_exec_open(r, f, path, &b);
   exec_builder_free(&b);
   file_put(f);
-  return err;
+  return err ? err : -EREPLACED;
 }
 
 i64 sys_execve(struct uregs *r) {

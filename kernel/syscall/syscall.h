@@ -11,8 +11,11 @@
 #include "kernel/errno.h"
 #include "kernel/regs.h"
 
+/* A function that leaves all registers but rax as they were. */
+#define LEAF_CALL __attribute__((no_caller_saved_registers))
+
 #define SYS(nr, name, args, level, note) i64 sys_##name(struct uregs *r);
+#define LEAF(nr, name, args, level, note) LEAF_CALL i64 sys_##name(struct uregs *r);
 #include "kernel/syscall/table.def"
-#undef SYS
 
 #endif
