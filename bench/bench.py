@@ -16,7 +16,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import experiments_pc
 import experiments_redis
+
 import report
 from snapshot import memory_of
 
@@ -128,7 +130,7 @@ class Table:
     HEAD = ["experiment", "system", "parameter", "metric", "value", "unit", "run"]
 
     def __init__(self):
-        self.rows, self.failures = [], []
+        self.rows, self.failures, self.missing = [], [], []
 
     def add(self, experiment, system, parameter, run, values):
         for metric, unit, value in values:
@@ -170,6 +172,8 @@ def measure_all(build, quick, only, table):
                 table.attempt("memory", system.name, "", run, memory_per_process, system, build, 200)
     if not only or "redis" in only:
         figures.update(experiments_redis.measure(build, quick, table))
+    if not only or any(name.startswith("pc") for name in only):
+        figures.update(experiments_pc.measure(build, quick, only, table))
     return figures
 
 
@@ -188,8 +192,10 @@ def main():
         figures = measure_all(build, args.quick, args.only, table)
     finally:
         table.write(directory / "results.csv")
-    report.write(directory, table.rows, figures, table.failures)
+    report.write(directory, table.rows, figures, table.failures, table.missing)
     print(report.summary(table.rows))
+    for what in table.missing:
+        print(f"not measured: {what}")
     print(f"{len(table.rows)} results, {len(table.failures)} failures, "
           f"{time.monotonic() - start:.0f} s: {directory}/index.html")
     return 1 if table.failures else 0
