@@ -43,6 +43,7 @@ class System:
 LINUX, UFORK = System("linux", "linux"), System("ufork", "ufork")
 BOTH = [UFORK, LINUX]
 ONE_CPU = [System("ufork", "ufork", ["--cpus=1"]), System("linux", "linux", [], ["taskset", "-c", "0"])]
+SCALE = [System("ufork", "ufork", ["--memory=4G"]), LINUX]
 LEVELS = [System("ufork", "ufork")] + [
     System(f"ufork-{level}", "ufork", [f"--isolation={level}"]) for level in ("fault", "none")]
 TIERS = [System(f"ufork-{tier}", "ufork", [f"--fork={tier}"]) for tier in ("copy", "eager", "lazy")]
@@ -85,6 +86,10 @@ def experiments(quick):
         Experiment("context1-1cpu", "context1", {"": ["20000" if quick else "100000"]}, ONE_CPU,
                    report.Figure("Unixbench context1, one CPU", "", "ms",
                                  metrics=["context1_100k"]), runs),
+        Experiment("scale", "scale", {str(n): [str(n), "200"] for n in (10, 100, 1000, 10000)}, SCALE,
+                   report.Figure("calls while other processes are alive and asleep",
+                                 "live processes", "µs", lines=True, metrics=["fork_exit_wait"]),
+                   min(runs, 5)),
         Experiment("nullcall", "nullcall", {"": ["1000000"]}, BOTH + LEVELS[1:],
                    report.Figure("null system call", "", "ns"), runs),
     ]

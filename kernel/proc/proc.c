@@ -50,6 +50,14 @@ void proc_unlink(struct proc *p) {
   pgrp_leave(p);
 }
 
+void proc_sort_child(struct proc *c) {
+  list_remove(&c->sibling_node);
+  if (proc_has_report(c))
+    list_push_front(&c->parent->children, &c->sibling_node);
+  else
+    list_push_back(&c->parent->children, &c->sibling_node);
+}
+
 void proc_reaped(struct proc *p) {
   pid_clear(p->pid, PID_PROC);
   proc_put(p); /* the parent's reference, then the table's */

@@ -85,7 +85,7 @@ struct proc {
 
   struct proc *parent; /* proc_tree_lock */
   int ppid;            /* parent's pid, or 0; readable without the lock */
-  struct list children, sibling_node;
+  struct list children, sibling_node; /* children with something to report come first */
   struct pgrp *pgrp;
   struct list pgrp_node;
   struct waitq end_wait;                     /* polls of pidfds wait for the end here */

@@ -80,11 +80,13 @@ static bool take_report(struct proc *p, struct proc *c, const struct request *q,
   if (c->state == PROC_STOPPED && c->stop_unreported && (q->options & WUNTRACED)) {
     fill(rep, c, CLD_STOPPED, c->stop_signal, c->stop_signal << 8 | 0x7f);
     c->stop_unreported = keep;
+    proc_sort_child(c);
     return true;
   }
   if (c->continue_unreported && (q->options & WCONTINUED)) {
     fill(rep, c, CLD_CONTINUED, SIGCONT, 0xffff);
     c->continue_unreported = keep;
+    proc_sort_child(c);
     return true;
   }
   return false;
@@ -104,10 +106,9 @@ static int look_at_all(struct proc *p, const struct request *q, struct report *r
   struct proc *c;
   int ret = -ECHILD;
   list_for_each(c, &p->children, sibling_node) {
-    if (!matches(q, c))
-      continue;
-    ret = take_report(p, c, q, rep, reaped);
-    if (ret)
+    if (matches(q, c))
+      ret = take_report(p, c, q, rep, reaped);
+    if (ret > 0 || (ret == 0 && !proc_has_report(c)))
       break;
   }
   return ret;

@@ -15,6 +15,7 @@ void jobctl_notify_parent(struct proc *p, int code, int status) {
   }
   if (!parent)
     return;
+  proc_sort_child(p);
   struct ksiginfo info = {
       .signo = SIGCHLD, .code = code, .pid = p->pid, .uid = p->cred.uid, .status = status};
   u64 flags = parent->sighand->action[SIGCHLD - 1].flags;

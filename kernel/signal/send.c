@@ -185,11 +185,23 @@ bool signal_is_ignored_or_blocked(int signo) {
          t->proc->sighand->action[signo - 1].handler == SIG_IGN;
 }
 
-int signal_may_send(struct proc *p, int signo) {
+static bool owns(const struct proc *me, const struct proc *p) {
+  return p == me || cred_may_signal(me->cred.uid, me->cred.euid, &p->cred);
+}
+
+int signal_may_send_locked(struct proc *p, int signo) {
   struct proc *me = proc_current();
-  if (p == me || cred_may_signal(me->cred.uid, me->cred.euid, &p->cred))
+  if (owns(me, p))
     return 0;
-  if (signo == SIGCONT && proc_sid(p) == proc_sid(me))
+  bool same_session = p->pgrp && me->pgrp && p->pgrp->session == me->pgrp->session;
+  return signo == SIGCONT && same_session ? 0 : -EPERM;
+}
+
+int signal_may_send(struct proc *p, int signo) {
+  if (owns(proc_current(), p))
     return 0;
-  return -EPERM;
+  spin_lock(&proc_tree_lock);
+  int err = signal_may_send_locked(p, signo);
+  spin_unlock(&proc_tree_lock);
+  return err;
 }

@@ -109,10 +109,11 @@ void sigpending_drop(struct sighand *sh, struct sigpending *p, u64 set);
 
 /* proc->lock held. */
 int signal_send_locked(struct proc *p, struct thread *t, int signo, const struct ksiginfo *info);
-/* May the running process signal p? 0 or -EPERM. */
 /* A signal that ends the running thread is pending. */
 bool signal_fatal_pending(void);
+/* May the running process signal p? 0 or -EPERM. The second with proc_tree_lock held. */
 int signal_may_send(struct proc *p, int signo);
+int signal_may_send_locked(struct proc *p, int signo);
 /* Signals that t would take now (pending and not blocked). */
 u64 signal_deliverable(const struct thread *t);
 /* Sets or clears WORK_SIGNAL of the running thread after its mask or its pending set changed. */
