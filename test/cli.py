@@ -408,6 +408,35 @@ def vm_arguments(cli):
 
 
 @test
+def vm_cpus(cli):
+    expect(cli.run("cpus", options=["--vm", "--cpus=1"]), out="1\n")
+    expect(cli.run("cpus", options=["--vm", "--cpus=5"]), out="5\n")
+    expect(cli.run("cpus", options=["--vm"]), out=f"{os.cpu_count()}\n")
+
+
+def boot(image, machine, *options):
+    return subprocess.run(
+        ["qemu-system-x86_64", "-M", machine, "-cpu", "max", "-m", "256", "-nodefaults",
+         "-no-reboot", "-display", "none", "-serial", "stdio", "-device",
+         "isa-debug-exit,iobase=0x501,iosize=4", *options, "-kernel", image],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+
+
+@test
+def vm_image_cpus(cli):
+    """All CPUs of the machine, by all tables that tell of them; --cpus of the image is a limit."""
+    image = str(cli.work / "image")
+    expect(cli.raw("image", cli.probe, "cpus", "-o", image))
+    for machine, options, count in (("microvm", ["-smp", "4"], 4), ("q35", ["-smp", "3"], 3),
+                                    ("microvm,acpi=off", ["-smp", "2"], 2),
+                                    ("q35", ["-smp", "1"], 1), ("q35", ["-smp", "2,maxcpus=4"], 2),
+                                    ("microvm", ["-icount", "shift=0,sleep=off"], 1)):
+        expect(boot(image, machine, *options), status=1, out=f"{count}\n")
+    expect(cli.raw("image", "--cpus=2", cli.probe, "cpus", "-o", image))
+    expect(boot(image, "microvm", "-smp", "4"), status=1, out="2\n")
+
+
+@test
 def vm_options_refused(cli):
     expect(cli.run("exit", "0", options=["-p", "80:80"]), status=2, err="needs --vm")
     expect(cli.run("exit", "0", options=["--vm", "-p", "nonsense"]), status=2, err="HOSTPORT")
@@ -419,12 +448,7 @@ def vm_image(cli):
     image = str(cli.work / "image")
     expect(cli.raw("image", cli.probe, "exit", "7", "-o", image))
     for machine in ("microvm", "q35"):
-        done = subprocess.run(
-            ["qemu-system-x86_64", "-M", machine, "-cpu", "max", "-m", "256", "-nodefaults",
-             "-no-reboot", "-display", "none", "-serial", "stdio", "-device",
-             "isa-debug-exit,iobase=0x501,iosize=4", "-kernel", image],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
-        expect(done, status=2 * 7 + 1)
+        expect(boot(image, machine), status=2 * 7 + 1)
 
 
 def main():

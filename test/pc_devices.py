@@ -27,7 +27,8 @@ def pattern(seed):
 def command(build, machine, work, arguments):
     """QEMU with one device of each kind, its files in `work`."""
     bus = "device" if machine == "microvm" else "pci"
-    return ["qemu-system-x86_64", "-M", machine, "-cpu", "max,erms=off", "-m", "256", "-nodefaults",
+    return ["qemu-system-x86_64", "-M", machine, "-cpu", "max,erms=off", "-m", "256", "-smp", "2",
+            "-nodefaults",
             "-no-reboot", "-display", "none", "-serial", "stdio",
             "-global", "virtio-mmio.force-legacy=false",
             "-device", "isa-debug-exit,iobase=0x501,iosize=4",

@@ -37,7 +37,7 @@ def unframe(data):
 class Machine:
     """One boot with some tests; results appear as they come."""
 
-    def __init__(self, build, tests, memory="1G", machine="microvm"):
+    def __init__(self, build, tests, cpus, memory="1G", machine="microvm"):
         self.tests, self.limits = tests, {}
         archive = Archive()
         root = build / "rootfs"
@@ -55,7 +55,7 @@ class Machine:
         with tempfile.NamedTemporaryFile(suffix=".cpio", delete=False) as file:
             file.write(archive.bytes())
             self.initrd = file.name
-        command = QEMU + ["-M", machine, "-m", memory, "-kernel", str(build / "bin/ufork-pc.elf"),
+        command = QEMU + ["-M", machine, "-m", memory, "-smp", str(cpus), "-kernel", str(build / "bin/ufork-pc.elf"),
                           "-initrd", self.initrd, "-append", "console=framed terminal=no -- /runner"]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL)
@@ -102,11 +102,11 @@ class Machine:
         return unframe(self.raw)[1].decode(errors="replace")
 
 
-def run_all(build, tests):
+def run_all(build, tests, cpus):
     """Yields (test, status, out, err) in the order of the tests; boots again after a crash."""
     left = list(tests)
     while left:
-        machine = Machine(build, left)
+        machine = Machine(build, left, cpus)
         done = 0
         for _, status, out, err in machine.results():
             limit = machine.limits[left[done].name]

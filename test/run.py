@@ -3,7 +3,8 @@
 """Runs the system tests: every C program of test/sys, on Linux, under `ufork run`, and on platform
 pc in an emulated machine.
 
-    run.py --build DIR --system native|ufork|pc [--compiler gcc|clang] [--jobs N] [NAME...]
+    run.py --build DIR --system native|ufork|pc [--compiler gcc|clang] [--jobs N] [--cpus N]
+           [NAME...]
 
 A test is compiled by the system's compiler and run in a directory of its own. It passes when it
 ends in time, with the expected exit status (0), and prints exactly the expected text: that of
@@ -154,7 +155,7 @@ def check_here(tests, jobs):
         yield from zip(tests, pool.map(Test.check, tests))
 
 
-def check_on_pc(tests):
+def check_on_pc(tests, cpus):
     """The same in a virtual machine; a test that does not compile is not taken there."""
     compiled = []
     for test in tests:
@@ -163,8 +164,9 @@ def check_on_pc(tests):
             yield test, complaint
         else:
             compiled.append(test)
-    for test, status, out, err in pc_system.run_all(compiled[0].build, compiled) if compiled else []:
-        yield test, test.judge(status, out, err)
+    if compiled:
+        for test, status, out, err in pc_system.run_all(compiled[0].build, compiled, cpus):
+            yield test, test.judge(status, out, err)
 
 
 def main():
@@ -175,6 +177,7 @@ def main():
     parser.add_argument("--compiler", choices=["gcc", "clang"], default="gcc",
                         help="of the programs under ufork and on pc")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--cpus", type=int, default=2, help="of the machine on pc")
     parser.add_argument("names", nargs="*", metavar="NAME", help="tests to run (default: all)")
     args = parser.parse_args()
     os.umask(0o022)
@@ -186,13 +189,18 @@ def main():
     tests = [t for t in tests if t.set["only"] in ("", args.system) or
              (t.set["only"] == "ufork" and args.system == "pc")]
     failed = 0
-    for test, wrong in check_on_pc(tests) if args.system == "pc" else check_here(tests, args.jobs):
+    on_pc = args.system == "pc"
+    if on_pc:
+        for test in tests:
+            test.variant = f"pc, CPUs: {args.cpus}"
+    for test, wrong in check_on_pc(tests, args.cpus) if on_pc else check_here(tests, args.jobs):
         failed += bool(wrong)
         print(f"{'FAIL' if wrong else 'ok'} {test.title()}", flush=True)
         if wrong:
             print("    " + wrong.replace("\n", "\n    "), flush=True)
-    compiled = "" if args.compiler == "gcc" else f", {args.compiler}"
-    print(f"system tests ({args.system}{compiled}): {len(tests) - failed} passed, {failed} failed")
+    variant = "" if args.compiler == "gcc" else f", {args.compiler}"
+    variant += f", CPUs: {args.cpus}" if on_pc else ""
+    print(f"system tests ({args.system}{variant}): {len(tests) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 

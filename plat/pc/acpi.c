@@ -28,6 +28,7 @@ struct sdt {
   u32 oem_revision, creator, creator_revision;
 } __attribute__((packed));
 
+static volatile u8 *sleep_register; /* mapped ahead: who switches off may take no lock */
 static const struct sdt *tables[TABLES_MAX];
 static unsigned n_tables;
 
@@ -64,7 +65,7 @@ static const struct rsdp *rsdp_search(void) {
   return NULL;
 }
 
-void acpi_init(paddr at) {
+static void find_tables(paddr at) {
   const struct rsdp *r = at ? rsdp_at(at) : NULL;
   if (!r)
     r = rsdp_search();
@@ -119,21 +120,32 @@ static u8 soft_off_type(const u8 *fadt) {
   return 5;
 }
 
+static u64 sleep_address(const u8 *fadt) {
+  return fadt_u32(fadt, 248) | (u64)fadt_u32(fadt, 252) << 32;
+}
+
+static bool is_reduced(const u8 *fadt) { return fadt_u32(fadt, 112) & FADT_HW_REDUCED; }
+
 void acpi_power_off(void) {
   const u8 *fadt = acpi_table("FACP", 0);
   if (!fadt)
     return;
   u8 type = soft_off_type(fadt);
-  if (fadt_u32(fadt, 112) & FADT_HW_REDUCED) {
-    u64 reg = fadt_u32(fadt, 248) | (u64)fadt_u32(fadt, 252) << 32;
+  if (is_reduced(fadt)) {
     u8 space = (u8)fadt_u32(fadt, 244);
     u8 value = (u8)(SLP_EN_REDUCED | type << 2);
-    volatile u8 *mapped = space == 0 && reg ? device_map(reg, 1) : NULL;
-    if (mapped)
-      *mapped = value;
+    if (sleep_register)
+      *sleep_register = value;
     else if (space == 1)
-      outb((u16)reg, value);
+      outb((u16)sleep_address(fadt), value);
   } else if (fadt_u32(fadt, 64)) {
     outw((u16)fadt_u32(fadt, 64), (u16)(SLP_EN_PM1 | type << 10));
   }
+}
+
+void acpi_init(paddr rsdp) {
+  find_tables(rsdp);
+  const u8 *fadt = acpi_table("FACP", 0);
+  if (fadt && is_reduced(fadt) && (u8)fadt_u32(fadt, 244) == 0 && sleep_address(fadt))
+    sleep_register = device_map(sleep_address(fadt), 1);
 }

@@ -107,6 +107,7 @@ high:
 
 	.section .boot.data, "aw"
 	.balign	8
+	.globl	boot_gdt
 boot_gdt:
 	.quad	0
 	.quad	0x00af9b000000ffff	/* 8: code, 64 bits */
@@ -117,6 +118,7 @@ boot_gdt_ptr:
 
 	.bss
 	.balign	4096
+	.globl	boot_pml4
 boot_pml4:
 	.skip	4096
 boot_pdpt:

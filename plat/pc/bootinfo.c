@@ -55,6 +55,8 @@ static void read_map(const struct start_info *s) {
   for (u32 i = 0; i < s->memmap_entries; i++) {
     if (e[i].type != TYPE_RAM)
       continue;
+    if (e[i].addr <= TRAMPOLINE_PHYS && e[i].addr + e[i].size >= TRAMPOLINE_PHYS + PAGE_SIZE)
+      bootinfo.low_memory = true;
     u64 from = round_up(max_u64(e[i].addr, LOW_MEMORY), PAGE_SIZE);
     u64 to = round_down(e[i].addr + e[i].size, PAGE_SIZE);
     bootinfo.ram_bytes += e[i].size;

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Time: the TSC, whose frequency the hypervisor tells (CPUID) or the PIT measures; time of day from
- * the CMOS clock at boot. The TSC is taken to be constant and the same on all CPUs.
+ * the CMOS clock at boot. The TSC is taken to be constant. Whether it is the same on all CPUs is
+ * found out when they start; if not, its difference to CPU 0's is taken off, and since that is
+ * known roughly only, no CPU shows a time before one that another has shown.
  */
+#include "kernel/klog.h"
 #include "plat/pc/cpu.h"
 #include "plat/pc/pc.h"
+#include "plat/pc/skew.h"
 
 #define PIT_HZ 1193182u
 #define PIT_COUNT 11932u /* 10 ms */
@@ -18,7 +22,23 @@ static u64 wall_start;
 
 static u64 rdtsc(void) { return __builtin_ia32_rdtsc(); }
 
-u64 plat_now(void) { return (u64)((unsigned __int128)(rdtsc() - tsc_start) * ns_per_tsc_32 >> 32); }
+static bool differ; /* the counters do */
+static u64 latest;  /* that any CPU has shown; atomic */
+
+static u64 common_tsc(u64 t) {
+  u64 seen = __atomic_load_n(&latest, __ATOMIC_RELAXED);
+  while (seen < t &&
+         !__atomic_compare_exchange_n(&latest, &seen, t, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+    ;
+  return max_u64(seen, t);
+}
+
+u64 plat_now(void) {
+  u64 t = rdtsc();
+  if (unlikely(differ))
+    t = common_tsc(t - (u64)vcpu_self()->tsc_ahead);
+  return (u64)((unsigned __int128)(t - tsc_start) * ns_per_tsc_32 >> 32);
+}
 u64 plat_now_here(void) { return plat_now(); }
 
 u64 plat_walltime(void) { return wall_start + plat_now(); }
@@ -69,6 +89,58 @@ static void measure_with_lapic(struct measured *m) {
   m->tsc = rdtsc() - t0;
   m->lapic = UINT32_MAX - lapic_timer_left();
   m->ns = m->lapic * 1000000000u / LAPIC_ASSUMED_HZ;
+}
+
+/* ---- other CPUs --------------------------------------------------------------------------------
+ */
+
+#define ROUNDS 8u
+#define ROUNDS_END UINT32_MAX
+#define TIGHT 4000 /* ticks: known well enough */
+
+static u32 question, answered; /* numbers of rounds; atomic */
+static u64 answer;
+
+/* After everything before it. */
+static u64 rdtsc_late(void) {
+  __asm__ volatile("lfence" : : : "memory");
+  return rdtsc();
+}
+
+static u64 ask(u32 round) {
+  __atomic_store_n(&question, round, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(&answered, __ATOMIC_ACQUIRE) != round)
+    __builtin_ia32_pause();
+  return answer;
+}
+
+void clock_compare(unsigned cpu) {
+  struct skew s = SKEW_UNKNOWN;
+  for (u32 i = 1; i <= ROUNDS && !skew_known(&s, TIGHT); i++) {
+    u64 before = rdtsc(), other = ask(i);
+    skew_add(&s, before, other, rdtsc_late());
+  }
+  ask(ROUNDS_END);
+  __atomic_store_n(&question, 0, __ATOMIC_SEQ_CST);
+  i64 ahead = skew_ticks(&s);
+  if (ahead == 0)
+    return;
+  vcpus[cpu].tsc_ahead = ahead;
+  differ = true;
+  klog("CPU %u's counter is %ld ticks ahead of CPU 0's: the time is kept in step", cpu, ahead);
+}
+
+void clock_answer(void) {
+  for (u32 last = 0; last != ROUNDS_END;) {
+    u32 round = __atomic_load_n(&question, __ATOMIC_ACQUIRE);
+    if (round == last || round == 0) {
+      __builtin_ia32_pause();
+      continue;
+    }
+    answer = rdtsc_late();
+    __atomic_store_n(&answered, round, __ATOMIC_RELEASE);
+    last = round;
+  }
 }
 
 /* ---- time of day -------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* CPUs: descriptor tables, control registers, context switch, kick, idle. */
 #include "plat/pc/cpu.h"
-#include "kernel/kassert.h"
+#include "kernel/errno.h"
 #include "plat/pc/frames.h"
 #include "plat/pc/irq.h"
 #include "plat/pc/pc.h"
@@ -124,15 +124,19 @@ static void set_control_registers(void) {
   __asm__ volatile("fninit");
 }
 
+int cpu_prepare(unsigned cpu) {
+  size_t pages = round_up(sizeof(struct cpu_tables), PAGE_SIZE) / PAGE_SIZE;
+  vcpus[cpu].tables = plat_pages_alloc(pages, PAGE_SIZE);
+  return vcpus[cpu].tables ? 0 : -ENOMEM;
+}
+
 void cpu_init(unsigned cpu, struct thread *stack) {
   struct vcpu *v = &vcpus[cpu];
-  struct cpu_tables *t = &boot_tables;
-  if (cpu == 0)
+  if (cpu == 0) {
+    v->tables = &boot_tables;
     fill_idt();
-  else
-    t = plat_pages_alloc(round_up(sizeof(*t), PAGE_SIZE) / PAGE_SIZE, PAGE_SIZE);
-  kassert(t);
-  load_tables(t);
+  }
+  load_tables(v->tables);
   v->self = v;
   v->id = cpu;
   v->current = stack;
@@ -157,14 +161,28 @@ static void load_gs(struct vcpu *v, u64 base) {
     wrmsr(MSR_GS_BASE, base);
 }
 
+static void enter_region(struct vcpu *v, struct region *r) {
+  v->entered = r->tlb;
+  tlb_enter(r);
+}
+
+/* The region may be gone: its last thread forgets it before it ends. */
+static void leave_region(struct vcpu *v) {
+  if (v->entered)
+    tlb_leave(v->entered);
+  v->entered = NULL;
+}
+
 void plat_region_activate(struct thread *t) {
   t->tcb_gate = uf_gate_address();
   t->tcb_base = t->region ? region_base(t->region) : 0;
   if (t != thread_current())
     return;
+  struct vcpu *v = vcpu_self();
+  leave_region(v);
   if (t->region)
-    tlb_enter(t->region);
-  load_gs(vcpu_self(), t->tcb_base);
+    enter_region(v, t->region);
+  load_gs(v, t->tcb_base);
 }
 
 /* What a switched-in thread does first, on its own stack. */
@@ -172,7 +190,7 @@ void uf_switch_finish(struct thread *t) {
   struct vcpu *v = vcpu_self();
   if (t->region) {
     t->tcb_base = region_base(t->region);
-    tlb_enter(t->region);
+    enter_region(v, t->region);
     load_gs(v, t->tcb_base);
     fpu_switch_in(v, t);
   }
@@ -185,9 +203,9 @@ void uf_switch_finish(struct thread *t) {
 void plat_switch(struct thread *from, struct thread *to) {
   if (from->region && from->state != THREAD_DEAD)
     fpu_switch_out(from);
-  if (from->region)
-    tlb_leave(from->region);
-  vcpu_self()->current = to;
+  struct vcpu *v = vcpu_self();
+  leave_region(v);
+  v->current = to;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   uf_switch_stacks(&from->ksp, to->ksp);
   uf_switch_finish(from);
@@ -207,11 +225,17 @@ void plat_cpu_kick(unsigned cpu) {
     lapic_interrupt(v->lapic_id, VECTOR_KICK);
 }
 
+/* Has an interrupt come since the idle thread last looked at the queues (schedule)? It may have
+   been a kick, or the timer. */
+static bool was_interrupted(void) {
+  return __atomic_load_n(&thread_current()->work, __ATOMIC_RELAXED) & WORK_RESCHED;
+}
+
 /* Sleeps unless there is something to do. Between the look and the `hlt` no interrupt can come in:
    `sti` takes effect after the next instruction. */
-static void sleep_until(struct vcpu *v, u64 deadline, bool listen) {
+static void sleep_until(u64 deadline, bool listen) {
   __asm__ volatile("cli" : : : "memory");
-  bool busy = __atomic_load_n(&v->kicked, __ATOMIC_SEQ_CST) || (listen && io_is_pending());
+  bool busy = was_interrupted() || (listen && io_is_pending());
   if (!busy && deadline > plat_now()) {
     tick_arm(deadline);
     __asm__ volatile("sti; hlt" : : : "memory");
@@ -223,11 +247,11 @@ static void sleep_until(struct vcpu *v, u64 deadline, bool listen) {
 static void idle(unsigned cpu, u64 deadline, bool listen) {
   struct vcpu *v = &vcpus[cpu];
   __atomic_store_n(&v->idle, 1, __ATOMIC_SEQ_CST);
-  while (!__atomic_load_n(&v->kicked, __ATOMIC_RELAXED) && !io_is_pending() && frames_zero_ahead())
+  while (!was_interrupted() && !io_is_pending() && frames_zero_ahead())
     ;
-  sleep_until(v, deadline, listen);
+  sleep_until(deadline, listen);
   __atomic_store_n(&v->idle, 0, __ATOMIC_SEQ_CST);
-  __atomic_store_n(&v->kicked, 0, __ATOMIC_SEQ_CST);
+  v->pending = 0; /* the idle thread looks at everything next */
   tick_busy();
   if (listen)
     io_poll_all();

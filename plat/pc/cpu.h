@@ -13,13 +13,16 @@ struct vcpu {
   struct thread *current;   /* what runs here */
   struct thread *fpu_owner; /* plat/x86/fpu.c */
   bool fpu_saved, fpu_wide;
-  u64 gs_base; /* what %gs shows */
+  u64 gs_base;                /* what %gs shows */
+  struct region_tlb *entered; /* of the region that this CPU counts as running; NULL: none */
   u32 id;
-  u32 kicked;      /* an idle CPU is not to sleep; atomic */
+  u32 kicked;      /* a kick is on its way; atomic */
   u32 pending;     /* an interrupt found the kernel: the running thread must look. This CPU only */
   u32 idle;        /* sleeps or is about to; atomic */
   u32 tick_needed; /* atomic */
   u32 lapic_id;
+  struct cpu_tables *tables;
+  i64 tsc_ahead; /* of CPU 0's; clock.c */
   u64 armed;     /* when the timer interrupts; UINT64_MAX: never. This CPU, interrupts off */
   u64 sample_at; /* when the running thread is next sampled; as above */
 } __attribute__((aligned(128)));
@@ -91,8 +94,9 @@ static inline void user_end(struct region *foreign) {
 
 /* ---- start-up -------------------------------------------------------------------------------- */
 
-/* The calling CPU gets its descriptor tables, interrupt stacks, control registers and %fs. No
-   memory of the heap is needed for CPU 0. */
+/* Memory for the tables and interrupt stacks of a CPU other than 0, before it starts. -ENOMEM. */
+int cpu_prepare(unsigned cpu);
+/* The calling CPU gets its descriptor tables, interrupt stacks, control registers and %fs. */
 void cpu_init(unsigned cpu, struct thread *stack);
 
 /* ---- interrupt.S, trap.c ----------------------------------------------------------------------
@@ -115,13 +119,20 @@ void pc_interrupt(struct trap_frame *f);
 void irq_init(void);
 /* The calling CPU's LAPIC. */
 void lapic_init(void);
-/* Handles a vector; user: it interrupted user code. */
-void irq_dispatch(unsigned vector, bool user);
+/* Handles a vector; user: it interrupted user code. True if what was interrupted must look for work
+   (kernel: before it returns to user code). */
+bool irq_dispatch(unsigned vector, bool user);
 /* Has work been deferred that nobody has done yet? */
 bool io_is_pending(void);
 /* Interrupts another CPU. */
 enum { VECTOR_KICK = 0xf0, VECTOR_TIMER, VECTOR_FLUSH };
 void lapic_interrupt(u32 lapic_id, u8 vector);
+/* Resets a CPU so that it waits for lapic_startup, which makes it run at physical address
+   page * 4096 in real mode. */
+void lapic_reset(u32 lapic_id);
+void lapic_startup(u32 lapic_id, u8 page);
+/* A non-maskable interrupt to all other CPUs. Nothing before there are interrupt controllers. */
+void lapic_stop_others(void);
 /* One-shot timer of this CPU: interrupts after `count` ticks of the LAPIC's clock. */
 void lapic_timer_start(u32 count);
 u32 lapic_timer_left(void);
@@ -129,8 +140,17 @@ u32 lapic_timer_left(void);
 /* ---- smp.c
  * --------------------------------------------------------------------------------------- */
 
+/* Starts the other CPUs (at most `max` in all, 0: all there are), which wait. CPU 0, once. */
+void smp_start(unsigned max);
+/* They run the core as soon as CPU 0 does. */
+void smp_go(void);
 /* Handler of VECTOR_FLUSH. */
 void smp_flush_interrupt(void);
+/* Stops all other CPUs where they are, for good. Does not return on a CPU if another one was first.
+ */
+void smp_stop_others(void);
+/* A non-maskable interrupt: returns if it was not for us. */
+void smp_nmi(void);
 
 /* ---- tick.c ------------------------------------------------------------------------------------
  */
@@ -149,6 +169,10 @@ void tick_busy(void);
 
 /* Finds the frequencies of the TSC and the LAPIC timer and the time of day. */
 void clock_init(void);
+/* Compares the counters of two CPUs: the one that was there first asks, CPU `cpu`, which has just
+   started, answers at the same time. From then on both show the same time. */
+void clock_compare(unsigned cpu);
+void clock_answer(void);
 
 /* ---- serial.c ----------------------------------------------------------------------------------
  */

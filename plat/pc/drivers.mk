@@ -20,10 +20,15 @@ $(eval $(call pc_test,p9_model,kernel/test/fs_model.c plat/pc/test/p9_model.c $(
 $(eval $(call pc_test,virtio_test,plat/pc/test/virtio_test.c $(PC_VIRTIO_SRC) $(FS_TEST_SRC)))
 $(eval $(call pc_test,random_test,plat/pc/test/random_test.c kernel/test/no_sched.c))
 $(eval $(call pc_test,mmio_test,plat/pc/test/mmio_test.c kernel/test/no_sched.c))
+$(O)/test/pc/cpulist_test: $(addprefix $(S)/plat/pc/,test/cpulist_test.c cpulist.c cpulist.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g $(WARN) -I$(S) -I$(S)/include $(SANITIZE) $(filter %.c,$^) -o $@
 
 .PHONY: pc-unit-tests
 unit-tests: pc-unit-tests
-pc-unit-tests: $(addprefix $(O)/test/pc/,p9_test p9_model virtio_test mmio_test random_test)
+pc-unit-tests: $(addprefix $(O)/test/pc/,p9_test p9_model virtio_test mmio_test random_test \
+		cpulist_test)
+	timeout 100 $(O)/test/pc/cpulist_test
 	timeout 100 $(O)/test/pc/random_test
 	timeout 100 $(O)/test/pc/mmio_test
 	timeout 100 $(O)/test/pc/virtio_test

@@ -12,7 +12,7 @@ struct region *foreign_begin(const void *user) {
   return r;
 }
 
-void foreign_end(struct region *foreign) { tlb_leave(foreign); }
+void foreign_end(struct region *foreign) { tlb_leave(foreign->tlb); }
 
 bool user_page(struct region *foreign, u64 addr, bool write) {
   struct thread *t = thread_current();

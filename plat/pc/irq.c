@@ -29,6 +29,12 @@ enum {
 };
 #define LVT_MASKED 0x10000u
 #define DIVIDE_16 3u
+#define ICR_NMI 0x400u
+#define ICR_INIT 0x500u
+#define ICR_STARTUP 0x600u
+#define ICR_PENDING 0x1000u
+#define ICR_ASSERT 0x4000u
+#define ICR_ALL_OTHERS 0xc0000u
 #define MSR_APIC_BASE 0x1bu
 #define APIC_ENABLE 0x800u
 
@@ -45,6 +51,7 @@ struct ioapic {
 };
 
 static volatile u32 *lapic;
+static bool is_virtual; /* there is a hypervisor */
 static struct ioapic ioapics[IOAPICS_MAX];
 static unsigned n_ioapics;
 static struct {
@@ -73,11 +80,23 @@ void lapic_init(void) {
 void lapic_timer_start(u32 count) { lapic_write(LAPIC_TIMER_INITIAL, count); }
 u32 lapic_timer_left(void) { return lapic_read(LAPIC_TIMER_CURRENT); }
 
-void lapic_interrupt(u32 lapic_id, u8 vector) {
+/* Virtual controllers deliver at once, and every access is expensive. */
+static void send(u32 lapic_id, u32 command) {
   u64 flags = irq_save();
+  while (!is_virtual && lapic_read(LAPIC_ICR_LO) & ICR_PENDING)
+    __builtin_ia32_pause();
   lapic_write(LAPIC_ICR_HI, lapic_id << 24);
-  lapic_write(LAPIC_ICR_LO, vector);
+  lapic_write(LAPIC_ICR_LO, command);
   irq_restore(flags);
+}
+
+void lapic_interrupt(u32 lapic_id, u8 vector) { send(lapic_id, ICR_ASSERT | vector); }
+void lapic_reset(u32 lapic_id) { send(lapic_id, ICR_ASSERT | ICR_INIT); }
+void lapic_startup(u32 lapic_id, u8 page) { send(lapic_id, ICR_ASSERT | ICR_STARTUP | page); }
+
+void lapic_stop_others(void) {
+  if (lapic)
+    send(0, ICR_ALL_OTHERS | ICR_ASSERT | ICR_NMI);
 }
 
 /* ---- I/O APICs ---------------------------------------------------------------------------------
@@ -169,16 +188,23 @@ int irq_vector_take(void (*handler)(void *arg), void *arg) {
   return found;
 }
 
-void irq_dispatch(unsigned vector, bool user) {
-  if (vector == VECTOR_SPURIOUS || vector < VECTOR_FIRST)
-    return; /* of the LAPIC or of the masked 8259: not to be acknowledged */
+static void dispatch(unsigned vector, bool user) {
   if (vector == VECTOR_TIMER)
     tick_interrupt(user);
+  else if (vector == VECTOR_KICK)
+    __atomic_store_n(&vcpu_self()->kicked, 0, __ATOMIC_SEQ_CST);
   else if (vector == VECTOR_FLUSH)
     smp_flush_interrupt();
   else if (vectors[vector].handler)
     vectors[vector].handler(vectors[vector].arg);
+}
+
+bool irq_dispatch(unsigned vector, bool user) {
+  if (vector == VECTOR_SPURIOUS || vector < VECTOR_FIRST)
+    return false; /* of the LAPIC or of the masked 8259: not to be acknowledged */
+  dispatch(vector, user);
   lapic_write(LAPIC_EOI, 0);
+  return vector != VECTOR_FLUSH;
 }
 
 /* ---- deferred work -----------------------------------------------------------------------------
@@ -198,7 +224,7 @@ void irq_defer(void) {
   __atomic_store_n(&deferred, 1, __ATOMIC_SEQ_CST);
   /* A CPU that is about to sleep looks once more; one that sleeps was not interrupted by us if the
      work comes from elsewhere. */
-  if (vcpus[0].idle && vcpu_self() != &vcpus[0])
+  if (__atomic_load_n(&vcpus[0].idle, __ATOMIC_SEQ_CST) && vcpu_self() != &vcpus[0])
     plat_cpu_kick(0);
 }
 
@@ -234,6 +260,7 @@ static void silence_pic(void) {
 
 void irq_init(void) {
   silence_pic();
+  is_virtual = cpuid(1, 0).c >> 31;
   lapic = device_map(rdmsr(MSR_APIC_BASE) & 0xfffff000, PAGE_SIZE);
   kassert(lapic);
   lapic_init();

@@ -17,6 +17,9 @@
 #define KERNEL_LO 0xffffffff80000000
 #define KERNEL_PHYS 0x200000 /* physical address of KERNEL_LO's first byte */
 
+/* Where other CPUs begin (ap.S): a page below 1 MiB, which nobody uses once boot.S runs. */
+#define TRAMPOLINE_PHYS 0x8000
+
 #ifndef DIRECT_LO /* tests have their memory elsewhere */
 #define DIRECT_LO 0xffff888000000000
 #endif

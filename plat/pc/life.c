@@ -27,8 +27,8 @@ static _Noreturn void triple_fault(void) {
     __asm__ volatile("lidt %0; int3" : : "m"(none));
 }
 
+/* The other CPUs stand still. */
 static _Noreturn void power_off(unsigned status) {
-  __asm__ volatile("cli");
   stdio_exit_status(status);
   outl(DEBUG_EXIT_PORT, status & 0x7f);
   acpi_power_off();
@@ -40,7 +40,9 @@ static _Noreturn void power_off(unsigned status) {
 _Noreturn void panic_at(const char *why, u64 rip, const u64 *frame) {
   static u32 panicking;
   __asm__ volatile("cli");
+  smp_stop_others();
   if (__atomic_exchange_n(&panicking, 1, __ATOMIC_SEQ_CST) == 0) {
+    stdio_break();
     log_string("ufork: kernel bug: ");
     log_string(why);
     log_string("\n");
@@ -56,5 +58,8 @@ _Noreturn void plat_panic(const char *why) { panic_at(why, 0, __builtin_frame_ad
 /* The status a shell would give. */
 _Noreturn void plat_poweroff(int wait_status) {
   int sig = wait_status & 0x7f;
+  stdio_finish();
+  __asm__ volatile("cli");
+  smp_stop_others();
   power_off(sig ? 128u + (unsigned)sig : (unsigned)wait_status >> 8 & 0xff);
 }

@@ -34,6 +34,7 @@ _Noreturn void pc_start(paddr start_info) {
   irq_init();
   clock_init();
   fpu_init();
+  smp_start(machine_options.cpus);
   stdio_init();
   random_init();
   virtio_init(bootinfo.cmdline);
@@ -41,5 +42,6 @@ _Noreturn void pc_start(paddr start_info) {
   tick_busy();
   args.initramfs = bootinfo.initramfs ? phys_ptr(bootinfo.initramfs) : NULL;
   args.initramfs_size = bootinfo.initramfs_size;
+  smp_go();
   kernel_main(&args);
 }

@@ -21,9 +21,10 @@ extern char boot_stack[]; /* boot.S */
 struct bootinfo {
   struct frame_range ram[BOOT_RANGES_MAX]; /* usable, kernel and modules cut out */
   unsigned n_ram;
-  u64 ram_bytes; /* all that the machine has */
-  u64 ram_end;   /* above the highest byte of memory and firmware's tables */
-  paddr rsdp;    /* ACPI's root pointer, 0: none */
+  u64 ram_bytes;   /* all that the machine has */
+  u64 ram_end;     /* above the highest byte of memory and firmware's tables */
+  paddr rsdp;      /* ACPI's root pointer, 0: none */
+  bool low_memory; /* there is memory at TRAMPOLINE_PHYS */
   const char *cmdline;
   paddr initramfs;
   u64 initramfs_size;
@@ -73,5 +74,9 @@ void stdio_init(void);
 void stdio_exit_status(unsigned status);
 /* Writes to the log's stream. */
 void stdio_log(const char *text, size_t n);
+/* Before the other CPUs are stopped for good: waits until nobody is in the middle of writing. For a
+   panic, which cannot wait, and after they have been: forgets who was. */
+void stdio_finish(void);
+void stdio_break(void);
 
 #endif

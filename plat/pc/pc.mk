@@ -4,7 +4,7 @@
 # Folders of sources; tests lie elsewhere.
 pc-dirs := plat/pc plat/pc/virtio plat/pc/p9 plat/pc/net plat/x86
 pc-src := $(patsubst $(S)/%,%,$(wildcard $(addprefix $(S)/,$(addsuffix /*.c,$(pc-dirs)))))
-pc-asm := plat/pc/boot.S plat/pc/interrupt.S plat/x86/entry.S
+pc-asm := plat/pc/boot.S plat/pc/ap.S plat/pc/interrupt.S plat/x86/entry.S
 pc-objs := $(pc-src:%.c=$(O)/obj/kern/pc/%.o) $(pc-asm:%.S=$(O)/obj/kern/pc/%.o) $(pc-lwip-objs)
 pc-lds := $(S)/plat/pc/kernel.lds
 pc-link = $(CC) -nostdlib -static -no-pie -Wl,-T,$(pc-lds) -Wl,-z,max-page-size=4096 \

@@ -39,7 +39,7 @@ struct region {
   struct spin lock;
   u64 *dir_entries; /* the four entries in the page table */
   struct table *dirs[REGION_DIRS];
-  struct region_tlb tlb;
+  struct region_tlb *tlb;
   struct objmaps *objs; /* NULL: none; shared with forked regions until one changes it */
   struct hotset *hot;
 };

@@ -12,6 +12,7 @@ enum { DATA = 0, IER = 1, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
 #define FIFO_SIZE 16
 
 static bool (*receiver)(u8 byte, bool ask);
+static struct spin in_lock; /* the receiving side; taken with interrupts off */
 
 void serial_init(void) {
   outb(PORT + IER, 0);
@@ -24,8 +25,7 @@ void serial_init(void) {
 }
 
 /* What finds no room stays in the port, which is silent until serial_resume. */
-static void interrupt(void *arg) {
-  (void)arg;
+static void receive(void) {
   while (inb(PORT + LSR) & LSR_DATA) {
     if (!receiver(0, true)) {
       outb(PORT + IER, 0);
@@ -33,6 +33,13 @@ static void interrupt(void *arg) {
     }
     receiver(inb(PORT + DATA), false);
   }
+}
+
+static void interrupt(void *arg) {
+  (void)arg;
+  spin_lock(&in_lock);
+  receive();
+  spin_unlock(&in_lock);
 }
 
 void serial_listen(bool (*rx)(u8 byte, bool ask)) {
@@ -44,8 +51,10 @@ void serial_listen(bool (*rx)(u8 byte, bool ask)) {
 
 void serial_resume(void) {
   u64 flags = irq_save();
+  spin_lock(&in_lock);
   outb(PORT + IER, 1);
-  interrupt(NULL); /* what came before may raise no edge */
+  receive(); /* what came before may raise no edge */
+  spin_unlock(&in_lock);
   irq_restore(flags);
 }
 

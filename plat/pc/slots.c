@@ -21,8 +21,8 @@ static u16 windows[WINDOWS]; /* open ones first; number + 1, 0: the one that bel
 static u32 n_open;
 static u64 random_state;
 static u32 random_uses;
-/* TLB generation of the last region there when it died. */
-static u64 death[SLOTS];
+/* `need`: the TLB generation of the last region there when it died. */
+static struct region_tlb tlbs[SLOTS];
 static struct region *owners[SLOTS];
 
 static u64 base_of(u32 slot) { return REGION_AREA_LO + slot * UF_REGION_STRIDE; }
@@ -76,7 +76,8 @@ int slot_take(struct region *r) {
   r->slot = s;
   owners[s] = r;
   r->base = base_of(s);
-  r->tlb.need = death[s];
+  r->tlb = &tlbs[s];
+  r->tlb->ran = r->tlb->active = r->tlb->stale = 0;
   u64 *pdpt = pagetable_pdpt(r->base);
   if (pdpt == NULL) {
     slot_give(r);
@@ -88,8 +89,8 @@ int slot_take(struct region *r) {
 
 void slot_give(struct region *r) {
   u32 s = r->slot;
-  if (r->tlb.ran)
-    death[s] = tlb_new_generation();
+  if (r->tlb->ran)
+    r->tlb->need = tlb_new_generation();
   spin_lock(&lock);
   taken[s / 64] &= ~(1UL << s % 64);
   owners[s] = NULL;

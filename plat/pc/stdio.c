@@ -68,12 +68,10 @@ static void write_stream(int stream, const char *text, size_t n) {
     write_raw(text, n);
 }
 
-/* Also from a panic that interrupted whoever holds the lock: breaks it after a while. */
+void stdio_finish(void) { spin_lock(&out_lock); }
+void stdio_break(void) { spin_unlock(&out_lock); }
+
 void stdio_log(const char *text, size_t n) {
-  for (u32 spins = 0; spin_is_locked(&out_lock) && spins < 10000000; spins++)
-    __builtin_ia32_pause();
-  if (spin_is_locked(&out_lock))
-    spin_unlock(&out_lock);
   size_t from = 0;
   for (size_t i = 0; i < n; i++) {
     if (text[i] != '\n' || !machine_options.terminal)

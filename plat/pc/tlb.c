@@ -25,22 +25,27 @@ static void flush_all(void) {
 
 /* ---- coming and going ------------------------------------------------------------------------ */
 
-bool tlb_behind(const struct region *r) {
-  return flushed[self()] < __atomic_load_n(&r->tlb.need, __ATOMIC_SEQ_CST);
+static bool behind(const struct region_tlb *t) {
+  return __atomic_load_n(&t->stale, __ATOMIC_SEQ_CST) >> self() & 1 || flushed[self()] < t->need;
 }
+
+bool tlb_behind(const struct region *r) { return behind(r->tlb); }
 
 void tlb_enter(struct region *r) {
+  struct region_tlb *t = r->tlb;
   u64 bit = 1UL << self();
-  if (!(__atomic_load_n(&r->tlb.ran, __ATOMIC_RELAXED) & bit))
-    __atomic_or_fetch(&r->tlb.ran, bit, __ATOMIC_SEQ_CST);
-  /* A flush either sees this bit or has left its generation. */
-  __atomic_or_fetch(&r->tlb.active, bit, __ATOMIC_SEQ_CST);
-  if (unlikely(tlb_behind(r)))
+  if (!(__atomic_load_n(&t->ran, __ATOMIC_RELAXED) & bit))
+    __atomic_or_fetch(&t->ran, bit, __ATOMIC_SEQ_CST);
+  /* A flush either sees this bit and interrupts us, or has left word in `stale`. */
+  __atomic_or_fetch(&t->active, bit, __ATOMIC_SEQ_CST);
+  if (unlikely(behind(t))) {
+    __atomic_and_fetch(&t->stale, ~bit, __ATOMIC_SEQ_CST);
     flush_all();
+  }
 }
 
-void tlb_leave(struct region *r) {
-  __atomic_and_fetch(&r->tlb.active, ~(1UL << self()), __ATOMIC_SEQ_CST);
+void tlb_leave(struct region_tlb *t) {
+  __atomic_and_fetch(&t->active, ~(1UL << self()), __ATOMIC_SEQ_CST);
 }
 
 /* ---- flushing -------------------------------------------------------------------------------- */
@@ -70,16 +75,23 @@ static void shoot(u64 cpus, u64 va, u64 pages, bool global) {
   spin_unlock(&shootdown_lock);
 }
 
+/* A CPU that was not stale before and has been interrupted is up to date: flushes of one region
+   come one after another (its lock). */
 static void flush_others(struct region *r, u64 va, u64 pages) {
-  u64 bit = 1UL << self();
-  if (likely((__atomic_load_n(&r->tlb.ran, __ATOMIC_SEQ_CST) & ~bit) == 0))
+  struct region_tlb *t = r->tlb;
+  /* The tables have changed before this look: a full barrier. */
+  u64 others = __atomic_fetch_or(&t->ran, 0, __ATOMIC_SEQ_CST) & ~(1UL << self());
+  if (likely(others == 0))
     return;
-  __atomic_store_n(&r->tlb.need, tlb_new_generation(), __ATOMIC_SEQ_CST);
-  shoot(__atomic_load_n(&r->tlb.active, __ATOMIC_SEQ_CST) & ~bit, va, pages, false);
+  u64 was = __atomic_fetch_or(&t->stale, others, __ATOMIC_SEQ_CST);
+  u64 running = __atomic_load_n(&t->active, __ATOMIC_SEQ_CST) & others;
+  shoot(running, va, pages, false);
+  if (running & ~was)
+    __atomic_and_fetch(&t->stale, ~(running & ~was), __ATOMIC_SEQ_CST);
 }
 
 static bool ran_here(const struct region *r) {
-  return __atomic_load_n(&r->tlb.ran, __ATOMIC_RELAXED) >> self() & 1;
+  return __atomic_load_n(&r->tlb->ran, __ATOMIC_RELAXED) >> self() & 1;
 }
 
 void tlb_flush_range(struct region *r, u64 va, u64 pages) {

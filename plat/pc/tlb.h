@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Keeping TLBs true. A CPU may hold translations of a region only from when a thread of it first
- * ran there, so flushes go to those CPUs alone, and to those of them that run it no more only when
- * they come back to it (a generation number tells).
+ * ran there, so flushes go to those CPUs alone: those that run it now are interrupted, the others
+ * flush when they come back to it.
  *
- *   region->tlb.ran      CPUs that may hold translations
- *   region->tlb.active   CPUs that run a thread of it now: these need an interrupt
- *   region->tlb.need     generation that a CPU must have been flushed in before it runs it
+ *   tlb->ran      CPUs that may hold translations
+ *   tlb->active   CPUs that run a thread of it now: these need an interrupt
+ *   tlb->stale    CPUs that must forget everything before they run it again
+ *   tlb->need     generation that a CPU must have been flushed in before it runs it
  *
  * A base that a dead region had begins with the generation of its death (slots.c), so nothing has
  * to be flushed when a region is destroyed.
@@ -18,15 +19,17 @@
 
 struct region;
 
+/* Belongs to the slot (slots.c), not to the region, and so is never freed: a CPU may leave a region
+   that is gone already. */
 struct region_tlb {
-  u64 ran, active; /* bit per CPU; atomic */
-  u64 need;        /* atomic */
+  u64 ran, active, stale; /* bit per CPU; atomic */
+  u64 need;               /* changes while no region has the slot */
 };
 
-/* Called by plat_switch and plat_region_activate: the calling CPU is about to run a thread of r, or
-   has just stopped to (before it enters the next region). Interrupts may be on. */
+/* The calling CPU is about to run a thread of r, or has just stopped to (before it enters the next
+   region). Interrupts may be on. */
 void tlb_enter(struct region *r);
-void tlb_leave(struct region *r);
+void tlb_leave(struct region_tlb *t);
 
 /* Must this CPU forget everything before it runs r? */
 bool tlb_behind(const struct region *r);

@@ -185,8 +185,10 @@ static _Noreturn void kernel_bug(const struct trap_frame *f) {
 }
 
 void pc_exception(struct trap_frame *f) {
-  if (f->vector == EXC_NMI)
+  if (f->vector == EXC_NMI) {
+    smp_nmi();
     return;
+  }
   if (is_user(f) && f->vector != EXC_DOUBLE_FAULT && f->vector != EXC_MACHINE_CHECK) {
     struct trap_info info = describe(f);
     enter_kernel(f, uf_trap_fault, &info);
@@ -200,7 +202,8 @@ void pc_exception(struct trap_frame *f) {
 
 void pc_interrupt(struct trap_frame *f) {
   bool user = is_user(f);
-  irq_dispatch((unsigned)f->vector, user);
+  if (!irq_dispatch((unsigned)f->vector, user))
+    return;
   if (user)
     enter_kernel(f, uf_trap_tick, NULL);
   else

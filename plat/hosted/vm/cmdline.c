@@ -69,6 +69,11 @@ char *vm_cmdline(const struct options *o, const char *console) {
   put_string(*console ? " " : "");
   word("isolation=", levels[b->isolation]);
   word("workdir=", b->workdir);
+  if (o->cpus) {
+    char n[16];
+    snprintf(n, sizeof n, "%u", o->cpus);
+    word("cpus=", n);
+  }
   put_string(b->trace ? "trace " : "");
   put_string(b->stats ? "stats " : "");
   put_string(b->quiet ? "quiet " : "");

@@ -96,7 +96,13 @@ static void accelerator(void) {
   if (kvm)
     arg("-accel"), arg("kvm"), arg("-cpu"), arg("host");
   else
-    arg("-accel"), arg("tcg"), arg("-cpu"), arg("max,erms=off");
+    arg("-accel"), arg("tcg,thread=multi"), arg("-cpu"), arg("max,erms=off");
+}
+
+/* As without a machine: what --cpus says, or as many as the host has. */
+static unsigned cpus(const struct options *o) {
+  long online = sysconf(_SC_NPROCESSORS_ONLN);
+  return o->cpus ? o->cpus : online > 64 ? 64 : online > 0 ? (unsigned)online : 1;
 }
 
 /* ---- devices
@@ -139,7 +145,7 @@ _Noreturn void vm_run(const struct options *o) {
   const char *root = initramfs(o);
   accelerator();
   arg("-m"), arg("%lluM", (unsigned long long)(memory >> 20));
-  arg("-smp"), arg("%u", o->cpus ? o->cpus : 1);
+  arg("-smp"), arg("%u", cpus(o));
   arg("-serial"), arg("stdio");
   arg("-initrd"), arg("%s", root);
   arg("-append"), arg("%s", vm_cmdline(o, console_words()));

@@ -166,7 +166,7 @@ void mmu_run(struct region *r) {
   if (c->region == r)
     return;
   if (c->region)
-    tlb_leave(c->region);
+    tlb_leave(c->region->tlb);
   c->region = r;
   if (r)
     tlb_enter(r);
