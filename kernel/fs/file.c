@@ -111,6 +111,20 @@ i64 file_write(struct file *f, struct uio *u) {
   return n;
 }
 
+i64 file_send(struct file *out, struct file *in, u64 *pos, u64 n) {
+  i64 sent;
+  if (((in->flags | out->flags) & O_PATH) || !may_read(in) || !may_write(out))
+    return -EBADF;
+  if (!out->ops->send_file)
+    return -EOPNOTSUPP;
+  if (pos)
+    return out->ops->send_file(out, in, pos, n);
+  mutex_lock(&in->pos_lock);
+  sent = out->ops->send_file(out, in, &in->pos, n);
+  mutex_unlock(&in->pos_lock);
+  return sent;
+}
+
 i64 file_pread_kernel(struct file *f, void *buf, size_t n, u64 pos) {
   size_t done = 0;
   while (done < n) {

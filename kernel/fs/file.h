@@ -50,6 +50,10 @@ struct file_ops {
   /* Transfer at *pos (ignored by streams); bytes or -errno. Blocks unless O_NONBLOCK. */
   i64 (*read)(struct file *f, struct uio *u, u64 *pos);
   i64 (*write)(struct file *f, struct uio *u, u64 *pos);
+  /* Writes up to n bytes that `in`, which may be read, has at *pos (advanced) without a copy in the
+     core; bytes, 0 at in's end, or -errno. -EOPNOTSUPP, or NULL: not between these two, and
+     nothing was done. */
+  i64 (*send_file)(struct file *f, struct file *in, u64 *pos, u64 n);
   i64 (*seek)(struct file *f, i64 off, int whence); /* NULL: -ESPIPE */
   u32 (*poll)(struct file *f, struct poller *p);    /* POLL* ready now; NULL: always in|out */
   i64 (*ioctl)(struct file *f, u32 cmd, u64 arg);   /* NULL: -ENOTTY */

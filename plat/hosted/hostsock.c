@@ -6,6 +6,7 @@
 #include "kernel/mm/kmalloc.h"
 #include "kernel/net/sock.h"
 #include "lib/string.h"
+#include "plat/hosted/hostfile.h"
 #include "plat/hosted/hostio.h"
 #include "plat/hosted/hostsockopt.h"
 #include "plat/hosted/hostxfer.h"
@@ -222,6 +223,33 @@ static i64 sock_send(struct sock *s, struct msg *m, bool nonblock) {
   }
 }
 
+static i64 sock_send_file(struct sock *s, struct file *in, u64 *pos, u64 n, bool nonblock) {
+  struct host_sock *h = of(s);
+  int fd = host_file_fd(in);
+  u64 sum = 0;
+  if (fd < 0 || s->type != HOST_SOCK_STREAM)
+    return -EOPNOTSUPP;
+  for (;;) {
+    i64 at = (i64)*pos;
+    hostio_begin(&h->io, POLLOUT);
+    i64 put = LX_RETRY(lx4(sendfile, h->io.fd, fd, &at, n - sum));
+    if (put == -EAGAIN) {
+      int err = nonblock ? -EAGAIN : await(h, POLLOUT, h->send_timeout);
+      if (err)
+        return sum ? (i64)sum : err;
+      continue;
+    }
+    if (put > 0) {
+      *pos += (u64)put;
+      sum += (u64)put;
+    }
+    if (put > 0 && sum < n)
+      continue; /* as with sock_send: only -EAGAIN makes the host tell of room */
+    hostio_more(&h->io, POLLOUT);
+    return sum || put == 0 ? (i64)sum : put;
+  }
+}
+
 static i64 recv_call(struct host_sock *h, struct msg *m, struct lx_iovec *iov, int n_iov,
                      u32 flags) {
   i64 n;
@@ -310,6 +338,7 @@ static const struct sock_ops host_sock_ops = {
     .getname = sock_getname,
     .send = sock_send,
     .recv = sock_recv,
+    .send_file = sock_send_file,
     .shutdown = sock_shutdown,
     .setsockopt = host_setsockopt,
     .getsockopt = host_getsockopt,
