@@ -12,8 +12,7 @@ struct vcpu {
   struct vcpu *self;        /* %fs:0 */
   struct thread *current;   /* what runs here */
   struct thread *fpu_owner; /* plat/x86/fpu.c */
-  bool fpu_saved, fpu_wide;
-  u64 gs_base; /* what %gs shows */
+  u64 gs_base;              /* what %gs shows */
   u32 id;
   u32 kicked;      /* an idle CPU is not to sleep; atomic */
   u32 pending;     /* an interrupt found the kernel: the running thread must look. This CPU only */
