@@ -185,6 +185,10 @@ int memobj_punch(struct memobj *o, u64 at, u64 n);
    absolute address inside a region (the core has checked the range). */
 int plat_copy_in(void *dst, const void *user, size_t n);
 int plat_copy_out(void *user, const void *src, size_t n);
+/* The same, once, where the user's side lies in the running thread's own region: -EFAULT if a page
+   is not there now or may not be written yet; the caller then takes one of the above. 4 and 8 bytes
+   are one access. Any context. */
+int plat_copy_try(void *dst, const void *src, size_t n);
 /* Atomic 32-bit operations on user memory for futexes and robust lists; -EFAULT. */
 int plat_user_load32(const void *user, u32 *v);
 int plat_user_cmpxchg32(void *user, u32 old, u32 new_, u32 *seen);

@@ -68,6 +68,7 @@ struct thread {
   bool on_cpu;           /* its stack is in use; a queued thread never is on a CPU */
   bool is_user;
   bool at_edge;  /* in the work loop: looks at `work` again before user code runs */
+  bool may_park; /* gave up the CPU in interruptible sleep: may be parked there */
   u64 slice_end; /* when its time slice ends */
   u64 run_since;
   struct cpu_use used;

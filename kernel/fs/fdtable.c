@@ -18,12 +18,11 @@ struct fdtable *fdtable_create(void) {
   if (!t)
     return NULL;
   table_init(t);
-  memset(t->inline_slots, 0, sizeof t->inline_slots);
   return t;
 }
 
 /* Slots for n descriptors in all, without changing the table. */
-static u64 *slots_alloc(u32 n) { return kzalloc(n * sizeof(u64)); }
+static u64 *slots_alloc(u32 n) { return kmalloc(n * sizeof(u64)); }
 
 static u32 grown_capacity(u32 need) {
   u32 cap = 64;
@@ -64,7 +63,6 @@ int fdtable_fork(struct fdtable *t, struct fdtable **out) {
   c->end = t->end;
   c->lowest = t->lowest;
   spin_unlock(&t->lock);
-  memset(c->slots + c->end, 0, (c->cap - c->end) * sizeof(u64));
   *out = c;
   return 0;
 }
@@ -111,7 +109,7 @@ static int grow(struct fdtable *t, u32 fd) {
       return -ENOMEM;
     old = slots;
     if (cap > t->cap) {
-      memcpy(slots, t->slots, t->cap * sizeof(u64));
+      memcpy(slots, t->slots, t->end * sizeof(u64));
       old = t->slots == t->inline_slots ? NULL : t->slots;
       t->slots = slots;
       t->cap = cap;
@@ -123,10 +121,12 @@ static int grow(struct fdtable *t, u32 fd) {
 
 /* Returns what was there. Lock held. */
 static u64 slot_set(struct fdtable *t, u32 fd, u64 slot) {
-  u64 old = t->slots[fd];
-  t->slots[fd] = slot;
-  if (slot && fd >= t->end)
+  u64 old = fd < t->end ? t->slots[fd] : 0;
+  if (slot && fd >= t->end) {
+    memset(t->slots + t->end, 0, (fd - t->end) * sizeof(u64));
     t->end = fd + 1;
+  }
+  t->slots[fd] = slot;
   if (!slot) {
     if (fd < t->lowest)
       t->lowest = fd;

@@ -50,6 +50,10 @@ struct file_ops {
   /* Transfer at *pos (ignored by streams); bytes or -errno. Blocks unless O_NONBLOCK. */
   i64 (*read)(struct file *f, struct uio *u, u64 *pos);
   i64 (*write)(struct file *f, struct uio *u, u64 *pos);
+  /* The same for streams that want it shorter: the user's buffer [uaddr, uaddr + n) is not empty
+     and lies in the region; the access mode has been checked. NULL: read and write do. */
+  i64 (*read_user)(struct file *f, u64 uaddr, u64 n);
+  i64 (*write_user)(struct file *f, u64 uaddr, u64 n);
   /* Writes up to n bytes that `in`, which may be read, has at *pos (advanced) without a copy in the
      core; bytes, 0 at in's end, or -errno. -EOPNOTSUPP, or NULL: not between these two, and
      nothing was done. */

@@ -112,7 +112,7 @@ static void show_signals(struct text *t, struct proc *p) {
     blocked = th->sig->blocked;
     shared = p->sighand->shared.set;
     for (int s = 1; s < NSIG; s++) {
-      u64 handler = p->sighand->action[s - 1].handler;
+      u64 handler = sigact_of(p->sighand, s)->handler;
       ignored |= handler == SIG_IGN ? SIG_BIT(s) : 0;
       caught |= handler > SIG_IGN ? SIG_BIT(s) : 0;
     }

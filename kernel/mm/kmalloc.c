@@ -72,20 +72,15 @@ static struct cpu_cache caches[MAX_CPUS];
 static u64 large_used;
 
 /* Objects moved between a CPU and its class at a time: about 8 KiB worth, 2 to 32. */
-static u32 batch_of(unsigned class) {
-  u32 n = 8192u / class_size[class];
-  return n > 32 ? 32 : n;
-}
+static const u8 batch[NCLASSES] = {32, 32, 32, 32, 32, 32, 32, 32, 21, 16, 10, 8, 5, 4, 2};
+static u32 batch_of(unsigned class) { return batch[class]; }
 
-static unsigned class_of(size_t n) {
-  /* (n + 15) / 16 for small sizes, a short scan above. */
+static inline unsigned class_of(size_t n) {
+  /* By (n + 15) / 16 for small sizes, (n + 127) / 128 above. */
   static const u8 small[17] = {0, 0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7};
-  if (n <= 256)
-    return small[(n + 15) / 16];
-  unsigned c = 8;
-  while (class_size[c] < n)
-    c++;
-  return c;
+  static const u8 large[33] = {0,  0,  0,  8,  9,  10, 10, 11, 11, 12, 12, 12, 12, 13, 13, 13, 13,
+                               14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14};
+  return n <= 256 ? small[(n + 15) / 16] : large[(n + 127) / 128];
 }
 
 static struct cpu_cache *my_cache(void) { return &caches[thread_current()->cpu % MAX_CPUS]; }
@@ -208,42 +203,64 @@ static void flush(struct magazine *m, unsigned class) {
   spin_unlock(&sc->lock);
 }
 
-static void *small_alloc(size_t n) {
-  unsigned class = class_of(n);
-  struct cpu_cache *c = my_cache();
+/* The lock is held: an object of the class, or NULL. */
+static inline struct object *take_cached(struct cpu_cache *c, unsigned class) {
   struct magazine *m = &c->mags[class];
-
-  spin_lock(&c->lock);
-  if (m->head == NULL)
-    refill(m, class);
   struct object *o = m->head;
   if (likely(o != NULL)) {
     m->head = o->next;
     m->count--;
     c->used += class_size[class];
   }
+  return o;
+}
+
+static __attribute__((noinline)) struct object *refill_and_take(struct cpu_cache *c,
+                                                                unsigned class) {
+  spin_lock(&c->lock);
+  if (c->mags[class].head == NULL)
+    refill(&c->mags[class], class);
+  struct object *o = take_cached(c, class);
   spin_unlock(&c->lock);
-  if (o != NULL)
+  return o;
+}
+
+static inline struct object *small_alloc(unsigned class) {
+  struct cpu_cache *c = my_cache();
+  spin_lock(&c->lock);
+  struct object *o = take_cached(c, class);
+  spin_unlock(&c->lock);
+  if (unlikely(o == NULL))
+    o = refill_and_take(c, class);
+  if (poisoning && o != NULL)
     check_poison(o, class);
   return o;
 }
 
-static void small_free(struct slab *s, struct object *o) {
+static __attribute__((noinline)) void flush_cache(struct cpu_cache *c, unsigned class) {
+  spin_lock(&c->lock);
+  if (c->mags[class].count > 2 * batch_of(class))
+    flush(&c->mags[class], class);
+  spin_unlock(&c->lock);
+}
+
+static inline void small_free(struct slab *s, struct object *o) {
   unsigned class = s->class;
   struct cpu_cache *c = my_cache();
   struct magazine *m = &c->mags[class];
 
-  kassert(((char *)o - (char *)s - sizeof *s) % s->size == 0);
+  if (poisoning) /* a division costs as much as the rest */
+    kassert(((char *)o - (char *)s - sizeof *s) % s->size == 0);
   poison(o, class);
   spin_lock(&c->lock);
   kassert(o != m->head); /* freed twice */
   o->next = m->head;
   m->head = o;
-  m->count++;
+  u32 count = ++m->count;
   c->used -= class_size[class];
-  if (unlikely(m->count > 2 * batch_of(class)))
-    flush(m, class);
   spin_unlock(&c->lock);
+  if (unlikely(count > 2 * batch_of(class)))
+    flush_cache(c, class);
 }
 
 /* ---- large blocks ---------------------------------------------------------------------- */
@@ -274,12 +291,14 @@ static void large_free(struct slab *s) {
 
 /* ---- public ---------------------------------------------------------------------------- */
 
-void *kmalloc(size_t n) { return likely(n <= CLASS_MAX) ? small_alloc(n) : large_alloc(n); }
+void *kmalloc(size_t n) {
+  return likely(n <= CLASS_MAX) ? small_alloc(class_of(n)) : large_alloc(n);
+}
 
 void *kzalloc(size_t n) {
   if (n > CLASS_MAX)
     return large_alloc(n); /* fresh pages are zero */
-  void *p = small_alloc(n);
+  void *p = small_alloc(class_of(n));
   if (p != NULL)
     memset(p, 0, n);
   return p;

@@ -68,7 +68,7 @@ static void hang_up_if_orphaned(struct pgrp *g, struct proc *except) {
 }
 
 static bool ignores_children(struct proc *parent) {
-  struct sigact *sa = &parent->sighand->action[SIGCHLD - 1];
+  const struct sigact *sa = sigact_of(parent->sighand, SIGCHLD);
   return sa->handler == SIG_IGN || (sa->flags & SA_NOCLDWAIT);
 }
 
@@ -148,9 +148,9 @@ static void kill_other(struct proc *p, void *arg) {
 
 /* Kills and reaps everybody else, then the instance ends with µprocess 1's status. */
 static _Noreturn void shut_down(struct proc *init) {
-  spin_lock(&init->lock);
-  init->sighand->action[SIGCHLD - 1].handler = SIG_IGN; /* whoever ends now is reaped at once */
-  spin_unlock(&init->lock);
+  spin_lock(&init->sighand->lock);
+  sigact_change(init->sighand, SIGCHLD)->handler = SIG_IGN; /* whoever ends now is reaped at once */
+  spin_unlock(&init->sighand->lock);
   u64 deadline = plat_now() + SHUTDOWN_NS;
   while (proc_count() > 1 && plat_now() < deadline) {
     proc_for_each(kill_other, NULL);

@@ -28,13 +28,28 @@ struct proc *proc_alloc(void) {
   return p;
 }
 
+struct exe_path *exe_path_create(const char *s) {
+  size_t n = strlen(s) + 1;
+  struct exe_path *e = kmalloc(sizeof *e + n);
+  if (e) {
+    e->refs = 1;
+    memcpy(e->s, s, n);
+  }
+  return e;
+}
+
+void exe_path_put(struct exe_path *e) {
+  if (e && __atomic_sub_fetch(&e->refs, 1, __ATOMIC_ACQ_REL) == 0)
+    kfree(e);
+}
+
 void proc_get(struct proc *p) { __atomic_add_fetch(&p->refs, 1, __ATOMIC_RELAXED); }
 
 void proc_put(struct proc *p) {
   if (__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) != 0)
     return;
   sighand_free(p->sighand);
-  kfree(p->exe_path);
+  exe_path_put(p->exe_path);
   kfree(p);
 }
 

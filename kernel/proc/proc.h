@@ -74,6 +74,19 @@ struct pgrp {
   struct list members; /* proc->pgrp_node, under proc_tree_lock */
 };
 
+/* A guest path that processes of a program share. */
+struct exe_path {
+  u32 refs;
+  char s[];
+};
+/* One reference; NULL: no memory. */
+struct exe_path *exe_path_create(const char *s);
+static inline struct exe_path *exe_path_get(struct exe_path *e) {
+  __atomic_add_fetch(&e->refs, 1, __ATOMIC_RELAXED);
+  return e;
+}
+void exe_path_put(struct exe_path *e); /* NULL is fine */
+
 enum proc_state { PROC_ALIVE, PROC_STOPPED, PROC_ZOMBIE, PROC_REAPED };
 
 struct proc {
@@ -122,7 +135,7 @@ struct proc {
   struct proc_timers *timers; /* kernel/time/proc_timers.h; NULL until used; own lock */
 
   char comm[16];
-  char *exe_path; /* kmalloc'd guest path, for /proc/PID/exe */
+  struct exe_path *exe_path; /* for /proc/PID/exe; reference held */
   u64 start_time;
   struct cpu_use used;          /* of its dead threads */
   struct cpu_times told;        /* what was last told: neither time ever runs backwards */

@@ -37,7 +37,11 @@ struct sighand *sighand_fork(struct sighand *from) {
   sh->nqueued = 0;
   sigpending_init(&sh->shared);
   spin_lock(&from->lock);
-  memcpy(sh->action, from->action, sizeof sh->action);
+  sh->set = from->set;
+  for (u64 set = sh->set; set; set &= set - 1) {
+    int i = __builtin_ctzl(set);
+    sh->action[i] = from->action[i];
+  }
   spin_unlock(&from->lock);
   return sh;
 }
@@ -58,8 +62,10 @@ void sighand_drop_thread(struct sighand *sh, struct thread_sig *ts) {
 void sighand_exec(struct sighand *sh) {
   spin_lock(&sh->lock);
   for (int i = 0; i < NSIG - 1; i++) {
-    u64 handler = sh->action[i].handler == SIG_IGN ? SIG_IGN : SIG_DFL;
-    sh->action[i] = (struct sigact){.handler = handler};
+    if (sigact_of(sh, i + 1)->handler == SIG_IGN)
+      sh->action[i] = (struct sigact){.handler = SIG_IGN};
+    else
+      sh->set &= ~SIG_BIT(i + 1);
   }
   spin_unlock(&sh->lock);
 }

@@ -11,8 +11,7 @@
 #include "kernel/errno.h"
 #include "kernel/regs.h"
 
-/* A function that leaves all registers but rax as they were. */
-#define LEAF_CALL __attribute__((no_caller_saved_registers))
+#define LEAF_CALL KEEPS_REGISTERS /* as table.def demands of a leaf call */
 
 #define SYS(nr, name, args, level, note) i64 sys_##name(struct uregs *r);
 #define LEAF(nr, name, args, level, note) LEAF_CALL i64 sys_##name(struct uregs *r);

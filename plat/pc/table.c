@@ -53,6 +53,7 @@ static void unmake(struct table *t) {
 void table_free(struct table *t) {
   struct spare *s = mine();
   t->fill = 0;
+  t->words = 0;
   if (s->n == SPARE_MAX) {
     unmake(t);
     return;
@@ -88,7 +89,7 @@ static bool drop(struct table *t) {
 static void put_pages(struct table *t) {
   if (!drop(t))
     return;
-  for (unsigned w = 0; w < TABLE_ENTRIES / 64; w++) {
+  table_each_word(w, t) {
     for (u64 bits = t->used[w]; bits; bits &= bits - 1) {
       u64 *entry = &t->e[w * 64 + (unsigned)__builtin_ctzl(bits)], e = *entry;
       *entry = 0;
@@ -108,11 +109,14 @@ void table_put(struct table *t) {
   }
   if (!drop(t))
     return;
-  table_each(i, t) {
-    u64 e = t->e[i];
-    table_set(t, i, 0);
-    if (e & E_P)
-      put_pages(table_of(e));
+  table_each_word(w, t) {
+    for (u64 bits = t->used[w]; bits; bits &= bits - 1) {
+      u64 *entry = &t->e[w * 64 + (unsigned)__builtin_ctzl(bits)], e = *entry;
+      *entry = 0;
+      if (e & E_P)
+        put_pages(table_of(e));
+    }
+    t->used[w] = 0;
   }
   table_free(t);
 }
@@ -145,6 +149,7 @@ struct table *table_copy(struct table *t) {
     return NULL;
   c->fill = t->fill;
   c->frames = t->frames;
+  c->words = t->words;
   memcpy(c->used, t->used, sizeof(c->used));
   table_each(i, t) c->e[i] = table_share(t, i);
   return c;
@@ -162,7 +167,7 @@ void table_set(struct table *t, unsigned i, u64 e) {
   if (t->level == TABLE_PAGES)
     t->frames += (u16)(!!(e & E_FRAME) - !!(old & E_FRAME));
   if (e)
-    t->used[i / 64] |= bit;
+    table_mark(t, i);
   else
     t->used[i / 64] &= ~bit;
 }

@@ -255,40 +255,67 @@ uf_run_on:
 	.globl	uf_copy_start
 uf_copy_start:
 
-/* struct copy_result uf_copy(void *dst, const void *src, size_t n) */
+/*
+ * struct copy_result uf_copy(void *dst, const void *src, size_t n)
+ * int plat_copy_try(void *dst, const void *src, size_t n)
+ * Words go up in order, so that what lies before a fault, rounded down to a word, has been copied.
+ * 4 and 8 bytes are one access.
+ */
 	.balign 32
 	.globl	uf_copy
 	.type	uf_copy, @function
+	.globl	plat_copy_try
+	.type	plat_copy_try, @function
 uf_copy:
-	mov	%rdx, %rcx
+plat_copy_try:
+	cmp	$8, %rdx
+	jne	1f
+	mov	(%rsi), %rax
+	mov	%rax, (%rdi)
+	xor	%eax, %eax
+	ret
+1:	jb	4f
 	cmp	$64, %rdx
 	ja	3f
-	shr	$3, %rcx
-	jz	2f
-1:	mov	(%rsi), %rax
+	mov	%edx, %ecx
+2:	mov	(%rsi), %rax
 	mov	%rax, (%rdi)
 	add	$8, %rsi
 	add	$8, %rdi
-	dec	%ecx
-	jnz	1b
-2:	mov	%edx, %ecx
-	and	$7, %ecx
-	jz	4f
-5:	movzbl	(%rsi), %eax
+	sub	$8, %ecx
+	cmp	$8, %ecx
+	jae	2b
+	test	%ecx, %ecx
+	jz	7f
+	mov	-8(%rsi,%rcx), %rax
+	mov	%rax, -8(%rdi,%rcx)
+7:	xor	%eax, %eax
+	ret
+4:	cmp	$4, %edx
+	jne	5f
+	mov	(%rsi), %eax
+	mov	%eax, (%rdi)
+	xor	%eax, %eax
+	ret
+5:	mov	%edx, %ecx
+	jecxz	7b
+6:	movzbl	(%rsi), %eax
 	mov	%al, (%rdi)
 	inc	%rsi
 	inc	%rdi
 	dec	%ecx
-	jnz	5b
-4:	xor	%eax, %eax
+	jnz	6b
+	xor	%eax, %eax
 	ret
-3:	shr	$3, %rcx
+3:	mov	%rdx, %rcx
+	shr	$3, %rcx
 	rep movsq
 	mov	%edx, %ecx
 	and	$7, %ecx
 	rep movsb
 	xor	%eax, %eax
 	ret
+	.size	plat_copy_try, . - plat_copy_try
 	.size	uf_copy, . - uf_copy
 
 /* struct copy_result uf_load32(const void *p, u32 *v) */

@@ -54,7 +54,7 @@ void uf_user_fault(struct uregs *r);
 struct vcpu;
 void fpu_init(void);
 void fpu_init_thread(struct thread *t);
-void fpu_switch_out(struct thread *from);
-void fpu_switch_in(struct vcpu *v, struct thread *to);
+/* Saves the registers for `from` and loads those of `to`; NULL: not a user thread, or dead. */
+void fpu_switch(struct vcpu *v, struct thread *from, struct thread *to);
 
 #endif
