@@ -11,7 +11,7 @@ import redis_server
 import report
 from pc_machine import Guest, Machine, Unavailable
 
-PORT = 6379
+PORT, CLIENTS = 6379, 10
 REDIS_CONF = f'port {PORT}\nsave ""\nappendonly no\nprotected-mode no\n'
 # What the programs print, in nanoseconds of the machine: (metric, unit) -> (name, factor).
 METRICS = {("null_call", "ns"): ("null_call", 1), ("fork_call", "us"): ("fork_call", 1e3),
@@ -66,8 +66,8 @@ def boot(guest, icount, seed):
 
 # ---- Redis
 
-def benchmark_words(port, requests, pipeline):
-    return ["-h", "127.0.0.1", "-p", str(port), "-t", "set,get", "-n", str(requests), "-c", "10",
+def benchmark_words(requests, pipeline):
+    return ["-h", "127.0.0.1", "-p", str(PORT), "-t", "set,get", "-n", str(requests), "-c", str(CLIENTS),
             "-r", "10000", "-P", str(pipeline), "--csv"]
 
 
@@ -93,15 +93,20 @@ def redis_from_host(guest, requests, pipeline, seed):
     port = redis_server.free_port()
     with Machine(guest, REDIS_SCRIPT, redis_files(guest), ports={port: PORT}, seed=seed) as machine:
         machine.until("@@ done")
-        command = redis_server.benchmark_command(guest.build) + benchmark_words(port, requests, pipeline)
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=200, check=True)
-        return rates(done.stdout.splitlines())
+        before = machine.cpu_seconds()
+        command = [guest.build / "bench/pc/redis_load", port, CLIENTS, pipeline, requests]
+        done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=200)
+        if done.returncode:
+            raise RuntimeError(f"redis_load: {done.stderr}")
+        cpu = (machine.cpu_seconds() - before) / (2 * requests)
+        values = [(m, unit, float(value)) for m, unit, value in map(str.split, done.stdout.splitlines())]
+        return [*values, ("emulator_cpu", "µs", cpu * 1e6)]
 
 
 def redis_inside(guest, requests, pipeline, icount, seed):
     """Server and clients are in the machine; with icount, instructions of both per request."""
-    words = " ".join(benchmark_words(PORT, requests, pipeline))
+    words = " ".join(benchmark_words(requests, pipeline))
     script = [*REDIS_SCRIPT, f"run redis /usr/bin/redis-benchmark {words}"]
     with Machine(guest, script, redis_files(guest, "redis-benchmark"), icount=icount, seed=seed) as machine:
         (_, lines), = machine.outputs()
@@ -170,20 +175,22 @@ def redis_count_jobs(requests):
 
 def measure(build, quick, only, table):
     """The whole section into the table; returns the figures by name."""
+    def bars(title, unit, **more):
+        return report.Figure(f"pc: {title}", "", unit, **more)
+
     s = Section(build, quick, only, table)
-    bars, size_metrics = report.Figure, ["fork_call"]
-    s.run("pc-instructions", bars("pc: instructions of small operations", "", "instructions"),
-          1 if quick else 3, small_job(quick, True), libcs=True)
+    s.run("pc-instructions", bars("instructions of small operations", "instructions"), 1 if quick else 3,
+          small_job(quick, True), libcs=True)
     s.run("pc-forksize", report.Figure("pc: fork call against populated memory", "KiB", "instructions",
-                                       lines=True, metrics=size_metrics), 1, size_jobs(quick, True))
-    s.run("pc-wall", bars("pc: time of small operations, in emulation", "", "µs"), 2 if quick else 7,
+                                       lines=True, metrics=["fork_call"]), 1, size_jobs(quick, True))
+    s.run("pc-wall", bars("time of small operations, in emulation", "µs"), 2 if quick else 7,
           small_job(quick, False), libcs=not quick)
-    s.run("pc-boot", bars("pc: boot to the first process", "", "ms"), 3 if quick else 9,
+    s.run("pc-boot", bars("boot to the first process", "ms"), 3 if quick else 9,
           [("", lambda guest, seed: boot(guest, False, seed))])
-    s.run("pc-boot-instructions", bars("pc: boot to the first process", "", "million instructions"), 1,
+    s.run("pc-boot-instructions", bars("boot to the first process", "million instructions"), 1,
           [("", lambda guest, seed: boot(guest, True, seed))])
-    s.run("pc-redis", bars("pc: Redis requests per second, in emulation", "", "1/s"), 1 if quick else 5,
-          redis_jobs(2000 if quick else 10000))
-    s.run("pc-redis-instructions", bars("pc: instructions of client and server for a Redis request", "",
+    s.run("pc-redis", bars("Redis requests per second, in emulation", "1/s", metrics=["set", "get"]),
+          1 if quick else 5, redis_jobs(2000 if quick else 10000))
+    s.run("pc-redis-instructions", bars("instructions of client and server for a Redis request",
                                         "instructions"), 1, redis_count_jobs(3000 if quick else 10000))
     return s.figures

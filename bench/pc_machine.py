@@ -174,6 +174,11 @@ class Machine:
                 raise RuntimeError(f"{self.name}: {name}: status {end.split()[2]}\n" + "\n".join(lines))
             yield name, lines
 
+    def cpu_seconds(self):
+        """Processor time of QEMU so far: the emulated CPU's and the devices'."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def instructions(self):
         """How many the machine has executed; with icount only."""
         with socket.socket(socket.AF_UNIX) as s:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The first process of the Linux that we measure beside µFork: file systems, the drivers of the
- * virtual devices, addresses of the network interfaces; then it becomes /runner. µFork's kernel does
- * as much before its first process.
+ * virtual devices, addresses of the network interfaces; then it becomes /runner. µFork's kernel
+ * does as much before its first process.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 BENCH_PC := $(O)/bench/pc
 .PHONY: bench-pc
 bench-pc: $(BENCH_PROGRAMS:%=$(O)/bench/glibc/%) $(BENCH_PC)/ufork/runner $(BENCH_PC)/linux/runner \
-  $(BENCH_PC)/ufork/first $(BENCH_PC)/linux/first $(BENCH_PC)/linux/linux_init $(BENCH_PC)/tsc
+  $(BENCH_PC)/ufork/first $(BENCH_PC)/linux/first $(BENCH_PC)/linux/linux_init $(BENCH_PC)/tsc $(BENCH_PC)/redis_load
 	@$(MAKE) --no-print-directory port-lz4-native
 	@LZ4=$(O)/native/bin/lz4 $(S)/bench/pc/cloud-kernel.sh $(BENCH_PC)/kernel || \
 	  echo 'bench: no cloud kernel, no figures of Linux on bare x86-64'
@@ -18,6 +18,6 @@ $(BENCH_PC)/ufork/%: $(S)/bench/pc/%.c $(O)/bin/ufork-cc $(O)/sysroot/.stamp
 $(BENCH_PC)/linux/%: $(S)/bench/pc/%.c $(O)/bin/native-cc $(O)/native-sysroot/.stamp
 	@mkdir -p $(@D)
 	$(O)/bin/native-cc -O2 $(WARN) -o $@ $<
-$(BENCH_PC)/tsc: $(S)/bench/pc/tsc.c
+$(BENCH_PC)/%: $(S)/bench/pc/%.c $(S)/bench/measure.h
 	@mkdir -p $(@D)
 	gcc -O2 $(WARN) -o $@ $<

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The first process of a measuring machine, on µFork and (after linux_init.c) on Linux. It does what
- * the lines of /bench/list say, and tells on standard output:
- *   run NAME PROGRAM ARG...   `@@ run NAME`, what the program prints, `@@ end STATUS`
- *   start PROGRAM ARG...      the same in the background, its output dropped
- *   wait PORT                 until somebody listens there
+ * The first process of a measuring machine, on µFork and (after linux_init.c) on Linux. It does
+ * what the lines of /bench/list say, and tells on standard output:
+ *
+ * - run NAME PROGRAM ARG...: `@@ run NAME`, what the program prints, `@@ end STATUS`
+ * - start PROGRAM ARG...: the same in the background, its output dropped
+ * - wait PORT: until somebody listens there
+ *
  * then `@@ done`, and sleeps until the machine is ended from outside.
  */
 #include <arpa/inet.h>

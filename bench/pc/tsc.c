@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Prints the frequency of the processor's time-stamp counter in kHz. An emulated machine's counter is
- * the host's, and its Linux cannot always find out how fast it is.
+ * Prints the frequency of the processor's time-stamp counter in kHz. An emulated machine's counter
+ * is the host's, and its Linux cannot always find out how fast it is.
  */
 #include <stdint.h>
 #include <stdio.h>
