@@ -34,6 +34,15 @@ void plat_pages_free(void *p, size_t n);
 u64 plat_mem_limit(void);
 u64 plat_mem_used(void);
 
+/* Where it went. Figures for --stats and /proc/meminfo; not for a hot path. */
+struct plat_memory {
+  u64 kernel_bytes;          /* given out by plat_pages_alloc */
+  u64 user_bytes;            /* of regions (hosted: mapped for good) and memory objects */
+  u64 table_bytes;           /* page tables (hosted: the host's, for this process) */
+  u32 regions, warm_regions; /* that exist; of these, kept for the next fork */
+};
+void plat_memory(struct plat_memory *m);
+
 /* ---- CPUs ---------------------------------------------------------------------------- */
 
 /* Number of CPUs (vCPUs); fixed after boot, at most MAX_CPUS. */
@@ -160,9 +169,12 @@ int region_fork(struct region *parent, const struct region_fork_args *a, struct 
    (its own copy-on-write), false if the core must decide. Context: thread. */
 bool region_fault(struct region *r, u32 off, bool write);
 
-/* Bytes of private memory (page frames not shared with any other region), and of all resident. */
+/* Bytes of private memory (page frames not shared with any other region), of shared memory that is
+   resident, of what the platform keeps to know the region, and of the page tables that are there
+   for it alone (hosted: as many as the host needs for what is mapped). */
 struct region_usage {
   u64 private_bytes, shared_bytes;
+  u64 record_bytes, table_bytes;
 };
 void region_usage(struct region *r, struct region_usage *u);
 

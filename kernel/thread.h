@@ -101,6 +101,8 @@ _Static_assert(offsetof(struct thread, user_rsp) == THREAD_USER_RSP, "assembly o
 struct thread *thread_alloc(void);
 /* The same, not from the cache: for a CPU that has no running thread yet. */
 struct thread *thread_alloc_new(void);
+/* How many blocks of KSTACK_SIZE there are, and how many of them wait for the next thread. */
+u64 thread_blocks(u64 *cached);
 void thread_get(struct thread *t);
 void thread_put(struct thread *t);
 

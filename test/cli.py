@@ -206,6 +206,10 @@ def stats(cli):
     median, worst = map(float, re.search(r"median (\S+) us, worst (\S+) us", done.stderr).groups())
     assert 0 < median <= worst * 1.07, done.stderr
     assert re.search(r"page faults \d+", done.stderr), done.stderr
+    expect(cli.run("forks", "20", options=["--stats"]),
+           err=r"regions 0 live, 2[01] at most, \d+ kept warm; user memory \d+ KiB, page tables \d+ KiB")
+    expect(done, err=r"kernel memory \d+ KiB, of it stacks \d+ KiB")
+    expect(done, err=r"kernel heap \d+ KiB, by kind: Other: \d+ Process: \d+ .*Socket: 0 ")
 
 
 @test

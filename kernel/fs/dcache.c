@@ -55,7 +55,7 @@ static void hash_remove(struct dentry *d) {
 static bool set_name(struct dentry *d, const char *name, u32 len) {
   char *to = d->inline_name;
   if (len >= sizeof d->inline_name) {
-    to = kmalloc(len + 1);
+    to = kmalloc_as(KMEM_NAME, len + 1);
     if (!to)
       return false;
   }
@@ -68,17 +68,17 @@ static bool set_name(struct dentry *d, const char *name, u32 len) {
 
 static void free_name(char *name, const struct dentry *d) {
   if (name != d->inline_name)
-    kfree(name);
+    kfree_as(KMEM_NAME, name);
 }
 
 /* Takes over the inode reference on success. */
 static struct dentry *dentry_alloc(const char *name, struct inode *i) {
-  struct dentry *d = kmalloc(sizeof *d);
+  struct dentry *d = kmalloc_as(KMEM_NAME, sizeof *d);
   if (!d)
     return NULL;
   memset(d, 0, offsetof(struct dentry, inline_name));
   if (!set_name(d, name, (u32)strlen(name))) {
-    kfree(d);
+    kfree_as(KMEM_NAME, d);
     return NULL;
   }
   list_init(&d->recent);
@@ -123,7 +123,7 @@ void dentry_put(struct dentry *d) {
     struct dentry *parent = d->parent == d ? NULL : d->parent;
     inode_put(d->inode);
     free_name(d->name, d);
-    kfree(d);
+    kfree_as(KMEM_NAME, d);
     d = parent;
   }
 }
@@ -292,7 +292,7 @@ int dentry_move(struct dentry *d, struct dentry *dir, const char *name) {
   u32 len = (u32)strlen(name);
   char *longer = NULL, *old_name;
   struct dentry *old_parent;
-  if (len >= sizeof d->inline_name && !(longer = kmalloc(len + 1)))
+  if (len >= sizeof d->inline_name && !(longer = kmalloc_as(KMEM_NAME, len + 1)))
     return -ENOMEM;
   dentry_get(dir);
   spin_lock(&dcache_lock);

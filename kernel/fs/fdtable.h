@@ -70,5 +70,7 @@ struct file *fdtable_file(struct fdtable *t, int fd, bool *cloexec);
 /* The lowest descriptor in use >= from, or -1. */
 int fdtable_next(struct fdtable *t, int from);
 unsigned fdtable_capacity(struct fdtable *t);
+/* Bytes that the table takes for each who shares it, with open files that nobody else has. */
+u64 fdtable_bytes(struct fdtable *t);
 
 #endif

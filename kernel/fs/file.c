@@ -10,7 +10,7 @@
 #include "kernel/signal/signal.h"
 
 struct file *file_alloc(const struct file_ops *ops, u32 flags, void *priv) {
-  struct file *f = kmalloc(sizeof *f);
+  struct file *f = kmalloc_as(KMEM_FILE, sizeof *f);
   if (!f)
     return NULL;
   f->refs = 1;
@@ -43,7 +43,7 @@ void file_put(struct file *f) {
     f->ops->release(f);
   dentry_put(f->dentry);
   inode_put(f->inode);
-  kfree(f);
+  kfree_as(KMEM_FILE, f);
 }
 
 /* ---- transfers ------------------------------------------------------------------------ */

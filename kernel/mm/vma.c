@@ -60,7 +60,7 @@ void vma_list_destroy(struct vma_list *l) {
   for (u32 i = 0; i < l->n; i++)
     if (!is_plain(&l->v[i]))
       vma_put(&l->v[i]);
-  kfree(l->v);
+  kfree_as(KMEM_SPACE, l->v);
   vma_list_init(l);
 }
 
@@ -70,7 +70,7 @@ int vma_reserve(struct vma_list *l, u32 extra) {
   if (l->n + extra > VMA_COUNT_MAX)
     return -ENOMEM;
   u32 cap = l->cap ? l->cap * 2 : FIRST_CAP;
-  struct vma *v = krealloc(l->v, cap * sizeof *v);
+  struct vma *v = krealloc_as(KMEM_SPACE, l->v, cap * sizeof *v);
   if (v == NULL)
     return -ENOMEM;
   l->v = v;
@@ -80,7 +80,7 @@ int vma_reserve(struct vma_list *l, u32 extra) {
 
 int vma_list_copy(struct vma_list *dst, const struct vma_list *src) {
   u32 cap = src->n + FIRST_CAP / 2;
-  struct vma *v = kmalloc(cap * sizeof *v);
+  struct vma *v = kmalloc_as(KMEM_SPACE, cap * sizeof *v);
   if (v == NULL)
     return -ENOMEM;
   dst->v = v;

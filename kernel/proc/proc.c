@@ -10,7 +10,7 @@ struct spin proc_tree_lock;
 struct proc_stats proc_stats;
 
 struct proc *proc_alloc(void) {
-  struct proc *p = kzalloc(sizeof *p);
+  struct proc *p = kzalloc_as(KMEM_PROCESS, sizeof *p);
   if (!p)
     return NULL;
   p->refs = 2; /* the table's and the parent's */
@@ -50,7 +50,7 @@ void proc_put(struct proc *p) {
     return;
   sighand_free(p->sighand);
   exe_path_put(p->exe_path);
-  kfree(p);
+  kfree_as(KMEM_PROCESS, p);
 }
 
 struct proc *proc_init_process(void) {
@@ -89,7 +89,7 @@ struct pgrp *pgrp_find(int pgid) {
 }
 
 struct session *session_create(int sid) {
-  struct session *s = kzalloc(sizeof *s);
+  struct session *s = kzalloc_as(KMEM_PROCESS, sizeof *s);
   if (!s)
     return NULL;
   s->sid = sid;
@@ -98,7 +98,7 @@ struct session *session_create(int sid) {
 }
 
 struct pgrp *pgrp_create(int pgid, struct session *s) {
-  struct pgrp *g = kzalloc(sizeof *g);
+  struct pgrp *g = kzalloc_as(KMEM_PROCESS, sizeof *g);
   if (!g)
     return NULL;
   g->pgid = pgid;
@@ -117,7 +117,7 @@ void pgrp_join(struct proc *p, struct pgrp *g) {
 
 void session_discard(struct session *s) {
   pid_clear(s->sid, PID_SESSION);
-  kfree(s);
+  kfree_as(KMEM_PROCESS, s);
 }
 
 void pgrp_leave(struct proc *p) {
@@ -129,7 +129,7 @@ void pgrp_leave(struct proc *p) {
   if (--g->session->refs == 0)
     session_discard(g->session);
   pid_clear(g->pgid, PID_PGRP);
-  kfree(g);
+  kfree_as(KMEM_PROCESS, g);
 }
 
 /* p's parent could continue p's group if it were stopped: it is in another group of the session. */

@@ -96,8 +96,8 @@ struct proc {
   int exit_status;       /* wait status once ZOMBIE */
   int exit_signal;       /* sent to the parent at exit: SIGCHLD or clone's */
 
-  struct proc *parent; /* proc_tree_lock */
-  int ppid;            /* parent's pid, or 0; readable without the lock */
+  struct proc *parent;                /* proc_tree_lock */
+  int ppid;                           /* parent's pid, or 0; readable without the lock */
   struct list children, sibling_node; /* children with something to report come first */
   struct pgrp *pgrp;
   struct list pgrp_node;
@@ -177,8 +177,18 @@ struct proc_stats {
   u64 syscalls; /* of threads that have ended */
   u64 faults;   /* page faults of user code that the platform did not resolve by itself */
   unsigned peak;
+  u64 peak_memory; /* plat_mem_used when as many processes as that were alive for the first time */
 };
 extern struct proc_stats proc_stats;
+
+/* Bytes that a process costs: user memory that it alone has and that it shares, and in the kernel
+   structures (of what it shares with others its part; open files only where no other table has
+   them), the stacks of its threads, page tables. kernel/proc/footprint.c; may sleep. */
+struct proc_footprint {
+  u64 private_, shared;
+  u64 structs, stacks, tables;
+};
+void proc_footprint(struct proc *p, struct proc_footprint *f);
 
 /* ---- kernel/proc/fork.c -------------------------------------------------------------- */
 

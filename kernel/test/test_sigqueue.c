@@ -5,6 +5,7 @@
 #include "kernel/signal/sig.h"
 #include "kernel/test/fake/check.h"
 #include "kernel/test/fake/fake.h"
+#include "kernel/test/fake/kinds.h"
 #include <stdlib.h>
 #include <string.h>
 

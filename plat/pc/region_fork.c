@@ -199,10 +199,10 @@ static int fork_dirs(struct fork *f) {
 /* ---------------------------------------------------------------------------------------------- */
 
 static struct region *new_child(const struct region *parent, int *err) {
-  struct region *c = kzalloc(sizeof(*c));
+  struct region *c = kzalloc_as(KMEM_REGION, sizeof(*c));
   *err = c ? slot_take(c) : -ENOMEM;
   if (*err) {
-    kfree(c);
+    kfree_as(KMEM_REGION, c);
     return NULL;
   }
   c->hot = hotset_share(parent->hot);

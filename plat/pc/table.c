@@ -14,17 +14,22 @@ static struct spare {
 
 static struct spare *mine(void) { return &spares[thread_current()->cpu % MAX_CPUS]; }
 
+static u64 made; /* atomic */
+
+u64 tables_made(void) { return __atomic_load_n(&made, __ATOMIC_RELAXED); }
+
 static struct table *make(void) {
-  struct table *t = kzalloc(sizeof(*t));
+  struct table *t = kzalloc_as(KMEM_REGION, sizeof(*t));
   if (t == NULL)
     return NULL;
   t->at = frame_alloc_zeroed();
   if (t->at == 0) {
-    kfree(t);
+    kfree_as(KMEM_REGION, t);
     return NULL;
   }
   t->e = phys_ptr(t->at);
   frame_set_owner(t->at, t);
+  __atomic_add_fetch(&made, 1, __ATOMIC_RELAXED);
   return t;
 }
 
@@ -46,8 +51,9 @@ struct table *table_new(enum table_level level) {
 }
 
 static void unmake(struct table *t) {
+  __atomic_sub_fetch(&made, 1, __ATOMIC_RELAXED);
   frame_free_zeroed(t->at);
-  kfree(t);
+  kfree_as(KMEM_REGION, t);
 }
 
 void table_free(struct table *t) {

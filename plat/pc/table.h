@@ -127,5 +127,6 @@ static inline void table_mark(struct table *t, unsigned i) {
 /* Frees the tables that CPUs keep ready for reuse (tests; low memory). */
 void tables_drain(void);
 u64 tables_spare(void); /* how many they keep */
+u64 tables_made(void);  /* in use and kept ready */
 
 #endif

@@ -197,7 +197,7 @@ bool region_fault(struct region *r, u32 off, bool write) {
 
 void region_usage(struct region *r, struct region_usage *u) {
   (void)r;
-  *u = (struct region_usage){0, 0};
+  *u = (struct region_usage){0};
 }
 
 /* ---- objects ----------------------------------------------------------------------------- */
