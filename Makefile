@@ -56,6 +56,7 @@ help:
 	@echo 'make run      the main job: Redis snapshots by fork, on uFork and on Linux'
 	@echo 'make test     all tests'
 	@echo 'make ports    programs from unmodified sources into $(BUILD)/rootfs'
+	@echo 'make test-python  tests of CPython itself, on uFork and on Linux (half an hour)'
 	@echo 'make image    the kernel for bare x86-64: build/bin/ufork-pc.elf'
 	@echo 'make bench    all experiments (QUICK=1: under 5 minutes)'
 	@echo 'make tidy     clang-tidy over all sources'

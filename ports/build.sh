@@ -9,8 +9,10 @@
 # unless UFORK_NO_CACHE=1.
 #
 # A recipe (ports/NAME/recipe, shell) sets
-#   source     name of the Debian source package in sources.lock, or nothing
-#   programs   files of the stage that the native variant installs, relative to it
+#   source     names of Debian source packages in sources.lock: the first one's source is unpacked
+#              into the source tree, the others' into its deps/NAME; or nothing
+#   programs   files of the stage that the native variant installs into $O/native/bin
+#   libraries  folders of the stage that it installs into $O/native/lib
 # and defines
 #   build      runs in the source tree with CC, HOSTCC, CFLAGS, AR, RANLIB, STRIP, BUILD, HOST and make
 #   stage      runs in the source tree, puts files into $DEST; `put DIR FILE...` helps
@@ -27,9 +29,9 @@ die() {
 port_key() {
   {
     echo "$variant"
-    awk -v n="$source" '$1 == n' "$here/sources.lock"
-    (cd "$here" && find build.sh "$name" -type f ! -name 'smoke*' | LC_ALL=C sort |
-      xargs sha256sum)
+    for package in $source; do awk -v n="$package" '$1 == n' "$here/sources.lock"; done
+    (cd "$here" && find build.sh "$name" -type f ! -name 'smoke*' ! -name 'suite*' |
+      LC_ALL=C sort | xargs sha256sum)
     [ -z "$source" ] || "$here/toolchain-id.sh" "$variant"
   } | sha256sum | cut -c1-40
 }
@@ -48,10 +50,19 @@ run_recipe() {
       stage' </dev/null
 }
 
+# unpack [NAME [NAME...]]: the sources of the port and of the libraries that it needs.
+unpack() {
+  [ $# != 0 ] || return 0
+  "$here/fetch.sh" "$1" "$work/src"
+  shift
+  for package; do "$here/fetch.sh" "$package" "$work/src/deps/$package"; done
+}
+
 compile() {
   rm -rf "$work/src" "$work/stage"
   mkdir -p "$work/src" "$work/stage"
-  [ -z "$source" ] || "$here/fetch.sh" "$source" "$work/src"
+  # shellcheck disable=SC2086 # a list
+  unpack $source
   echo "port $name: building ($variant)"
   (cd "$work/src" && run_recipe) >"$work/log" 2>&1 || {
     tail -n 25 "$work/log" >&2
@@ -111,12 +122,18 @@ install_native() {
   for program in $programs; do
     cp --remove-destination "$work/stage/$program" "$O/native/bin/"
   done
+  for folder in $libraries; do
+    rm -rf "$O/native/lib/${folder##*/}"
+    mkdir -p "$O/native/lib"
+    cp -a "$work/stage/$folder" "$O/native/lib/"
+  done
 }
 
 # Whether what the last run installed is still there.
 installed() {
   if [ "$variant" = native ]; then
     for program in $programs; do [ -f "$O/native/bin/${program##*/}" ] || return 1; done
+    for folder in $libraries; do [ -d "$O/native/lib/${folder##*/}" ] || return 1; done
   else
     [ -f "$work/files" ] || return 1
     while read -r file; do
@@ -140,7 +157,7 @@ esac
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/ufork/ports
 work=$O/ports/$name-$variant
-source='' programs='' # set by the recipe
+source='' programs='' libraries='' # set by the recipe
 
 [ -f "$here/$name/recipe" ] || die "no recipe"
 # shellcheck source=/dev/null

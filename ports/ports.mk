@@ -29,3 +29,9 @@ test-ports-native: ports-native
 PORTS_CLANG := busybox lua lz4 sqlite zlib
 test-ports-clang: port-base-clang $(PORTS_CLANG:%=port-%-clang) $(PORTS_CLANG:%=port-%-native)
 	@$(S)/ports/test.sh clang $(if $(NAMES),$(NAMES),$(PORTS_CLANG))
+
+# CPython's own tests on both systems, compared case by case: half an hour, not part of `make test`.
+# `make test-python NAMES="test_os test_pty:*SmallPty*"` runs some of them.
+.PHONY: test-python
+test-python: port-base port-busybox port-python3 port-python3-native
+	@$(S)/ports/python3/suite.py $(NAMES)

@@ -64,32 +64,34 @@ void unix_rights_free(struct unix_rights *r) {
   me->dying_rights = NULL;
 }
 
+/* Adds to what an earlier control message of the same call has brought. */
 static int parse_rights(const u8 *data, u64 len, struct unix_control *c) {
-  u64 n = len / sizeof(i32);
-  if (c->rights || n == 0)
-    return c->rights ? -EINVAL : 0;
-  if (n > UNIX_RIGHTS_MAX)
+  struct unix_rights *old = c->rights;
+  u64 n = len / sizeof(i32), had = old ? old->n : 0;
+  if (n == 0)
+    return 0;
+  if (had + n > UNIX_RIGHTS_MAX)
     return -EINVAL;
   u32 uid = proc_current()->cred.uid;
   if (!inflight_fits(uid, n))
     return -ETOOMANYREFS;
-  struct unix_rights *r = kmalloc_as(KMEM_SOCKET, sizeof *r + n * sizeof(struct file *));
+  struct unix_rights *r = kmalloc_as(KMEM_SOCKET, sizeof *r + (had + n) * sizeof(struct file *));
   if (!r)
     return -ENOMEM;
   r->uid = uid;
-  for (r->n = 0; r->n < n; r->n++) {
-    i32 fd;
-    memcpy(&fd, data + r->n * sizeof fd, sizeof fd);
-    r->files[r->n] = fd_get_path(fd);
-    if (!r->files[r->n]) {
-      inflight_add(uid, r->n); /* which unix_rights_free takes back */
-      unix_rights_free(r);
-      return -EBADF;
-    }
-  }
-  inflight_add(uid, r->n);
+  if (old)
+    memcpy(r->files, old->files, had * sizeof r->files[0]);
+  kfree_as(KMEM_SOCKET, old);
   c->rights = r;
-  return 0;
+  for (r->n = had; r->n < had + n; r->n++) {
+    i32 fd;
+    memcpy(&fd, data + (r->n - had) * sizeof fd, sizeof fd);
+    r->files[r->n] = fd_get_path(fd);
+    if (!r->files[r->n])
+      break;
+  }
+  inflight_add(uid, (u32)(r->n - had)); /* which unix_rights_free takes back */
+  return r->n < had + n ? -EBADF : 0;
 }
 
 static int parse_cred(const u8 *data, u64 len, struct unix_control *c) {

@@ -38,10 +38,12 @@ static int packet_create(struct unix_sock *u, struct msg *m, size_t n, struct un
   return 0;
 }
 
-static bool has_room(const struct unix_sock *to, u64 n) {
+/* Whether another packet may be queued, of any size: the last one may go beyond the limit. What
+   poll and a sender believe must be the same, or a program would ask both for ever. */
+static bool has_room(const struct unix_sock *to) {
   if (to->state == UNIX_CLOSED || to->shut_read)
     return true; /* sending fails, so there is no point in waiting */
-  return to->queued == 0 || to->queued + n <= UNIX_QUEUE_MAX;
+  return to->queued < UNIX_QUEUE_MAX;
 }
 
 /* Appends p, which is consumed on success. */
@@ -76,15 +78,15 @@ static int destination(struct unix_sock *u, struct msg *m, struct unix_sock **to
   return u->peer_gone ? -EPIPE : -ENOTCONN;
 }
 
-/* Sleeps until `to` can take n more bytes. Connected senders are woken on their own queue, others
- * on room. */
-static int await_room(struct unix_sock *u, struct unix_sock *to, u64 n, bool nonblock) {
-  if (has_room(to, n))
+/* Sleeps until `to` can take a packet. Connected senders are woken on their own queue, others on
+ * room. */
+static int await_room(struct unix_sock *u, struct unix_sock *to, bool nonblock) {
+  if (has_room(to))
     return 0;
   if (nonblock)
     return -EAGAIN;
   struct waitq *q = u->peer == to ? &u->sock.wait : &to->room;
-  int err = waitq_wait_until(q, has_room(to, n) || u->shut_write, deadline_of(u->send_timeout));
+  int err = waitq_wait_until(q, has_room(to) || u->shut_write, deadline_of(u->send_timeout));
   return err == -ETIMEDOUT ? -EAGAIN : err;
 }
 
@@ -92,7 +94,7 @@ static int await_room(struct unix_sock *u, struct unix_sock *to, u64 n, bool non
 static i64 send_packet(struct unix_sock *u, struct unix_sock *to, struct msg *m, size_t n,
                        struct unix_control *ctl, bool nonblock) {
   struct unix_packet *p = NULL;
-  int err = await_room(u, to, sizeof *p + n, nonblock);
+  int err = await_room(u, to, nonblock);
   if (!err && (u->shut_write || u->peer_gone))
     err = -EPIPE;
   if (!err)
@@ -301,7 +303,7 @@ static bool is_writable(struct unix_sock *u) {
   struct unix_sock *peer = unix_peer_get(u);
   bool ok = true;
   if (peer) {
-    ok = has_room(peer, sizeof(struct unix_packet) + 1);
+    ok = has_room(peer);
     unix_put(peer);
   }
   return ok;

@@ -76,9 +76,12 @@ i64 sys_sched_rr_get_interval(struct uregs *r) {
   return err ? err : copy_to_user(r->rsi, &slice, sizeof slice);
 }
 
+/* Unlike the calls above, those about affinity take a negative id for one that does not exist. */
+static int check_affinity_tid(i32 tid) { return tid < 0 ? -ESRCH : check_tid(tid); }
+
 i64 sys_sched_getaffinity(struct uregs *r) {
   u8 mask[MAX_CPUS / 8];
-  int err = check_tid((i32)r->rdi);
+  int err = check_affinity_tid((i32)r->rdi);
   if (err)
     return err;
   if (r->rsi < sizeof mask || r->rsi % 8)
@@ -92,7 +95,7 @@ i64 sys_sched_getaffinity(struct uregs *r) {
 /* Every CPU must be allowed: threads cannot be bound. */
 i64 sys_sched_setaffinity(struct uregs *r) {
   u8 mask[MAX_CPUS / 8];
-  int err = check_tid((i32)r->rdi);
+  int err = check_affinity_tid((i32)r->rdi);
   if (err)
     return err;
   memset(mask, 0, sizeof mask);

@@ -100,10 +100,22 @@ void hostio_remove(struct hostio *h) {
   h->fd = -1;
 }
 
+void hostio_verify(struct hostio *h) {
+  struct lx_pollfd p = {h->fd, POLLIN, 0};
+  if (!(__atomic_load_n(&h->ready, __ATOMIC_SEQ_CST) & POLLIN * HOSTIO_GUESS))
+    return;
+  hostio_begin(h, POLLIN); /* first, so that an event that comes meanwhile is kept */
+  if (lx3(poll, &p, 1, 0) <= 0)
+    return;
+  __atomic_or_fetch(&h->ready, (u32)p.revents, __ATOMIC_SEQ_CST);
+  waitq_wake(h->q, 0, (u32)p.revents, 0); /* a reader may have gone to sleep meanwhile */
+}
+
 static void deliver(const struct lx_epoll_event *ev) {
   struct slot *s = slot_at((u32)(ev->data >> 32));
   spin_lock(&s->lock);
   if (s->h && s->generation == (u32)ev->data) {
+    __atomic_and_fetch(&s->h->ready, ~(ev->events * HOSTIO_GUESS), __ATOMIC_SEQ_CST);
     __atomic_or_fetch(&s->h->ready, ev->events, __ATOMIC_SEQ_CST);
     waitq_wake(s->h->q, 0, ev->events, 0);
   }

@@ -13,7 +13,7 @@
 
 struct hostio {
   int fd;
-  u32 ready; /* POLL* bits; atomic */
+  u32 ready; /* POLL* bits, and from HOSTIO_GUESS on those of them that are a guess; atomic */
   struct waitq *q;
   u32 slot;
 };
@@ -34,17 +34,22 @@ void hostio_nap(u64 deadline, const u32 *kicked);
    ever sleeping. No locks held. */
 void hostio_look(void);
 
+#define HOSTIO_GUESS 0x10000u
+
 /* A transfer in direction `bit` (POLLIN or POLLOUT) is about to be tried. */
 static inline void hostio_begin(struct hostio *h, u32 bit) {
-  __atomic_and_fetch(&h->ready, ~bit, __ATOMIC_SEQ_CST);
+  __atomic_and_fetch(&h->ready, ~(bit | bit * HOSTIO_GUESS), __ATOMIC_SEQ_CST);
 }
-/* It may succeed once more. */
+/* It may succeed once more; the host has not been asked. */
 static inline void hostio_more(struct hostio *h, u32 bit) {
-  __atomic_or_fetch(&h->ready, bit, __ATOMIC_SEQ_CST);
+  __atomic_or_fetch(&h->ready, bit | bit * HOSTIO_GUESS, __ATOMIC_SEQ_CST);
 }
+/* For poll: if it is a guess that h is readable, asks the host. A program that was told so and
+   then reads without O_NONBLOCK would sleep otherwise. */
+void hostio_verify(struct hostio *h);
 /* What poll reports: an error or a hang-up is readable for ever. */
 static inline u32 hostio_ready(const struct hostio *h) {
-  u32 r = __atomic_load_n(&h->ready, __ATOMIC_SEQ_CST);
+  u32 r = __atomic_load_n(&h->ready, __ATOMIC_SEQ_CST) & (HOSTIO_GUESS - 1);
   if (r & (POLLRDHUP | POLLHUP | POLLERR))
     r |= POLLIN;
   if (r & (POLLHUP | POLLERR))

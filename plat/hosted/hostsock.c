@@ -322,6 +322,7 @@ static i64 sock_recv(struct sock *s, struct msg *m, bool nonblock) {
 static u32 sock_poll(struct sock *s, struct poller *p) {
   struct host_sock *h = of(s);
   poll_wait(p, &s->wait);
+  hostio_verify(&h->io);
   u32 r = hostio_ready(&h->io);
   if (!(r & POLLIN)) {
     hostio_look();

@@ -19,6 +19,8 @@ int main(void) {
   cpu_set_t set;
   OK(sched_getaffinity(0, sizeof set, &set));
   CHECK(CPU_COUNT(&set) >= 1);
+  FAILS(sched_getaffinity(-1, sizeof set, &set), ESRCH);
+  FAILS(sched_setaffinity(-1, sizeof set, &set), ESRCH);
   OK(sched_yield());
   IN_CHILD {
     long until = now_ms() + 60;

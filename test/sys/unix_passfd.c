@@ -31,6 +31,44 @@ static int recv_fd(int sock) {
   return fd;
 }
 
+/* Two messages of one call, which may arrive as one; the second being wrong, nothing is sent. */
+static void two_messages(int s[2]) {
+  int fds[2] = {0, 1}, got[4] = {-1, -1, -1, -1}, n = 0;
+  char space[2 * CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0}, room[200];
+  char byte = 'x';
+  struct iovec v = {&byte, 1};
+  struct msghdr m = {
+      .msg_iov = &v, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+  struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+  OK(pipe(fds));
+  for (int i = 0; i < 2; i++, h = CMSG_NXTHDR(&m, h)) {
+    h->cmsg_level = SOL_SOCKET, h->cmsg_type = SCM_RIGHTS, h->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(h), &fds[i], sizeof(int));
+    if (i == 0) { /* for CMSG_NXTHDR */
+      struct cmsghdr *next = (void *)(space + CMSG_SPACE(sizeof(int)));
+      next->cmsg_len = CMSG_LEN(sizeof(int));
+    }
+  }
+  EXPECT(sendmsg(s[1], &m, 0), 1);
+  memset(space + CMSG_SPACE(sizeof(int)) + CMSG_LEN(0), 0x7f, sizeof(int));
+  FAILS(sendmsg(s[1], &m, 0), EBADF);
+  m.msg_control = room, m.msg_controllen = sizeof room;
+  EXPECT(recvmsg(s[0], &m, MSG_DONTWAIT), 1);
+  for (h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
+    int k = (int)((h->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    CHECK(h->cmsg_type == SCM_RIGHTS && n + k <= 4);
+    memcpy(got + n, CMSG_DATA(h), (size_t)k * sizeof(int));
+    n += k;
+  }
+  EXPECT(n, 2);
+  EXPECT(write(got[1], "through", 7), 7);
+  EXPECT(read(fds[0], room, 20), 7);
+  OK(close(fds[0]) | close(fds[1]) | close(got[1]));
+  EXPECT(read(got[0], room, 20), 0); /* no writer is left: nothing kept a reference */
+  OK(close(got[0]));
+  FAILS(recv(s[0], room, 1, MSG_DONTWAIT), EAGAIN);
+}
+
 int main(void) {
   int s[2];
   OK(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
@@ -46,5 +84,6 @@ int main(void) {
   char buf[10];
   EXPECT(read(fd, buf, 10), 4);
   CHECK(!memcmp(buf, "tent", 4));
+  two_messages(s);
   return done();
 }

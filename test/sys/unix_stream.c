@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Unix stream sockets: socketpair, names in the file system, backlog, shutdown, many clients. */
 #include "check.h"
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -63,7 +64,35 @@ static void named(void) {
   FAILS(connect(again, (void *)&name, sizeof name), ENOENT);
 }
 
+static int writable(int fd) {
+  struct pollfd p = {fd, POLLOUT, 0};
+  return OK(poll(&p, 1, 0));
+}
+
+/* Whatever the sizes, a stream that refuses to take more is not called writable. */
+static void full(size_t piece) {
+  static char data[300000];
+  int s[2];
+  long sum = 0, n;
+  OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, s));
+  while ((n = write(s[0], data, piece)) > 0)
+    sum += n;
+  EXPECT(errno, EAGAIN);
+  CHECK(sum > 1000);
+  EXPECT(writable(s[0]), 0);
+  FAILS(write(s[0], data, 1), EAGAIN);
+  while ((n = read(s[1], data, sizeof data)) > 0)
+    sum -= n;
+  EXPECT(sum, 0);
+  EXPECT(writable(s[0]), 1);
+  CHECK(write(s[0], data, piece) > 0);
+  OK(close(s[0]) | close(s[1]));
+}
+
 int main(void) {
+  full(sizeof(int));
+  full(5000);
+  full(300000);
   pair();
   named();
   return done();
