@@ -190,14 +190,14 @@ int main(int argc, char **argv) {
   check("address space", slots_init());
   pagemap_init(); /* without it all memory is copied by fork */
   seg_init();
-  check("epoll", hostio_init());
-  stdio_init();
-  clock_init(host_uses_tsc());
   long online = sysconf(_SC_NPROCESSORS_ONLN);
   unsigned cpus = options.cpus  ? options.cpus
                   : online > 64 ? 64
                   : online > 0  ? (unsigned)online
                                 : 1;
+  check("epoll", hostio_init(cpus));
+  stdio_init();
+  clock_init(host_uses_tsc());
   check("virtual CPUs", cpu_init(cpus));
   install_handlers();
 
