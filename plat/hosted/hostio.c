@@ -230,7 +230,7 @@ static bool may_need_help(u32 me) {
 
 /* While others are busy a sleep is short at first, and the longer the less it helps them. */
 #define SHORT_SLEEP_NS 500000
-#define LONGEST_SLEEP 3 /* doublings */
+#define LONGEST_SLEEP 5 /* doublings */
 
 void hostio_wait(u64 deadline, const u32 *kicked) {
   struct vcpu *v = vcpu_self();
