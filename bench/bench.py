@@ -5,7 +5,7 @@
 Writes results.csv (experiment,system,parameter,metric,value,unit,run), a figure per experiment
 and index.html into the report's directory. An experiment is a measuring program of this
 folder, compiled for every system from the same source, that prints lines `METRIC UNIT VALUE`; or
-a Python function that yields such values (Redis, memory).
+a Python function that yields such values (Redis, nginx, memory).
 """
 import argparse
 import csv
@@ -16,9 +16,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import experiments_nginx
 import experiments_pc
 import experiments_redis
-
 import report
 from snapshot import memory_of
 
@@ -177,6 +177,8 @@ def measure_all(build, quick, only, table):
                 table.attempt("memory", system.name, "", run, memory_per_process, system, build, 200)
     if not only or "redis" in only:
         figures.update(experiments_redis.measure(build, quick, table))
+    if not only or "nginx" in only:
+        figures.update(experiments_nginx.measure(build, quick, table))
     if not only or any(name.startswith("pc") for name in only):
         figures.update(experiments_pc.measure(build, quick, only, table))
     return figures

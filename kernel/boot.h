@@ -30,6 +30,7 @@ struct boot_args {
   const char *const *argv; /* NULL-terminated; argv[0] given */
   const char *const *envp; /* NULL-terminated */
   const char *workdir;     /* guest path */
+  u64 ignored_signals;     /* bit n - 1: signal n is ignored until the program changes that */
 };
 
 extern struct boot_args boot; /* the core's copy; constant after kernel_main has begun */

@@ -85,11 +85,14 @@ void plat_cpu_kick(unsigned cpu);
    I/O events (calls pollq_wake) before it returns. May return early. Context: idle thread. */
 void plat_cpu_idle(unsigned cpu, u64 deadline);
 
-/* As plat_cpu_idle, but deaf to I/O events: they wait for somebody who listens. */
+/* As plat_cpu_idle, but may be deaf to I/O events: they wait for somebody who listens. */
 void plat_cpu_nap(unsigned cpu, u64 deadline);
 
-/* Delivers I/O events that are there now, without sleeping. Context: thread. */
+/* Delivers I/O events that are there now, without sleeping; those that an idle CPU is about to
+   deliver may be left to it. Context: thread. */
 void plat_poll_io(void);
+/* All of them: somebody asks what is ready and will not wait. */
+void plat_poll_all_io(void);
 
 /* Tells whether this CPU has queued work beside its running thread: if so the platform interrupts
    user code on it every PLAT_TICK_NS with trap_tick. Any context. */

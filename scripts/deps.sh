@@ -7,7 +7,7 @@ set -eu
 # Compilers and what the tools are made of; sources and builds of the ports; tests and reports.
 packages='gcc g++ make binutils clang-14 llvm-14 llvm-14-dev libc6-dev libzydis-dev libzycore-dev libcmocka-dev
 dpkg-dev debian-archive-keyring xz-utils bzip2 patch python3 perl tcl cmake autoconf pkg-config
-curl gnuplot-nox clang-format clang-tidy libclang-rt-14-dev git procps qemu-system-x86 redis-tools netcat-openbsd'
+curl gnuplot-nox clang-format clang-tidy libclang-rt-14-dev git procps qemu-system-x86 redis-tools wrk netcat-openbsd'
 
 # shellcheck disable=SC2086 # a list of words
 missing=$(

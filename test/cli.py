@@ -253,6 +253,27 @@ def terminated(cli):
 
 
 @test
+def ignored_signals(cli):
+    """What the one who starts us ignores is ignored until the program wants it otherwise."""
+    def start(*words):
+        return subprocess.Popen(
+            ["sh", "-c", 'trap "" QUIT; exec "$@"', "sh", cli.ufork, "run", cli.probe, *words],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    process = start("handle", str(int(signal.SIGQUIT)))
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGQUIT)
+    status = process.wait(20)
+    assert status in (128 + signal.SIGQUIT, -signal.SIGQUIT), status
+    process = start("handle", str(int(signal.SIGHUP)))
+    assert process.stdout.readline() == "ready\n"
+    for number in (signal.SIGQUIT, signal.SIGHUP):
+        process.send_signal(number)
+    status = process.wait(20)
+    assert status in (128 + signal.SIGHUP, -signal.SIGHUP), status
+
+
+@test
 def host_directory(cli):
     (cli.work / "file").write_text("from the host\n")
     directory = f"--dir=/host:{cli.work}"

@@ -482,7 +482,7 @@ static i64 wait_events(struct epoll *ep, u64 uaddr, u32 max, u64 deadline) {
     i64 n;
     int e;
     if (!has_ready(ep) && deadline == 0)
-      plat_poll_io();
+      plat_poll_all_io();
     n = has_ready(ep) ? harvest(ep, uaddr, max) : 0;
     if (n != 0)
       return n;

@@ -152,7 +152,7 @@ static int wait_ready(struct polled *p, u64 deadline) {
   int ready = scan(p, NULL), e = 0;
   if (ready || deadline == 0) {
     if (!ready) {
-      plat_poll_io();
+      plat_poll_all_io();
       ready = scan(p, NULL);
     }
     return ready;

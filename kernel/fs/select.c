@@ -58,7 +58,7 @@ static int wait_ready(struct selection *s, u64 deadline) {
   if (ready)
     return ready;
   if (deadline <= plat_now()) {
-    plat_poll_io();
+    plat_poll_all_io();
     return scan(s, NULL);
   }
   poll_set_init(&set);

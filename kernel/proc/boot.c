@@ -36,6 +36,9 @@ static struct proc *make_process(const struct boot_args *b) {
   if (!p || !(p->sighand = sighand_create()) || !(t->sig = thread_sig_alloc()))
     return NULL;
   default_limits(p, b);
+  for (int n = 1; n < NSIG; n++)
+    if (b->ignored_signals >> (n - 1) & 1)
+      p->sighand->action[n - 1].handler = SIG_IGN;
   p->exit_signal = SIGCHLD;
   p->pid = t->tid = pid_alloc(PID_PROC, p);
   kassert(p->pid == 1);

@@ -115,17 +115,17 @@ void plat_cpu_kick(unsigned cpu) {
     lx3(tgkill, host_pid, v->tid, HOST_SIG_KICK);
 }
 
-static void idle(unsigned cpu, u64 deadline, void (*wait)(u64 deadline, const u32 *kicked)) {
+void plat_cpu_idle(unsigned cpu, u64 deadline) {
   struct vcpu *v = &vcpus[cpu];
   __atomic_store_n(&v->idle, 1, __ATOMIC_SEQ_CST);
-  wait(deadline, &v->kicked);
+  hostio_wait(deadline, &v->kicked);
   __atomic_store_n(&v->idle, 0, __ATOMIC_SEQ_CST);
   __atomic_store_n(&v->kicked, 0, __ATOMIC_SEQ_CST);
   deliver_external_signals();
 }
 
-void plat_cpu_idle(unsigned cpu, u64 deadline) { idle(cpu, deadline, hostio_wait); }
-void plat_cpu_nap(unsigned cpu, u64 deadline) { idle(cpu, deadline, hostio_nap); }
+/* Events that come here are this vCPU's own: there is none to be deaf to. */
+void plat_cpu_nap(unsigned cpu, u64 deadline) { plat_cpu_idle(cpu, deadline); }
 
 void plat_relax(void) {
   struct vcpu *v = vcpu_self();

@@ -29,6 +29,7 @@ struct vcpu {
   u32 idle;        /* sleeps in the host or is about to; atomic */
   u32 tick_needed; /* atomic */
   u32 relaxed;     /* plat_relax calls, to yield now and then */
+  u32 idle_looks;  /* idle: looks around in a row that helped nobody */
 } __attribute__((aligned(128)));
 
 extern struct vcpu vcpus[MAX_CPUS];

@@ -17,7 +17,7 @@ int text_init(void);
 void clock_init(bool host_uses_tsc);
 
 /* hostio.c */
-int hostio_init(void);
+int hostio_init(unsigned ncpus);
 
 /* life.c */
 void mem_set_limit(u64 bytes);

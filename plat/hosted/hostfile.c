@@ -65,6 +65,10 @@ static i64 file_read_op(struct file *f, struct uio *u, u64 *pos) {
 #define HOST_POSITION ((u64)-1)
 
 static i64 append_some(struct file *f, struct uio *u, u64 pos) {
+  if (of(f)->appends && pos == HOST_POSITION) /* a little cheaper */
+    return HOST_XFER(u, SIZE_MAX, false,
+                     n_iov == 1 ? lx3(write, fd_of(f), iov->base, iov->len)
+                                : lx3(writev, fd_of(f), iov, n_iov));
   return HOST_XFER(u, SIZE_MAX, false,
                    lx6(pwritev2, fd_of(f), iov, n_iov, pos, 0, HOST_RWF_APPEND));
 }
@@ -130,6 +134,17 @@ static int file_memobj_op(struct file *f, struct memobj **out) {
   return memobj_from_host(fd_of(f), out);
 }
 
+static int file_set_flags_op(struct file *f, u32 flags) {
+  i64 err = 0;
+  mutex_lock(&f->pos_lock);
+  if (of(f)->appends && !(flags & O_APPEND)) {
+    err = lx_call6(72 /* fcntl */, (u64)fd_of(f), 4 /* F_SETFL */, 0, 0, 0, 0);
+    of(f)->appends = err < 0;
+  }
+  mutex_unlock(&f->pos_lock);
+  return (int)err;
+}
+
 static void file_release_op(struct file *f) { host_open_put(f->priv); }
 
 const struct file_ops host_file_ops = {
@@ -140,6 +155,7 @@ const struct file_ops host_file_ops = {
     .truncate = file_truncate_op,
     .sync = file_sync_op,
     .sync_range = file_sync_range_op,
+    .set_flags = file_set_flags_op,
     .memobj = file_memobj_op,
     .release = file_release_op,
 };

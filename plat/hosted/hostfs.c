@@ -376,14 +376,16 @@ static void remember_reader(struct inode *i, const struct host_access *allowed,
 
 /* Readers of a file may share a descriptor: its position is not used, a directory's is. */
 static int host_open(struct inode *i, struct file *f) {
-  bool dir = S_ISDIR(i->mode), shared = S_ISREG(i->mode) && (f->flags & O_ACCMODE) == O_RDONLY;
+  bool dir = S_ISDIR(i->mode);
+  bool shared = S_ISREG(i->mode) && (f->flags & (O_ACCMODE | O_APPEND)) == O_RDONLY;
   struct host_access allowed = access_of(i);
   struct host_open *o = shared ? open_again(i) : NULL;
   if (!o) {
-    i64 fd = reopen(i, dir ? O_RDONLY | HOST_O_DIRECTORY : f->flags & O_ACCMODE);
+    i64 fd = reopen(i, dir ? O_RDONLY | HOST_O_DIRECTORY : f->flags & (O_ACCMODE | O_APPEND));
     int err = fd < 0 ? (int)fd : host_open_create((int)fd, &o);
     if (err)
       return err;
+    o->appends = f->flags & O_APPEND && !shared;
     if (shared)
       remember_reader(i, &allowed, o);
   }

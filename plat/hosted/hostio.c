@@ -19,22 +19,29 @@ struct slot {
   u32 next_free; /* slot + 1 */
 };
 
-static int epfd = -1, deaf_epfd = -1; /* the second has no members: only a kick ends a wait there */
+/* Where a vCPU listens. */
+struct listener {
+  int epfd;
+  u32 members; /* atomic */
+  u64 looked;  /* time stamp of the last look, by whomever; atomic */
+} __attribute__((aligned(64)));
+
+static struct listener listeners[MAX_CPUS];
 static u32 wait_nr = LX_epoll_pwait2;
 static struct spin slots_lock;
 static struct slot *chunks[MAX_CHUNKS];
 static u32 nslots, first_free; /* first_free: slot + 1, 0: none */
 
-int hostio_init(void) {
-  epfd = (int)lx_call6(291 /* epoll_create1 */, 02000000 /* CLOEXEC */, 0, 0, 0, 0, 0);
-  if (epfd < 0)
-    return epfd;
-  deaf_epfd = (int)lx_call6(291 /* epoll_create1 */, 02000000 /* CLOEXEC */, 0, 0, 0, 0, 0);
-  if (deaf_epfd < 0)
-    return deaf_epfd;
+int hostio_init(unsigned ncpus) {
+  for (unsigned i = 0; i < ncpus; i++) {
+    i64 fd = lx_call6(291 /* epoll_create1 */, 02000000 /* CLOEXEC */, 0, 0, 0, 0, 0);
+    if (fd < 0)
+      return (int)fd;
+    listeners[i].epfd = (int)fd;
+  }
   struct lx_epoll_event ev;
   struct lx_timespec zero = {0, 0};
-  if (lx6(epoll_pwait2, epfd, &ev, 1, &zero, NULL, 0) == -ENOSYS)
+  if (lx6(epoll_pwait2, listeners[0].epfd, &ev, 1, &zero, NULL, 0) == -ENOSYS)
     wait_nr = LX_epoll_pwait;
   return 0;
 }
@@ -66,9 +73,26 @@ static void slot_release(u32 i) {
   spin_unlock(&slots_lock);
 }
 
+/* Before there are vCPUs everything belongs to the first. */
+static u32 here(void) {
+  struct vcpu *v = vcpu_self();
+  return v ? v->id : 0;
+}
+
+static i64 listen_for(struct hostio *h, u32 vcpu, u32 generation) {
+  struct lx_epoll_event ev = {POLLIN | POLLPRI | POLLOUT | POLLRDHUP | LX_EPOLLET,
+                              (u64)h->slot << 32 | generation};
+  i64 err = lx4(epoll_ctl, listeners[vcpu].epfd, LX_EPOLL_CTL_ADD, h->fd, &ev);
+  if (err == 0)
+    __atomic_add_fetch(&listeners[vcpu].members, 1, __ATOMIC_RELAXED);
+  return err;
+}
+
 int hostio_add(struct hostio *h, int fd, struct waitq *q) {
   h->fd = fd;
   h->q = q;
+  h->home = here();
+  h->strays = 0;
   if (!slot_take(&h->slot))
     return -ENOMEM;
   struct slot *s = slot_at(h->slot);
@@ -76,9 +100,7 @@ int hostio_add(struct hostio *h, int fd, struct waitq *q) {
   s->generation++;
   s->h = h;
   spin_unlock(&s->lock);
-  struct lx_epoll_event ev = {POLLIN | POLLPRI | POLLOUT | POLLRDHUP | LX_EPOLLET,
-                              (u64)h->slot << 32 | s->generation};
-  i64 err = lx4(epoll_ctl, epfd, LX_EPOLL_CTL_ADD, fd, &ev);
+  i64 err = listen_for(h, h->home, s->generation);
   if (err == 0)
     return 0;
   s->h = NULL;
@@ -87,39 +109,65 @@ int hostio_add(struct hostio *h, int fd, struct waitq *q) {
   return err == -EPERM ? -EPERM : -ENOMEM;
 }
 
-void hostio_remove(struct hostio *h) {
+void hostio_close(struct hostio *h) {
   if (h->fd < 0)
     return;
-  struct lx_epoll_event ev = {0, 0};
-  lx4(epoll_ctl, epfd, LX_EPOLL_CTL_DEL, h->fd, &ev);
   struct slot *s = slot_at(h->slot);
   spin_lock(&s->lock);
   s->h = NULL;
   spin_unlock(&s->lock);
+  __atomic_sub_fetch(&listeners[h->home].members, 1, __ATOMIC_RELAXED);
+  lx1(close, h->fd); /* which ends its registration, too */
   slot_release(h->slot);
   h->fd = -1;
 }
 
-void hostio_verify(struct hostio *h) {
-  struct lx_pollfd p = {h->fd, POLLIN, 0};
-  if (!(__atomic_load_n(&h->ready, __ATOMIC_SEQ_CST) & POLLIN * HOSTIO_GUESS))
-    return;
-  hostio_begin(h, POLLIN); /* first, so that an event that comes meanwhile is kept */
-  if (lx3(poll, &p, 1, 0) <= 0)
-    return;
-  __atomic_or_fetch(&h->ready, (u32)p.revents, __ATOMIC_SEQ_CST);
-  waitq_wake(h->q, 0, (u32)p.revents, 0); /* a reader may have gone to sleep meanwhile */
+/* Registers h here. What is ready now is told again, so nothing is lost; it may be told twice. */
+static void move_here(struct hostio *h, u32 vcpu) {
+  struct slot *s = slot_at(h->slot);
+  struct lx_epoll_event none = {0, 0};
+  spin_lock(&s->lock);
+  u32 old = h->home;
+  if (s->h == h && old != vcpu && listen_for(h, vcpu, s->generation) == 0) {
+    lx4(epoll_ctl, listeners[old].epfd, LX_EPOLL_CTL_DEL, h->fd, &none);
+    __atomic_sub_fetch(&listeners[old].members, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&h->home, vcpu, __ATOMIC_RELAXED);
+  }
+  spin_unlock(&s->lock);
+}
+
+void hostio_used(struct hostio *h, u32 patience) {
+  u32 vcpu = here();
+  if (likely(__atomic_load_n(&h->home, __ATOMIC_RELAXED) == vcpu)) {
+    if (unlikely(h->strays))
+      h->strays = 0;
+  } else if (++h->strays >= patience) {
+    h->strays = 0;
+    move_here(h, vcpu);
+  }
 }
 
 static void deliver(const struct lx_epoll_event *ev) {
   struct slot *s = slot_at((u32)(ev->data >> 32));
   spin_lock(&s->lock);
   if (s->h && s->generation == (u32)ev->data) {
-    __atomic_and_fetch(&s->h->ready, ~(ev->events * HOSTIO_GUESS), __ATOMIC_SEQ_CST);
     __atomic_or_fetch(&s->h->ready, ev->events, __ATOMIC_SEQ_CST);
     waitq_wake(s->h->q, 0, ev->events, 0);
   }
   spin_unlock(&s->lock);
+}
+
+void hostio_make_sure(struct hostio *h) {
+  u32 r = __atomic_load_n(&h->ready, __ATOMIC_SEQ_CST);
+  if (likely(!(r & HOSTIO_PERHAPS)))
+    return;
+  __atomic_and_fetch(&h->ready, ~HOSTIO_PERHAPS, __ATOMIC_SEQ_CST);
+  struct lx_pollfd p = {h->fd, POLLIN, 0};
+  struct lx_timespec zero = {0, 0};
+  if (LX_RETRY(lx5(ppoll, &p, 1, &zero, NULL, 0)) <= 0 || !(p.revents & POLLIN))
+    return;
+  __atomic_or_fetch(&h->ready, POLLIN, __ATOMIC_SEQ_CST);
+  waitq_wake(h->q, 0, POLLIN, 0); /* a reader may have gone to sleep meanwhile */
 }
 
 /* Timeout as epoll_pwait2 or epoll_pwait takes it. */
@@ -134,33 +182,90 @@ static u64 timeout_arg(u64 deadline, struct lx_timespec *ts) {
   return (u64)ts;
 }
 
-void hostio_wait(u64 deadline, const u32 *kicked) {
+/* Delivers what l has, which may take until the timeout. The number of events or -errno. */
+static i64 listen_at(struct listener *l, u64 timeout, const u32 *kicked) {
   struct lx_epoll_event ev[EVENTS_AT_ONCE];
-  struct lx_timespec ts;
-  i64 n = uf_idle_wait(epfd, ev, EVENTS_AT_ONCE, timeout_arg(deadline, &ts), wait_nr, kicked);
+  i64 n = uf_idle_wait(l->epfd, ev, EVENTS_AT_ONCE, timeout, wait_nr, kicked);
+  __atomic_store_n(&l->looked, __builtin_ia32_rdtsc(), __ATOMIC_RELAXED);
   for (i64 i = 0; i < n; i++)
     deliver(&ev[i]);
+  return n;
 }
 
-void hostio_nap(u64 deadline, const u32 *kicked) {
-  struct lx_epoll_event ev;
+static i64 look_at(struct listener *l) {
+  static const u32 never;
   struct lx_timespec ts;
-  uf_idle_wait(deaf_epfd, &ev, 1, timeout_arg(deadline, &ts), wait_nr, kicked);
+  return listen_at(l, timeout_arg(0, &ts), &never);
+}
+
+bool hostio_has_members(u32 vcpu) {
+  return __atomic_load_n(&listeners[vcpu].members, __ATOMIC_RELAXED) != 0;
 }
 
 #define LOOK_CYCLES 100000 /* some tens of microseconds */
 
-void hostio_look(void) {
-  static u64 last;
-  u64 now = __builtin_ia32_rdtsc();
-  if (now - __atomic_load_n(&last, __ATOMIC_RELAXED) < LOOK_CYCLES)
+static bool looked_recently(const struct listener *l) {
+  return __builtin_ia32_rdtsc() - __atomic_load_n(&l->looked, __ATOMIC_RELAXED) < LOOK_CYCLES;
+}
+
+static bool busy(u32 vcpu) { return !__atomic_load_n(&vcpus[vcpu].idle, __ATOMIC_RELAXED); }
+
+/* Those of other vCPUs that are not asleep over their events and have not looked lately. */
+static bool needs_help(u32 vcpu) {
+  return hostio_has_members(vcpu) && busy(vcpu) && !looked_recently(&listeners[vcpu]);
+}
+
+static u32 help_others(u32 me) {
+  u32 found = 0;
+  for (u32 i = 0; i < vcpu_count; i++)
+    if (i != me && needs_help(i))
+      found += look_at(&listeners[i]) > 0;
+  return found;
+}
+
+static bool may_need_help(u32 me) {
+  for (u32 i = 0; i < vcpu_count; i++)
+    if (i != me && hostio_has_members(i) && busy(i))
+      return true;
+  return false;
+}
+
+/* While others are busy a sleep is short at first, and the longer the less it helps them. */
+#define SHORT_SLEEP_NS 500000
+#define LONGEST_SLEEP 5 /* doublings */
+
+void hostio_wait(u64 deadline, const u32 *kicked) {
+  struct vcpu *v = vcpu_self();
+  struct lx_timespec ts;
+  u64 until = deadline;
+  if (deadline && may_need_help(v->id))
+    until = min_u64(deadline, plat_now() + ((u64)SHORT_SLEEP_NS << v->idle_looks));
+  i64 n = listen_at(&listeners[v->id], timeout_arg(until, &ts), kicked);
+  if (n != 0 || until == deadline)
     return;
-  __atomic_store_n(&last, now, __ATOMIC_RELAXED);
-  plat_poll_io();
+  if (help_others(v->id) > 0)
+    v->idle_looks = 0;
+  else if (v->idle_looks < LONGEST_SLEEP)
+    v->idle_looks++;
 }
 
 void plat_poll_io(void) {
-  static const u32 never;
-  if (nslots)
-    hostio_wait(0, &never);
+  u32 me = here();
+  if (hostio_has_members(me))
+    look_at(&listeners[me]);
+  help_others(me);
+}
+
+void plat_poll_all_io(void) {
+  for (u32 i = 0; i < vcpu_count; i++)
+    if (hostio_has_members(i))
+      look_at(&listeners[i]);
+}
+
+void hostio_look(void) {
+  u32 me = here();
+  if (looked_recently(&listeners[me]))
+    return;
+  __atomic_store_n(&listeners[me].looked, __builtin_ia32_rdtsc(), __ATOMIC_RELAXED);
+  plat_poll_io();
 }

@@ -36,6 +36,11 @@ struct lx_msghdr {
   u32 flags;
 };
 
+/* How often a socket is used away from its home until that follows; the workers of a server share
+   listening sockets. */
+#define STREAM_PATIENCE 2
+#define LISTENER_PATIENCE 16
+
 static const struct sock_ops host_sock_ops;
 
 static struct host_sock *of(struct sock *s) { return container_of(s, struct host_sock, sock); }
@@ -75,9 +80,7 @@ int plat_sock_create(int domain, int type, int protocol, struct sock **out) {
 
 static void sock_release(struct sock *s) {
   struct host_sock *h = of(s);
-  int fd = h->io.fd;
-  hostio_remove(&h->io);
-  lx1(close, fd);
+  hostio_close(&h->io);
   kfree(h);
 }
 
@@ -106,6 +109,7 @@ static int sock_listen(struct sock *s, int backlog) {
 
 static int sock_accept(struct sock *s, bool nonblock, struct sock **out, u8 *addr, u32 *len) {
   struct host_sock *h = of(s);
+  hostio_used(&h->io, LISTENER_PATIENCE);
   for (;;) {
     u32 addr_len = SOCKADDR_MAX;
     hostio_begin(&h->io, POLLIN | NOT_YET_USED);
@@ -298,6 +302,7 @@ static i64 sock_recv(struct sock *s, struct msg *m, bool nonblock) {
   bool all = stream && (m->flags & HOST_MSG_WAITALL) && !(m->flags & HOST_MSG_PEEK);
   u32 bit = m->flags & HOST_MSG_ERRQUEUE ? POLLERR : POLLIN;
   i64 sum = 0;
+  hostio_used(&h->io, STREAM_PATIENCE);
   for (;;) {
     u64 want = m->data->left;
     hostio_begin(&h->io, POLLIN);
@@ -322,7 +327,7 @@ static i64 sock_recv(struct sock *s, struct msg *m, bool nonblock) {
 static u32 sock_poll(struct sock *s, struct poller *p) {
   struct host_sock *h = of(s);
   poll_wait(p, &s->wait);
-  hostio_verify(&h->io);
+  hostio_make_sure(&h->io);
   u32 r = hostio_ready(&h->io);
   if (!(r & POLLIN)) {
     hostio_look();

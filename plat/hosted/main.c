@@ -57,13 +57,19 @@ static void install_handlers(void) {
   signal(SIGPIPE, SIG_IGN);
 }
 
-static void forwarded_set(sigset_t *set) {
+/* Blocks the signals that are forwarded. What our parent told us to ignore (nohup, a shell's `&`)
+   µprocess 1 ignores, unless it changes that. */
+static void block_forwarded(sigset_t *set) {
   sigemptyset(set);
+  for (unsigned i = 0; i < sizeof(forwarded) / sizeof(*forwarded); i++)
+    sigaddset(set, forwarded[i]);
+  pthread_sigmask(SIG_BLOCK, set, NULL);
   for (unsigned i = 0; i < sizeof(forwarded) / sizeof(*forwarded); i++) {
     struct sigaction sa;
-    /* What our parent told us to ignore (nohup) stays ignored. */
-    if (sigaction(forwarded[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
-      sigaddset(set, forwarded[i]);
+    if (sigaction(forwarded[i], NULL, &sa) == 0 && sa.sa_handler == SIG_IGN) {
+      options.boot.ignored_signals |= 1ULL << (forwarded[i] - 1);
+      signal(forwarded[i], SIG_DFL); /* an ignored one might not be queued for us */
+    }
   }
 }
 
@@ -201,21 +207,19 @@ int main(int argc, char **argv) {
   check("address space", slots_init());
   pagemap_init(); /* without it all memory is copied by fork */
   seg_init();
-  check("epoll", hostio_init());
-  check("eventfd", offload_init());
-  stdio_init();
-  clock_init(host_uses_tsc());
   long online = sysconf(_SC_NPROCESSORS_ONLN);
   unsigned cpus = options.cpus  ? options.cpus
                   : online > 64 ? 64
                   : online > 0  ? (unsigned)online
                                 : 1;
+  check("epoll", hostio_init(cpus));
+  stdio_init();
+  clock_init(host_uses_tsc());
   check("virtual CPUs", cpu_init(cpus));
   install_handlers();
 
   sigset_t outside;
-  forwarded_set(&outside);
-  pthread_sigmask(SIG_BLOCK, &outside, NULL);
+  block_forwarded(&outside);
   start_thread(ticker_thread, NULL, false);
   start_thread(thaw_thread, NULL, false);
   for (unsigned i = 0; i < OFFLOAD_THREADS; i++)

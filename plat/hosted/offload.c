@@ -1,31 +1,52 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A queue of jobs that lie on their callers' stacks. A worker is no vCPU and cannot wake a thread:
- * it marks the job as done and signals an eventfd, whose readiness reaches the sleepers' wait queue
- * as that of any other host descriptor does; each looks whether its own job is done.
+ * it marks the job as done and rings the bell of the vCPU that the job came from, an eventfd whose
+ * readiness reaches the sleepers' wait queue as that of any other host descriptor does; each looks
+ * whether its own job is done.
  */
 #include "plat/hosted/offload.h"
 #include "kernel/errno.h"
 #include "kernel/sched/sched.h"
+#include "plat/hosted/cpu.h"
 #include "plat/hosted/hostio.h"
 
 struct job {
   struct list node;
   u64 nr, arg[4];
+  int bell;
   i64 result;
   bool done; /* atomic; the worker's last access */
+};
+
+/* Made by its vCPU, which then is the one that listens, at its first job; never removed. */
+struct bell {
+  struct hostio io;
+  struct waitq finished;
+  bool made;
 };
 
 static struct spin lock; /* the queue */
 static struct list queue = LIST_INIT(queue);
 static u32 posted; /* jobs ever queued: the futex that workers sleep on; atomic */
-static struct waitq finished = WAITQ_INIT(finished);
-static struct hostio bell = {.fd = -1};
+static struct bell bells[MAX_CPUS];
 
-int offload_init(void) {
+/* The bell of this vCPU; NULL: the host has no descriptor to spare. */
+static struct bell *my_bell(void) {
   enum { HOST_EFD_FLAGS = 02004000 /* CLOEXEC, NONBLOCK */ };
+  struct bell *b = &bells[vcpu_self()->id];
+  if (likely(b->made))
+    return b;
   i64 fd = lx_call6(290 /* eventfd2 */, 0, HOST_EFD_FLAGS, 0, 0, 0, 0);
-  return fd < 0 ? (int)fd : hostio_add(&bell, (int)fd, &finished);
+  if (fd < 0)
+    return NULL;
+  waitq_init(&b->finished);
+  if (hostio_add(&b->io, (int)fd, &b->finished)) {
+    lx1(close, fd);
+    return NULL;
+  }
+  b->made = true;
+  return b;
 }
 
 static struct job *next_job(void) {
@@ -37,11 +58,12 @@ static struct job *next_job(void) {
 
 static void work(struct job *j) {
   static const u64 one = 1;
+  int bell = j->bell; /* the job is gone when it is done */
   do
     j->result = lx_call6(j->nr, j->arg[0], j->arg[1], j->arg[2], j->arg[3], 0, 0);
   while (j->result == -EINTR);
   __atomic_store_n(&j->done, true, __ATOMIC_SEQ_CST);
-  lx3(write, bell.fd, &one, sizeof(one));
+  lx3(write, bell, &one, sizeof(one));
 }
 
 _Noreturn void offload_run(void) {
@@ -56,7 +78,10 @@ _Noreturn void offload_run(void) {
 }
 
 i64 offload_call(u64 nr, u64 a, u64 b, u64 c, u64 d) {
-  struct job j = {.nr = nr, .arg = {a, b, c, d}};
+  struct bell *bell = my_bell();
+  if (!bell)
+    return LX_RETRY(lx_call6(nr, a, b, c, d, 0, 0));
+  struct job j = {.nr = nr, .arg = {a, b, c, d}, .bell = bell->io.fd};
   struct waiter w = {.thread = NULL};
   spin_lock(&lock);
   list_push_back(&queue, &j.node);
@@ -64,7 +89,7 @@ i64 offload_call(u64 nr, u64 a, u64 b, u64 c, u64 d) {
   __atomic_add_fetch(&posted, 1, __ATOMIC_SEQ_CST);
   lx3(futex, &posted, LX_FUTEX_WAKE_PRIVATE, 1);
   for (;;) {
-    waitq_prepare(&finished, &w, THREAD_UNINTERRUPTIBLE);
+    waitq_prepare(&bell->finished, &w, THREAD_UNINTERRUPTIBLE);
     if (__atomic_load_n(&j.done, __ATOMIC_SEQ_CST))
       break;
     schedule();

@@ -10,9 +10,6 @@
 
 #define OFFLOAD_THREADS 4
 
-/* Prepares the queue, before any thread below runs. 0, or what the host's eventfd returned. */
-int offload_init(void);
-
 /* A worker; runs on a helper's stack (cpu_run_helper). Never returns. */
 _Noreturn void offload_run(void);
 

@@ -6,6 +6,7 @@
  */
 #include "lib/fmt.h"
 #include "plat/hosted/cpu.h"
+#include "plat/hosted/hostio.h"
 #include "plat/hosted/region.h"
 
 enum { HOST_SIGILL = 4, HOST_SIGTRAP = 5, HOST_SIGBUS = 7, HOST_SIGFPE = 8, HOST_SIGSEGV = 11 };
@@ -55,7 +56,7 @@ static void enter_kernel(struct thread *t, int sig, const struct lx_siginfo *inf
   g[LX_REG_RBP] = 0;
   g[LX_REG_EFL] = RFLAGS_FIXED;
   g[LX_REG_RSP] = (u64)r - UF_TRAP_ROOM;
-  if (sig == HOST_SIG_KICK) {
+  if (sig == HOST_SIG_KICK || sig == HOST_SIG_SAMPLE) {
     g[LX_REG_RIP] = (u64)uf_trap_tick;
     return;
   }
@@ -98,8 +99,12 @@ void hosted_signal(int sig, struct lx_siginfo *info, struct lx_ucontext *uc) {
     else
       kick_in_kernel(v, g);
   } else if (sig == HOST_SIG_SAMPLE) {
-    if (v)
-      sample(v, g);
+    if (!v)
+      return;
+    sample(v, g);
+    /* Nobody else may be awake to look at what the host has to tell this vCPU. */
+    if (g[LX_REG_RIP] < UF_WINDOW_HI && hostio_has_members(v->id))
+      enter_kernel(v->current, sig, info, g);
   } else if (v && g[LX_REG_RIP] < UF_WINDOW_HI) {
     enter_kernel(v->current, sig, info, g);
   } else if (between(g[LX_REG_RIP], uf_copy_start, uf_copy_end) &&

@@ -259,4 +259,5 @@ static void idle(unsigned cpu, u64 deadline, bool listen) {
 void plat_cpu_idle(unsigned cpu, u64 deadline) { idle(cpu, deadline, true); }
 void plat_cpu_nap(unsigned cpu, u64 deadline) { idle(cpu, deadline, false); }
 void plat_poll_io(void) { io_poll_all(); }
+void plat_poll_all_io(void) { io_poll_all(); }
 void plat_relax(void) { __builtin_ia32_pause(); }

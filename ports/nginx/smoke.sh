@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-# A master and two workers: files, a proxy in the same instance, reload under load
-# without a failed request, an orderly end.
+# A master and two workers: files, sendfile, a proxy in the same instance, SO_REUSEPORT, the access log;
+# reload, the end of a worker and an orderly end under load, with and without keepalive.
 front=$(free_port) back=$(free_port)
 chmod 755 . # the workers run as nobody
 mkdir html logs
 echo hello >html/index.html
+head -c 65536 /dev/urandom >html/medium
 head -c 300000 /dev/urandom >html/large
+head -c 20000000 /dev/urandom >html/huge
 cat >nginx.conf <<CONF
 worker_processes 2;
 error_log $T/logs/error.log notice;
@@ -22,30 +24,84 @@ http {
 CONF
 get() { curl -sS --max-time 20 "http://127.0.0.1:$1"; }
 answers() { get "$front/" >/dev/null 2>&1; }
+logged() { grep -c "$1" logs/access.log || :; }
+count() { sed -n "s/.*\b$2 \([0-9]*\).*/\1/p" "$1" | awk '{ n += $1 } END { print n + 0 }'; }
 
-start nginx -c "$T/nginx.conf" -e "$T/logs/error.log" -g 'daemon off;'
+# Beside nginx a shell of the same system ends the process that the file `victim` names.
+cat >start.sh <<SH
+(while kill -0 \$\$; do
+  if [ -s victim ]; then kill -9 "\$(cat victim)"; rm victim; fi
+  sleep 0.1
+done) 2>/dev/null &
+exec nginx -c "$T/nginx.conf" -e "$T/logs/error.log" -g 'daemon off;'
+SH
+start sh start.sh
 eventually 'nginx answers' answers
 same 'a file' "$(get "$back/")" hello
 same 'a file through the proxy' "$(get "$front/")" hello
 get "$front/large" | cmp - html/large || fail 'a large file through the proxy'
+get "$back/huge" | cmp - html/huge || fail 'a file larger than a socket takes'
 same 'a missing file' "$(curl -s -o out -w '%{http_code}' "http://127.0.0.1:$back/none")" 404
 
-# Requests go on while the configuration is read again.
-(
-  i=0
-  while [ $i -lt 300 ]; do
-    [ "$(get "$back/")" = hello ] || echo "request $i"
-    i=$((i + 1))
+asked() {
+  [ "$(logged "medium?$name ")" -gt 50 ] && [ "$(logged "large?$name ")" -gt 50 ]
+}
+# load NAME SECONDS CMD...: four ways of asking at once, CMD running meanwhile; the results in NAME.*
+load() {
+  name=$1 end=$2; shift 2
+  rm -f finish
+  ask() { python3 "$PORT/smoke_load.py" "$1" "$2?$name" "html$2" "$3" 3 finish >"$name.$4" & asking="$asking $!"; }
+  asking=
+  ask "$back" /medium keepalive 1
+  ask "$back" /medium close 2
+  ask "$front" /large keepalive 3
+  ask "$front" /large close 4
+  eventually 'all four ask' asked
+  "$@"
+  sleep "$end"
+  : >finish
+  # shellcheck disable=SC2086 # a list
+  wait $asking
+}
+
+reload() {
+  for _ in 1 2 3; do
+    sleep 0.5
+    kill -HUP "$started"
   done
-) >failed 2>&1 &
-load=$!
-for _ in 1 2 3; do
+}
+load reload 0.5 reload
+same 'requests that failed during reloads' "$(grep -vh 'failed 0 ' reload.*)" ''
+reloaded() { [ "$(grep -c ': reconfiguring' logs/error.log)" = 3 ]; }
+eventually 'three reloads' reloaded
+# What went through the proxy was asked twice. A line is written when its request has ended.
+done_n() { [ "$(logged "?reload HTTP/1..\" 200")" = $(($(cat reload.1 reload.2 >n; count n ok) + 2 * $(cat reload.3 reload.4 >n; count n ok))) ]; }
+eventually 'a line in the access log for each request' done_n
+
+# A worker dies: what it was at fails, the rest does not, and another takes its place.
+starts() { grep -c ': start worker process ' logs/error.log; }
+before=$(starts)
+respawned() { [ "$(starts)" -gt "$before" ]; }
+end_worker() {
   sleep 0.3
-  kill -HUP "$started"
-done
-wait "$load"
-same 'requests that failed during reloads' "$(cat failed)" ''
-same 'reloads' "$(grep -c ': reconfiguring' logs/error.log)" 3
-[ "$(grep -c '"GET / HTTP' logs/access.log)" -ge 300 ] || fail 'the access log misses requests'
-stop
-grep -q 'exit$' logs/error.log || fail 'no orderly end in the log'
+  sed -n 's/.*: start worker process \([0-9]*\)$/\1/p' logs/error.log | tail -n 1 >victim.new
+  mv victim.new victim
+  eventually 'another worker is started' respawned
+}
+load killed 0.5 end_worker
+grep -q 'exited on signal 9' logs/error.log || fail 'no worker was ended'
+cat killed.* >n
+[ "$(count n failed)" -le 24 ] || fail "a worker's end hit more than what it was at: $(cat n)"
+[ "$(count n ok)" -gt 0 ] || fail "no request succeeded beside the end of a worker: $(cat n)"
+
+# An orderly end: what is being sent is sent.
+curl -sS --max-time 30 --limit-rate 10M "http://127.0.0.1:$back/huge" >huge.got &
+slow=$!
+sleep 0.5
+kill -QUIT "$started"
+wait "$slow" || fail 'a transfer was cut off by the orderly end'
+cmp huge.got html/huge || fail 'a transfer was damaged by the orderly end'
+eventually 'nginx ends when asked to quit' ended
+wait "$started" || fail 'status of an orderly end'
+started=
+grep -q 'gracefully shutting down' logs/error.log || fail 'no orderly end in the log'

@@ -121,6 +121,7 @@ void plat_cpu_idle(unsigned cpu, u64 deadline) {
 
 void plat_cpu_nap(unsigned cpu, u64 deadline) { plat_cpu_idle(cpu, deadline); }
 void plat_poll_io(void) {}
+void plat_poll_all_io(void) {}
 void plat_tick_needed(unsigned cpu, bool needed) { (void)cpu, (void)needed; }
 
 /* Busy CPUs look at timers when they schedule; sleeping ones are told. */
