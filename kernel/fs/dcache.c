@@ -4,7 +4,7 @@
  * to a name gets the same object: mount points and renames act on it. A dentry leaves the hash
  * when its name is removed, replaced or renamed, and when its last user goes.
  */
-#include "kernel/fs/vfs.h"
+#include "kernel/fs/watch.h"
 #include "kernel/kassert.h"
 #include "kernel/mm/kmalloc.h"
 #include "lib/string.h"
@@ -109,6 +109,8 @@ static bool put_last(struct dentry *d) {
 void dentry_put(struct dentry *d) {
   while (d && !put_unless_last(d) && put_last(d)) {
     struct dentry *parent = d->parent == d ? NULL : d->parent;
+    if (d->deleted && watch_any())
+      watch_gone(d->inode);
     inode_put(d->inode);
     free_name(d->name, d);
     kfree_as(KMEM_NAME, d);
