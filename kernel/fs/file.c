@@ -26,17 +26,27 @@ struct file *file_alloc(const struct file_ops *ops, u32 flags, void *priv) {
   f->epoll_lock.held = 0;
   f->epoll_watched = false;
   f->async = NULL;
+  f->in_flight = 0;
   return f;
 }
 
 static bool may_read(const struct file *f) { return (f->flags & O_ACCMODE) != O_WRONLY; }
 static bool may_write(const struct file *f) { return (f->flags & O_ACCMODE) != O_RDONLY; }
 
+void (*file_only_in_flight)(void);
+
 void file_get(struct file *f) { __atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED); }
 
 void file_put(struct file *f) {
-  if (!f || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) != 0)
+  if (!f)
     return;
+  u32 in_flight = __atomic_load_n(&f->in_flight, __ATOMIC_RELAXED); /* f may go at any time now */
+  u32 left = __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL);
+  if (left != 0) {
+    if (unlikely(left == in_flight))
+      file_only_in_flight();
+    return;
+  }
   watch_file(f, may_write(f) ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
   if (f->epoll_watched)
     epoll_file_released(f);
