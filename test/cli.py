@@ -287,6 +287,12 @@ def host_directory(cli):
 
 
 @test
+def watched_host_directory(cli):
+    expect(cli.raw("run", f"--dir=/host:{cli.work}", str(cli.build / "test/cli/inotify"), "/host"),
+           out="ok\n")
+
+
+@test
 def read_only_directory(cli):
     (cli.work / "file").write_text("kept")
     directory = f"--dir=/host:{cli.work}:ro"
@@ -513,12 +519,14 @@ def text_offset(image):
 
 
 def compile_probes(build):
-    """Builds the probe for both systems."""
+    """Builds the probe for both systems, and a system test that runs on a host directory as well."""
     directory = build / "test/cli"
     directory.mkdir(parents=True, exist_ok=True)
     for compiler, output in (([str(build / "bin/ufork-cc")], "probe"), (["gcc"], "native-probe")):
         subprocess.run([*compiler, "-O2", "-Wall", "-Wextra", "-o", str(directory / output),
                         str(HERE / "cli/probe.c")], check=True)
+    subprocess.run([str(build / "bin/ufork-cc"), "-O2", "-o", str(directory / "inotify"),
+                    str(HERE / "sys/inotify.c")], check=True)
 
 
 @test

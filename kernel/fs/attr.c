@@ -2,11 +2,23 @@
 /* Changing attributes: modes, owners, times, sizes. */
 #include "kernel/fs/cred.h"
 #include "kernel/fs/fdtable.h"
+#include "kernel/fs/watch.h"
 #include "kernel/signal/signal.h"
 #include "kernel/syscall/syscall.h"
 
 /* Who may change what; may refine a (suid bits fall when ownership changes). Inode's lock held. */
 typedef int (*attr_check)(struct inode *i, struct iattr *a);
+
+/* As Linux tells them apart. */
+static void watch_attr(struct dentry *d, u32 valid) {
+  u32 times = valid & (ATTR_ATIME | ATTR_MTIME), mask = valid & ATTR_SIZE ? IN_MODIFY : 0;
+  if (valid & (ATTR_MODE | ATTR_UID | ATTR_GID) || times == (ATTR_ATIME | ATTR_MTIME))
+    mask |= IN_ATTRIB;
+  else if (times)
+    mask |= times == ATTR_ATIME ? IN_ACCESS : IN_MODIFY;
+  if (mask)
+    watch_dentry(d, mask);
+}
 
 static int apply(struct dentry *d, struct iattr a, attr_check check) {
   struct inode *i = d->inode;
@@ -18,6 +30,8 @@ static int apply(struct dentry *d, struct iattr a, attr_check check) {
   if (e == 0)
     e = i->ops->setattr ? i->ops->setattr(i, &a) : -EPERM;
   mutex_unlock(&i->lock);
+  if (e == 0 && watch_any())
+    watch_attr(d, a.valid);
   return e;
 }
 
@@ -244,7 +258,7 @@ i64 sys_truncate(struct uregs *r) {
   return apply_path(AT_FDCWD, r->rdi, 0, &a, check_size);
 }
 
-static i64 truncate_file(struct file *f, u64 size) {
+static i64 truncate_unseen(struct file *f, u64 size) {
   struct iattr a = {.valid = ATTR_SIZE, .size = size};
   int e;
   if ((f->flags & O_ACCMODE) == O_RDONLY)
@@ -261,6 +275,13 @@ static i64 truncate_file(struct file *f, u64 size) {
   mutex_lock(&f->inode->lock);
   e = f->inode->ops->setattr(f->inode, &a);
   mutex_unlock(&f->inode->lock);
+  return e;
+}
+
+static i64 truncate_file(struct file *f, u64 size) {
+  i64 e = truncate_unseen(f, size);
+  if (e == 0)
+    watch_file(f, IN_MODIFY);
   return e;
 }
 
@@ -294,7 +315,9 @@ i64 sys_fallocate(struct uregs *r) {
   else {
     e = file_getattr(f, &st);
     if (e == 0 && st.size < (u64)end)
-      e = truncate_file(f, (u64)end);
+      e = truncate_unseen(f, (u64)end);
+    if (e == 0)
+      watch_file(f, IN_MODIFY);
   }
   file_put(f);
   return e;

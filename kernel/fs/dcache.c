@@ -8,7 +8,7 @@
  * kept, for a second or two: to ask whether a name still leads to the same object is much
  * cheaper than to look it up.
  */
-#include "kernel/fs/vfs.h"
+#include "kernel/fs/watch.h"
 #include "kernel/kassert.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/time/timer.h"
@@ -121,6 +121,8 @@ static bool put_last(struct dentry *d) {
 void dentry_put(struct dentry *d) {
   while (d && !put_unless_last(d) && put_last(d)) {
     struct dentry *parent = d->parent == d ? NULL : d->parent;
+    if (d->deleted && watch_any())
+      watch_gone(d->inode);
     inode_put(d->inode);
     free_name(d->name, d);
     kfree_as(KMEM_NAME, d);

@@ -2,6 +2,7 @@
 /* Reading directories. */
 #include "kernel/fs/fdtable.h"
 #include "kernel/fs/vfs.h"
+#include "kernel/fs/watch.h"
 #include "kernel/syscall/syscall.h"
 #include "lib/string.h"
 
@@ -42,6 +43,8 @@ i64 sys_getdents64(struct uregs *r) {
     n = d.f->dentry && d.f->dentry->deleted ? -ENOENT : d.f->ops->readdir(d.f, &u);
     mutex_unlock(&d.f->pos_lock);
     uio_destroy(&u);
+    if (n >= 0)
+      watch_file(d.f, IN_ACCESS);
   }
   fd_return(d);
   return n;

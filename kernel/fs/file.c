@@ -5,6 +5,7 @@
 #include "kernel/fs/epoll.h"
 #include "kernel/fs/flock.h"
 #include "kernel/fs/vfs.h"
+#include "kernel/fs/watch.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/proc/proc.h"
 #include "kernel/signal/signal.h"
@@ -25,14 +26,28 @@ struct file *file_alloc(const struct file_ops *ops, u32 flags, void *priv) {
   f->epoll_lock.held = 0;
   f->epoll_watched = false;
   f->async = NULL;
+  f->in_flight = 0;
   return f;
 }
+
+static bool may_read(const struct file *f) { return (f->flags & O_ACCMODE) != O_WRONLY; }
+static bool may_write(const struct file *f) { return (f->flags & O_ACCMODE) != O_RDONLY; }
+
+void (*file_only_in_flight)(void);
 
 void file_get(struct file *f) { __atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED); }
 
 void file_put(struct file *f) {
-  if (!f || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) != 0)
+  if (!f)
     return;
+  u32 in_flight = __atomic_load_n(&f->in_flight, __ATOMIC_RELAXED); /* f may go at any time now */
+  u32 left = __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL);
+  if (left != 0) {
+    if (unlikely(left == in_flight))
+      file_only_in_flight();
+    return;
+  }
+  watch_file(f, may_write(f) ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
   if (f->epoll_watched)
     epoll_file_released(f);
   if (f->async)
@@ -48,9 +63,6 @@ void file_put(struct file *f) {
 
 /* ---- transfers ------------------------------------------------------------------------ */
 
-static bool may_read(const struct file *f) { return (f->flags & O_ACCMODE) != O_WRONLY; }
-static bool may_write(const struct file *f) { return (f->flags & O_ACCMODE) != O_RDONLY; }
-
 static int no_transfer(const struct file *f) {
   return f->inode && S_ISDIR(f->inode->mode) ? -EISDIR : -EINVAL;
 }
@@ -60,7 +72,10 @@ i64 file_read_at(struct file *f, struct uio *u, u64 *pos) {
     return -EBADF;
   if (unlikely(!f->ops->read))
     return no_transfer(f);
-  return f->ops->read(f, u, pos);
+  i64 n = f->ops->read(f, u, pos);
+  if (n > 0)
+    watch_file(f, IN_ACCESS);
+  return n;
 }
 
 /* RLIMIT_FSIZE: shortens the transfer, or SIGXFSZ and -EFBIG. */
@@ -87,7 +102,10 @@ i64 file_write_at(struct file *f, struct uio *u, u64 *pos) {
   if (unlikely(!f->ops->write))
     return no_transfer(f);
   e = limit_size(f, u, *pos);
-  return e < 0 ? e : f->ops->write(f, u, pos);
+  i64 n = e < 0 ? e : f->ops->write(f, u, pos);
+  if (n > 0)
+    watch_file(f, IN_MODIFY);
+  return n;
 }
 
 /* Only files that can be positioned share a position worth a lock. */

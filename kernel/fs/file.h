@@ -93,7 +93,11 @@ struct file {
   struct spin epoll_lock;
   bool epoll_watched;       /* by some epoll, now or earlier */
   struct file_async *async; /* fs/async.c; NULL until SIGIO is asked for; set once */
+  u32 in_flight;            /* Unix sockets: references from packets on their way (ipc/unix_gc.c) */
 };
+
+/* The last reference but those of packets has gone from a file in flight; set by ipc/unix_gc.c. */
+extern void (*file_only_in_flight)(void);
 
 /* One reference; ops->release takes over priv. NULL: no memory (the caller still owns all it
  * passed). */

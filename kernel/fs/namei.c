@@ -4,6 +4,7 @@
 #include "kernel/fs/cred.h"
 #include "kernel/fs/fdtable.h"
 #include "kernel/fs/fs_context.h"
+#include "kernel/fs/watch.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/syscall/syscall.h"
 #include "lib/string.h"
@@ -72,9 +73,13 @@ static int make_locked(struct path_last *l, const struct making *m) {
     e = namei_may_change(l->dir);
   if (e == 0)
     e = make_in(l->dir->inode, l->name, m, &made);
-  if (e == 0)
-    inode_put(made);
-  return e;
+  if (e != 0)
+    return e;
+  if (m->link_from && watch_any())
+    watch_inode(m->link_from, IN_ATTRIB, NULL, 0);
+  watch_child(l->dir, IN_CREATE, l->name, m->link_from ? m->link_from->mode : m->mode);
+  inode_put(made);
+  return 0;
 }
 
 static int make_at(struct dentry *start, const char *path, const struct making *m) {
@@ -252,15 +257,21 @@ static int remove_dir_locked(struct dentry *dir, struct dentry *d, const char *n
   if (e == 0)
     dentry_delete(d);
   mutex_unlock(&d->inode->lock);
+  if (e == 0)
+    watch_child(dir, IN_DELETE, name, d->inode->mode);
   return e;
 }
 
 static int remove_file_locked(struct dentry *dir, struct dentry *d, const char *name) {
   struct inode *i = dir->inode;
   int e = i->ops->unlink ? i->ops->unlink(i, name, d->inode) : -EPERM;
-  if (e == 0)
-    dentry_delete(d);
-  return e;
+  if (e != 0)
+    return e;
+  dentry_delete(d);
+  if (watch_any())
+    watch_inode(d->inode, IN_ATTRIB, NULL, 0);
+  watch_child(dir, IN_DELETE, name, d->inode->mode);
+  return 0;
 }
 
 static int remove_locked(struct path_last *l, bool is_rmdir) {

@@ -5,6 +5,7 @@
 #include "kernel/fs/fdtable.h"
 #include "kernel/fs/fs_context.h"
 #include "kernel/fs/vfs.h"
+#include "kernel/fs/watch.h"
 #include "kernel/ipc/fifo.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/syscall/syscall.h"
@@ -76,18 +77,21 @@ int vfs_open_dentry(struct dentry *d, u32 flags, struct file **out) {
     return -ENOMEM;
   f->inode = inode_get(i);
   f->dentry = dentry_get(d);
-  if (!(flags & O_PATH)) {
-    if ((flags & O_TRUNC) && S_ISREG(i->mode))
-      e = truncate_opened(i);
-    if (e == 0)
-      e = open_by_kind(i, f);
-  }
+  bool truncate = (flags & O_TRUNC) && !(flags & O_PATH) && S_ISREG(i->mode);
+  if (truncate)
+    e = truncate_opened(i);
+  if (e == 0 && !(flags & O_PATH))
+    e = open_by_kind(i, f);
   if (e < 0) {
     f->ops = &path_only_ops;
+    f->flags |= O_PATH; /* nobody learns of its end */
     file_put(f);
     return e;
   }
   f->flags &= ~(u32)O_NOCTTY;
+  watch_file(f, IN_OPEN);
+  if (truncate)
+    watch_file(f, IN_MODIFY);
   *out = f;
   return 0;
 }
@@ -123,6 +127,7 @@ static int create_locked(struct path_last *l, u32 mode, struct dentry **out) {
   e = dir->ops->create(dir, l->name, mode & 07777 & ~fs_context_umask(), &i);
   if (e < 0)
     return e;
+  watch_child(l->dir, IN_CREATE, l->name, i->mode);
   inode_put(i);
   return dentry_child(l->dir, l->name, out);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* /proc: what concerns the whole instance. */
+#include "kernel/fs/inotify.h"
 #include "kernel/fs/procfs.h"
 #include "kernel/fs/tmpfs.h"
 #include "kernel/ipc/sysv.h"
@@ -214,6 +215,9 @@ SHOW_NUMBER(show_max_map_count, 65530)
 SHOW_NUMBER(show_somaxconn, 4096)
 SHOW_NUMBER(show_file_max, 1u << 20)
 SHOW_NUMBER(show_pipe_max_size, 1u << 20)
+SHOW_NUMBER(show_inotify_events, INOTIFY_EVENTS_MAX)
+SHOW_NUMBER(show_inotify_instances, INOTIFY_INSTANCES_MAX)
+SHOW_NUMBER(show_inotify_watches, INOTIFY_WATCHES_MAX)
 
 #define TEXT(n, s)                                                                                 \
   { .name = (n), .mode = S_IFREG | 0444, .show = (s) }
@@ -277,7 +281,12 @@ static const struct pfs_node sys_vm[] = {TEXT("max_map_count", show_max_map_coun
                                          TEXT("overcommit_memory", show_overcommit), END};
 static const struct pfs_node sys_net_core[] = {TEXT("somaxconn", show_somaxconn), END};
 static const struct pfs_node sys_net[] = {DIRECTORY("core", sys_net_core), END};
+static const struct pfs_node sys_fs_inotify[] = {TEXT("max_queued_events", show_inotify_events),
+                                                 TEXT("max_user_instances", show_inotify_instances),
+                                                 TEXT("max_user_watches", show_inotify_watches),
+                                                 END};
 static const struct pfs_node sys_fs[] = {TEXT("file-max", show_file_max),
+                                         DIRECTORY("inotify", sys_fs_inotify),
                                          TEXT("pipe-max-size", show_pipe_max_size), END};
 static const struct pfs_node sys_dir[] = {DIRECTORY("fs", sys_fs), DIRECTORY("kernel", sys_kernel),
                                           DIRECTORY("net", sys_net), DIRECTORY("vm", sys_vm), END};
@@ -301,14 +310,7 @@ static const struct pfs_node root_children[] = {
 
 static int next_process(const struct pfs_who *w, int from) {
   (void)w;
-  for (int pid = from > 0 ? from : 1; pid <= PID_MAX; pid++) {
-    struct proc *p = proc_find(pid);
-    if (!p)
-      continue;
-    proc_put(p);
-    return pid;
-  }
-  return -1;
+  return proc_next_pid(from);
 }
 
 const struct pfs_node pfs_root = {.name = "",

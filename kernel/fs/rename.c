@@ -5,6 +5,7 @@
  */
 #include "kernel/fs/cred.h"
 #include "kernel/fs/namei.h"
+#include "kernel/fs/watch.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/syscall/syscall.h"
 #include "lib/string.h"
@@ -112,6 +113,15 @@ static void move_dentries(const struct renaming *m) {
     dentry_delete(m->old);
 }
 
+static void tell_watches(const struct renaming *m) {
+  struct inode *there = m->new_ ? m->new_->inode : NULL;
+  bool exchange = m->flags & RENAME_EXCHANGE;
+  watch_renamed(m->from->dir, m->from->name, m->to->dir, m->to->name, m->old->inode,
+                exchange ? NULL : there);
+  if (exchange)
+    watch_renamed(m->to->dir, m->to->name, m->from->dir, m->from->name, there, NULL);
+}
+
 static int carry_out(const struct renaming *m) {
   struct inode *dir = m->from->dir->inode;
   struct inode *gone = m->new_ && S_ISDIR(m->new_->inode->mode) ? m->new_->inode : NULL;
@@ -125,6 +135,8 @@ static int carry_out(const struct renaming *m) {
     move_dentries(m);
   if (gone)
     mutex_unlock(&gone->lock);
+  if (e == 0 && watch_any())
+    tell_watches(m);
   return e;
 }
 

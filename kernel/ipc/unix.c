@@ -48,6 +48,8 @@ struct unix_sock *unix_alloc(int type) {
   list_init(&u->accept_queue);
   list_init(&u->accept_node);
   list_init(&u->name_node);
+  list_init(&u->flight_node);
+  list_init(&u->gc_node);
   return u;
 }
 

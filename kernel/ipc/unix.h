@@ -7,9 +7,10 @@
  * list of senders, which are woken when the peer has room again.
  *
  * Lock: unix_sock->lock (spin) protects all its fields below; two sockets are never locked at once,
- * except by unix_pair (both new). unix_names_lock -> unix_sock->lock. Wait queues are woken with
- * the lock held. References: unix_get/put: the open file (or the accept queue), each peer, each
- * binding in the name table, each sleeper on it.
+ * except by unix_pair (both new) and unix_gc.c (a listener, then what waits to be accepted).
+ * unix_names_lock -> unix_sock->lock. Wait queues are woken with the lock held. References:
+ * unix_get/put: the open file (or the accept queue), each peer, each binding in the name table,
+ * each sleeper on it.
  */
 #ifndef UFORK_KERNEL_UNIX_H
 #define UFORK_KERNEL_UNIX_H
@@ -86,6 +87,13 @@ struct unix_sock {
   struct list name_node; /* bound to an abstract name: in the name table */
 
   u64 recv_timeout, send_timeout; /* ns, 0: none */
+
+  /* unix_gc.c, under unix_gc_lock; while file->in_flight is not 0 */
+  struct file *file; /* of this socket */
+  struct list flight_node;
+  u32 gc_refs; /* a candidate's references that are not accounted for */
+  bool gc_candidate;
+  struct list gc_node;
 };
 
 static inline struct unix_sock *unix_of(struct sock *s) { return (struct unix_sock *)s; }
@@ -130,6 +138,14 @@ int unix_control_parse(const u8 *buf, u32 len, struct unix_control *c);
 void unix_control_emit(struct msg *m, struct unix_packet *p, bool want_cred, bool cloexec,
                        bool peek);
 void unix_rights_free(struct unix_rights *r); /* NULL is fine */
+
+/* unix_gc.c. The lock is outside of unix_sock->lock. */
+extern struct mutex unix_gc_lock;
+/* A file begins, ends to be in flight; the lock is held. */
+void unix_gc_enter(struct file *f);
+void unix_gc_leave(struct file *f);
+/* Closes what is in flight and can never arrive. No locks held. */
+void unix_gc(void);
 
 /* unix_option.c */
 int unix_setsockopt(struct sock *s, int level, int name, const void *val, u32 len);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Ancillary data: SCM_RIGHTS moves references to open files, SCM_CREDENTIALS names the sender.
- * Files that are under way inside each other's sockets are freed only with the sockets: a ring
- * of sockets that carry each other and that nobody can reach any more lasts until the instance
- * ends. What that can cost is bounded: a user has at most RLIMIT_NOFILE files under way, as on
- * Linux (root more), and the instance UNIX_INFLIGHT_MAX; sending more is -ETOOMANYREFS.
+ * A user has at most RLIMIT_NOFILE files under way, as on Linux (root more), and the instance
+ * UNIX_INFLIGHT_MAX; sending more is -ETOOMANYREFS. Sockets under way that nobody can receive any
+ * more are closed by unix_gc.c.
  */
 #include "kernel/errno.h"
 #include "kernel/ipc/unix.h"
@@ -39,8 +38,25 @@ static void inflight_add(u32 uid, u32 n) {
   __atomic_add_fetch(&inflight_all, n, __ATOMIC_RELAXED);
 }
 
-static void free_one(struct unix_rights *r) {
+/* Files of r from `first` on; unix_rights_free takes all back. */
+static void enter_flight(struct unix_rights *r, u64 first) {
+  inflight_add(r->uid, (u32)(r->n - first));
+  mutex_lock(&unix_gc_lock);
+  for (u64 i = first; i < r->n; i++)
+    unix_gc_enter(r->files[i]);
+  mutex_unlock(&unix_gc_lock);
+}
+
+static void leave_flight(struct unix_rights *r) {
+  mutex_lock(&unix_gc_lock);
+  for (unsigned i = 0; i < r->n; i++)
+    unix_gc_leave(r->files[i]);
+  mutex_unlock(&unix_gc_lock);
   inflight_add(r->uid, -r->n);
+}
+
+static void free_one(struct unix_rights *r) {
+  leave_flight(r);
   for (unsigned i = 0; i < r->n; i++)
     file_put(r->files[i]);
   kfree_as(KMEM_SOCKET, r);
@@ -73,8 +89,11 @@ static int parse_rights(const u8 *data, u64 len, struct unix_control *c) {
   if (had + n > UNIX_RIGHTS_MAX)
     return -EINVAL;
   u32 uid = proc_current()->cred.uid;
-  if (!inflight_fits(uid, n))
-    return -ETOOMANYREFS;
+  if (!inflight_fits(uid, n)) {
+    unix_gc();
+    if (!inflight_fits(uid, n))
+      return -ETOOMANYREFS;
+  }
   struct unix_rights *r = kmalloc_as(KMEM_SOCKET, sizeof *r + (had + n) * sizeof(struct file *));
   if (!r)
     return -ENOMEM;
@@ -90,7 +109,7 @@ static int parse_rights(const u8 *data, u64 len, struct unix_control *c) {
     if (!r->files[r->n])
       break;
   }
-  inflight_add(uid, (u32)(r->n - had)); /* which unix_rights_free takes back */
+  enter_flight(r, had);
   return r->n < had + n ? -EBADF : 0;
 }
 
@@ -149,25 +168,40 @@ static bool append(struct msg *m, i32 type, const void *data, u64 n) {
   return true;
 }
 
+/* References to the first `room` of the files of p, which stay where they are if `peek`. */
+static unsigned take_files(struct unix_packet *p, u64 room, struct file **files, bool peek,
+                           struct unix_rights **taken) {
+  mutex_lock(&unix_gc_lock);
+  struct unix_rights *r = p->rights;
+  unsigned n = (unsigned)min_u64(r->n, room);
+  for (unsigned i = 0; i < n; i++) {
+    files[i] = r->files[i];
+    file_get(files[i]);
+  }
+  *taken = peek ? NULL : r;
+  if (!peek)
+    p->rights = NULL;
+  mutex_unlock(&unix_gc_lock);
+  return n;
+}
+
 /* Installs as many of the files as there is room for; the rest are dropped with MSG_CTRUNC. */
-static void emit_rights(struct msg *m, struct unix_rights *r, bool cloexec) {
+static void emit_rights(struct msg *m, struct unix_packet *p, bool cloexec, bool peek) {
+  struct file *files[UNIX_RIGHTS_MAX];
   i32 fds[UNIX_RIGHTS_MAX];
+  struct unix_rights *taken;
   u64 used = m->control_len + sizeof(struct kcmsghdr);
   u64 room = m->control_cap > used ? (m->control_cap - used) / sizeof(i32) : 0;
-  unsigned n = 0;
-  while (n < r->n && n < room) {
-    file_get(r->files[n]);
-    fds[n] = fd_install(r->files[n], cloexec ? O_CLOEXEC : 0, 0);
-    if (fds[n] < 0) {
-      file_put(r->files[n]);
-      break;
-    }
-    n++;
-  }
-  if (n < r->n)
+  unsigned sent = p->rights->n, n = take_files(p, room, files, peek, &taken), done = 0;
+  while (done < n && (fds[done] = fd_install(files[done], cloexec ? O_CLOEXEC : 0, 0)) >= 0)
+    done++;
+  for (unsigned i = done; i < n; i++)
+    file_put(files[i]);
+  if (done < sent)
     m->flags |= MSG_CTRUNC;
-  if (n > 0)
-    append(m, SCM_RIGHTS, fds, n * sizeof(i32));
+  if (done > 0)
+    append(m, SCM_RIGHTS, fds, done * sizeof(i32));
+  unix_rights_free(taken);
 }
 
 void unix_control_emit(struct msg *m, struct unix_packet *p, bool want_cred, bool cloexec,
@@ -176,9 +210,5 @@ void unix_control_emit(struct msg *m, struct unix_packet *p, bool want_cred, boo
     append(m, SCM_CREDENTIALS, &p->cred, sizeof p->cred);
   if (!p->rights)
     return;
-  emit_rights(m, p->rights, cloexec);
-  if (!peek) {
-    unix_rights_free(p->rights);
-    p->rights = NULL;
-  }
+  emit_rights(m, p, cloexec, peek);
 }

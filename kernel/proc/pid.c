@@ -129,6 +129,15 @@ static struct proc *next_proc(int *pid) {
   return p;
 }
 
+int proc_next_pid(int from) {
+  int pid = from > 1 ? from : 1;
+  struct proc *p = next_proc(&pid);
+  if (!p)
+    return -1;
+  proc_put(p);
+  return pid - 1;
+}
+
 void proc_for_each(void (*f)(struct proc *p, void *arg), void *arg) {
   struct proc *p;
   for (int pid = 1; (p = next_proc(&pid)) != NULL;) {

@@ -157,6 +157,8 @@ struct proc *proc_find(int pid);
 /* Calls f for every process (a reference is held during the call, no locks); for /proc. */
 void proc_for_each(void (*f)(struct proc *p, void *arg), void *arg);
 unsigned proc_count(void);
+/* The lowest PID >= from that is in use, or -1. */
+int proc_next_pid(int from);
 
 /* µprocess 1; NULL before it exists. */
 struct proc *proc_init_process(void);

@@ -54,3 +54,46 @@ same 'write-ahead log' "$(TMPDIR=$T run sh "$T/wal.sh")" 'wal
 a|10|55
 b|10|55
 ok'
+
+# Four writers and two readers at once, each a process of its own for all its transactions. One writer is
+# killed in the midst of them. Nobody sees half a transaction, nothing is damaged, and what was committed is
+# there: a writer says so in a file after each one.
+cat >many.sh <<'END'
+cd "$1" && rm -f many.*
+sqlite3 many.db 'PRAGMA journal_mode=WAL; CREATE TABLE t(who, i, half);'
+# COUNT SQL, with I for the number of each
+script() {
+  echo '.timeout 60000'
+  awk -v n="$1" -v sql="$2" 'BEGIN { for (i = 1; i <= n; i++) { t = sql; gsub(/I/, i, t); print t } }'
+}
+for who in a b c d; do
+  n=60; [ $who != d ] || n=3000
+  script $n "begin immediate; insert into t values('$who', I, 'a'); insert into t values('$who', I, 'b');
+    commit; select writefile('many.$who', 'I') is null;" >many.$who.sql
+done
+script 300 "select 'torn', I where (select sum(half = 'a') - sum(half = 'b') from t) <> 0;" >many.r.sql
+for who in a b c r r d; do
+  sqlite3 many.db <many.$who.sql >many.$who.out 2>&1 &
+  last=$!
+done
+until [ "$(cat many.d 2>/dev/null || echo 0)" -ge 5 ] 2>/dev/null; do sleep 0.1; done
+kill -9 $last
+wait
+grep -h . many.r.out
+grep -hiE 'error|busy|locked' many.?.out
+sqlite3 many.db "SELECT who, count(*), max(i) FROM t WHERE who <> 'd' GROUP BY who;
+  SELECT 'd', count(*) = 2 * max(i), max(i) >= $(cat many.d), max(i) < 2000 FROM t WHERE who = 'd';
+  PRAGMA integrity_check; PRAGMA wal_checkpoint(TRUNCATE);"
+sqlite3 many.db "INSERT INTO t VALUES('e', 1, 'a'); SELECT count(*) FROM t WHERE who = 'e'"
+rm -f many.*
+END
+wanted='wal
+a|120|60
+b|120|60
+c|120|60
+d|1|1|1
+ok
+0|0|0
+1'
+same 'several writers, in memory' "$(run sh "$T/many.sh" /tmp)" "$wanted"
+same 'several writers, on a directory of the host' "$(run sh "$T/many.sh" "$T")" "$wanted"
