@@ -6,9 +6,10 @@ run: deps
 # All experiments: results.csv, figures and index.html in $(O)/report. QUICK=1 takes under 5 minutes,
 # ONLY="hello memory" runs some of them.
 BENCH_PROGRAMS := $(patsubst $(S)/bench/%.c,%,$(wildcard $(S)/bench/*.c))
+PC_WANTED := $(if $(ONLY),$(filter pc%,$(ONLY)),yes)
 bench: deps
 	@$(MAKE) --no-print-directory tools port-base port-redis port-redis-native
-	@$(MAKE) --no-print-directory bench-programs
+	@$(MAKE) --no-print-directory bench-programs $(if $(PC_WANTED),image bench-pc)
 	@python3 $(S)/bench/bench.py --build $(O) $(if $(filter 1,$(QUICK)),--quick) \
 	  $(if $(ONLY),--only $(ONLY))
 

@@ -16,7 +16,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import experiments_pc
 import experiments_redis
+
 import report
 from snapshot import memory_of
 
@@ -41,6 +43,7 @@ class System:
 LINUX, UFORK = System("linux", "linux"), System("ufork", "ufork")
 BOTH = [UFORK, LINUX]
 ONE_CPU = [System("ufork", "ufork", ["--cpus=1"]), System("linux", "linux", [], ["taskset", "-c", "0"])]
+SCALE = [System("ufork", "ufork", ["--memory=4G"]), LINUX]
 LEVELS = [System("ufork", "ufork")] + [
     System(f"ufork-{level}", "ufork", [f"--isolation={level}"]) for level in ("fault", "none")]
 TIERS = [System(f"ufork-{tier}", "ufork", [f"--fork={tier}"]) for tier in ("copy", "eager", "lazy")]
@@ -83,6 +86,10 @@ def experiments(quick):
         Experiment("context1-1cpu", "context1", {"": ["20000" if quick else "100000"]}, ONE_CPU,
                    report.Figure("Unixbench context1, one CPU", "", "ms",
                                  metrics=["context1_100k"]), runs),
+        Experiment("scale", "scale", {str(n): [str(n), "200"] for n in (10, 100, 1000, 10000)}, SCALE,
+                   report.Figure("calls while other processes are alive and asleep",
+                                 "live processes", "µs", lines=True, metrics=["fork_exit_wait"]),
+                   min(runs, 5)),
         Experiment("nullcall", "nullcall", {"": ["1000000"]}, BOTH + LEVELS[1:],
                    report.Figure("null system call", "", "ns"), runs),
     ]
@@ -128,7 +135,7 @@ class Table:
     HEAD = ["experiment", "system", "parameter", "metric", "value", "unit", "run"]
 
     def __init__(self):
-        self.rows, self.failures = [], []
+        self.rows, self.failures, self.missing = [], [], []
 
     def add(self, experiment, system, parameter, run, values):
         for metric, unit, value in values:
@@ -170,6 +177,8 @@ def measure_all(build, quick, only, table):
                 table.attempt("memory", system.name, "", run, memory_per_process, system, build, 200)
     if not only or "redis" in only:
         figures.update(experiments_redis.measure(build, quick, table))
+    if not only or any(name.startswith("pc") for name in only):
+        figures.update(experiments_pc.measure(build, quick, only, table))
     return figures
 
 
@@ -188,8 +197,10 @@ def main():
         figures = measure_all(build, args.quick, args.only, table)
     finally:
         table.write(directory / "results.csv")
-    report.write(directory, table.rows, figures, table.failures)
+    report.write(directory, table.rows, figures, table.failures, table.missing)
     print(report.summary(table.rows))
+    for what in table.missing:
+        print(f"not measured: {what}")
     print(f"{len(table.rows)} results, {len(table.failures)} failures, "
           f"{time.monotonic() - start:.0f} s: {directory}/index.html")
     return 1 if table.failures else 0

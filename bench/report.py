@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import goals
+
 
 @dataclass
 class Figure:
@@ -54,8 +56,10 @@ def summary(rows):
     lines = []
     for (experiment, parameter, metric, unit), systems in group(rows).items():
         figures = "  ".join(f"{s} {number(spread(v)[0])}" for s, v in systems.items())
-        lines.append(f"{experiment:<17}{parameter:>9} {metric:<22}{unit:<5} {figures}  "
+        lines.append(f"{experiment:<22}{parameter:>13} {metric:<22}{unit:<6}{figures}  "
                      + (f"linux/ufork {ratio(systems)}" if ratio(systems) else ""))
+    for what, bound, value, verdict in goals.judge(rows):
+        lines.append(f"goal {verdict:<7}{what}: {value}, {bound}")
     return "\n".join(lines)
 
 
@@ -154,8 +158,18 @@ def results_table(groups):
     return "\n".join(lines + ["</table>"])
 
 
-def write(directory, rows, figures, failures):
-    """One SVG per experiment and index.html."""
+def goals_table(rows):
+    """An HTML table: what was wanted and what was measured; nothing if no goal was."""
+    judged = goals.judge(rows)
+    if not judged:
+        return ""
+    lines = ["<h2>Goals</h2><table><tr><th>what</th><th>goal</th><th>measured</th><th></th></tr>"]
+    lines += ["<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in judged]
+    return "\n".join(lines + ["</table>"])
+
+
+def write(directory, rows, figures, failures, missing):
+    """One SVG per experiment and index.html. `missing`: what could not be measured here, and why."""
     page = ["<!doctype html><meta charset='utf-8'><title>µFork: measurements</title>",
             f"<style>{STYLE}</style><h1>µFork beside Linux</h1>",
             "<p>The same sources, compiled by <code>ufork-cc -O2</code> and by gcc -O2 against the "
@@ -163,6 +177,10 @@ def write(directory, rows, figures, failures):
             "Every single value is in <a href='results.csv'>results.csv</a>.</p><table>"]
     page += [f"<tr><td>{name}</td><td>{html.escape(value)}</td></tr>" for name, value in machine()]
     page.append("</table>")
+    page.append(goals_table(rows))
+    if missing:
+        page.append("<h2>Not measured</h2><ul>")
+        page += [f"<li>{html.escape(m)}</li>" for m in missing] + ["</ul>"]
     if failures:
         page.append("<h2>Failures</h2><ul>")
         page += [f"<li><pre>{html.escape(f)}</pre></li>" for f in failures] + ["</ul>"]

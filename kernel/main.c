@@ -6,10 +6,13 @@
 #include "kernel/fs/tty.h"
 #include "kernel/kassert.h"
 #include "kernel/klog.h"
+#include "kernel/mm/kmalloc.h"
+#include "kernel/mm/space.h"
 #include "kernel/proc/fork_time.h"
 #include "kernel/proc/proc.h"
 #include "kernel/signal/signal.h"
 #include "kernel/syscall/entry.h"
+#include "lib/fmt.h"
 #include "lib/string.h"
 
 #define STATUS_CANNOT_RUN (126 << 8)
@@ -52,6 +55,30 @@ void kernel_external_signal(int signo) {
   proc_put(init);
 }
 
+/* By kind: what is left when the processes have gone belongs to no process. */
+static void print_heap(void) {
+  char line[256];
+  int n = 0;
+  for (unsigned k = 0; k < KMEM_NKINDS; k++)
+    n += fmt(line + n, sizeof line - (size_t)n, " %s %lu", kmem_name((enum kmem_kind)k),
+             kmalloc_used_as((enum kmem_kind)k) / 1024);
+  klog("kernel heap %lu KiB, by kind:%s", kmalloc_used() / 1024, line);
+}
+
+static void print_memory(void) {
+  struct plat_memory m;
+  struct space_counts c = space_counts();
+  u64 spare, blocks = thread_blocks(&spare);
+  plat_memory(&m);
+  klog("regions %u live, %u at most, %u kept warm; user memory %lu KiB, page tables %lu KiB",
+       c.live, c.peak, m.warm_regions, m.user_bytes / 1024, m.table_bytes / 1024);
+  klog("kernel memory %lu KiB, of it stacks %lu KiB (%lu KiB kept for new threads)",
+       m.kernel_bytes / 1024, blocks * KSTACK_SIZE / 1024, spare * KSTACK_SIZE / 1024);
+  print_heap();
+  klog("memory %lu KiB with %u processes, %lu KiB now", proc_stats.peak_memory / 1024,
+       proc_stats.peak, plat_mem_used() / 1024);
+}
+
 static void print_stats(void) {
   const struct proc_stats *s = &proc_stats;
   klog("processes %lu created, %u at most at once; %lu forks, %lu vforks, %lu execs, %lu threads",
@@ -60,8 +87,9 @@ static void print_stats(void) {
   if (f.count)
     klog("fork calls %lu, median %lu.%02lu us, worst %lu.%02lu us", f.count, f.median / 1000,
          f.median % 1000 / 10, f.worst / 1000, f.worst % 1000 / 10);
-  klog("system calls %lu, context switches %lu, page faults %lu, memory in use %lu KiB",
-       s->syscalls, sched_switches(), s->faults, plat_mem_used() / 1024);
+  print_memory();
+  klog("system calls %lu, context switches %lu, page faults %lu", s->syscalls, sched_switches(),
+       s->faults);
 }
 
 _Noreturn void kernel_power_off(int wait_status) {

@@ -34,6 +34,15 @@ void plat_pages_free(void *p, size_t n);
 u64 plat_mem_limit(void);
 u64 plat_mem_used(void);
 
+/* Where it went. Figures for --stats and /proc/meminfo; not for a hot path. */
+struct plat_memory {
+  u64 kernel_bytes;          /* given out by plat_pages_alloc */
+  u64 user_bytes;            /* of regions (hosted: mapped for good) and memory objects */
+  u64 table_bytes;           /* page tables (hosted: the host's, for this process) */
+  u32 regions, warm_regions; /* that exist; of these, kept for the next fork */
+};
+void plat_memory(struct plat_memory *m);
+
 /* ---- CPUs ---------------------------------------------------------------------------- */
 
 /* Number of CPUs (vCPUs); fixed after boot, at most MAX_CPUS. */
@@ -160,9 +169,12 @@ int region_fork(struct region *parent, const struct region_fork_args *a, struct 
    (its own copy-on-write), false if the core must decide. Context: thread. */
 bool region_fault(struct region *r, u32 off, bool write);
 
-/* Bytes of private memory (page frames not shared with any other region), and of all resident. */
+/* Bytes of private memory (page frames not shared with any other region), of shared memory that is
+   resident, of what the platform keeps to know the region, and of the page tables that are there
+   for it alone (hosted: as many as the host needs for what is mapped). */
 struct region_usage {
   u64 private_bytes, shared_bytes;
+  u64 record_bytes, table_bytes;
 };
 void region_usage(struct region *r, struct region_usage *u);
 
@@ -185,6 +197,10 @@ int memobj_punch(struct memobj *o, u64 at, u64 n);
    absolute address inside a region (the core has checked the range). */
 int plat_copy_in(void *dst, const void *user, size_t n);
 int plat_copy_out(void *user, const void *src, size_t n);
+/* The same, once, where the user's side lies in the running thread's own region: -EFAULT if a page
+   is not there now or may not be written yet; the caller then takes one of the above. 4 and 8 bytes
+   are one access. Any context. */
+int plat_copy_try(void *dst, const void *src, size_t n);
 /* Atomic 32-bit operations on user memory for futexes and robust lists; -EFAULT. */
 int plat_user_load32(const void *user, u32 *v);
 int plat_user_cmpxchg32(void *user, u32 old, u32 new_, u32 *seen);
@@ -216,9 +232,14 @@ struct boot_args;
 _Noreturn void kernel_main(const struct boot_args *b);
 _Noreturn void kernel_cpu_main(unsigned cpu);
 
-/* System call of the running thread, from the gate, on its kernel stack. r is complete. Returns
-   true if r changed beyond rax (exec, sigreturn, signal): restore all of it. kernel/syscall. */
-bool syscall_enter(struct uregs *r);
+/* The gate calls through syscall_table (kernel/syscall/entry.h) on the running thread's kernel
+   stack. These two are the gate's, for that table: what leads to a call's handler, and what fills
+   in the registers that are not saved otherwise on the way to a handler that wants them. */
+extern const char plat_gate_full[];
+extern const char plat_gate_whole[];
+/* A system call is over and its thread has work, or its result (in r->rax, unless r has been
+   replaced) is a SYSCALL_SPECIAL one. r is complete, may be changed; full restore. */
+void syscall_leave(struct uregs *r);
 
 /* User code was interrupted by the tick or a kick (r complete, may be changed; full restore). */
 void trap_tick(struct uregs *r);

@@ -6,6 +6,8 @@
  * System calls: number in rax, arguments in rdi, rsi, rdx, r10, r8, r9, result to rax. rip is
  * already masked to a bundle. rsp is absolute (region base + offset). r15 is not here: it is
  * the thread's TCB, always. r11 and rcx are dead across a system call, but not across a trap.
+ * In a system call rax, rbx, rcx, rbp, r11 to r14 and rflags are filled only where the core is
+ * asked to syscall_leave and for handlers that are WHOLE in the table; orig_rax has the number.
  */
 #ifndef UFORK_KERNEL_REGS_H
 #define UFORK_KERNEL_REGS_H
@@ -28,6 +30,22 @@
 #define REGS_RIP 120
 #define REGS_RFLAGS 128
 #define REGS_SIZE 144
+
+/*
+ * What the gate knows of syscall_table (kernel/syscall/entry.h): slots in each of its columns (a
+ * power of two), bytes to the second and third, the slot for numbers that are not in it and the one
+ * for all calls of a traced instance.
+ */
+#define SYSCALL_SLOTS 512
+#define SYSCALL_HANDLERS (SYSCALL_SLOTS * 8)
+#define SYSCALL_WHOLE (SYSCALL_SLOTS * 16)
+#define SYSCALL_TRACED (SYSCALL_SLOTS - 2)
+#define SYSCALL_NONE (SYSCALL_SLOTS - 1)
+
+/* Results from -FIRST to -LAST never reach user code: the interrupted calls of sched.h, and */
+#define SYSCALL_SPECIAL_FIRST 512
+#define SYSCALL_SPECIAL_LAST 517
+#define EREPLACED 517 /* all of struct uregs has been replaced: exec, sigreturn */
 
 /* Flags user code may have set when it is resumed: arithmetic flags; IF and bit 1 are forced. */
 #define RFLAGS_USER 0x00000cd5UL /* CF PF AF ZF SF OF; (DF, 0x400, is always cleared) */

@@ -56,6 +56,7 @@ struct thread {
   u32 work;              /* WORK_*; atomic */
   u32 cpu;               /* CPU it runs on, or last ran on */
   u64 user_rsp;          /* scratch of the gate */
+  u64 nsyscalls;         /* counted by the gate */
   struct uregs *uregs;   /* user registers: at the top of the kernel stack */
   struct region *region; /* what %gs shows; NULL for kernel threads */
   void *fpu;             /* platform's save area for vector state (in this block or its own) */
@@ -67,10 +68,10 @@ struct thread {
   bool on_cpu;           /* its stack is in use; a queued thread never is on a CPU */
   bool is_user;
   bool at_edge;  /* in the work loop: looks at `work` again before user code runs */
+  bool may_park; /* gave up the CPU in interruptible sleep: may be parked there */
   u64 slice_end; /* when its time slice ends */
   u64 run_since;
   struct cpu_use used;
-  u64 nsyscalls;
   u64 restart_deadline; /* of an interrupted sleep (ERESTARTBLOCK); 0 once a handler has run */
 
   /* proc.h */
@@ -100,6 +101,8 @@ _Static_assert(offsetof(struct thread, user_rsp) == THREAD_USER_RSP, "assembly o
 struct thread *thread_alloc(void);
 /* The same, not from the cache: for a CPU that has no running thread yet. */
 struct thread *thread_alloc_new(void);
+/* How many blocks of KSTACK_SIZE there are, and how many of them wait for the next thread. */
+u64 thread_blocks(u64 *cached);
 void thread_get(struct thread *t);
 void thread_put(struct thread *t);
 

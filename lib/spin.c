@@ -3,7 +3,7 @@
 
 #define SPINS_BEFORE_RELAX 200
 
-void spin_lock_slow(struct spin *s) {
+KEEPS_REGISTERS void spin_lock_slow(struct spin *s) {
   unsigned spins = 0;
   while (!spin_trylock(s)) {
     __builtin_ia32_pause();

@@ -19,7 +19,7 @@ struct spin {
 /* Gives the CPU to whoever may hold the lock; provided by the platform. */
 void plat_relax(void);
 
-void spin_lock_slow(struct spin *s);
+KEEPS_REGISTERS void spin_lock_slow(struct spin *s);
 
 static inline bool spin_trylock(struct spin *s) {
   return __atomic_load_n(&s->held, __ATOMIC_RELAXED) == 0 &&
@@ -28,7 +28,7 @@ static inline bool spin_trylock(struct spin *s) {
 
 static inline void spin_lock(struct spin *s) {
   if (unlikely(__atomic_exchange_n(&s->held, 1, __ATOMIC_ACQUIRE) != 0))
-    spin_lock_slow(s);
+    CALL_KEEPING(spin_lock_slow, s);
 }
 
 static inline void spin_unlock(struct spin *s) { __atomic_store_n(&s->held, 0, __ATOMIC_RELEASE); }

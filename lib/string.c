@@ -45,6 +45,13 @@ void *memcpy(void *restrict dst, const void *restrict src, size_t n) {
   }
   word tail = *(const word *)(s + n - 8);
   size_t at = 0;
+  for (; at + 32 <= n; at += 32) {
+    *(word *)(d + at) = *(const word *)(s + at);
+    *(word *)(d + at + 8) = *(const word *)(s + at + 8);
+    *(word *)(d + at + 16) = *(const word *)(s + at + 16);
+    *(word *)(d + at + 24) = *(const word *)(s + at + 24);
+    __asm__ volatile("" : : : "memory");
+  }
   for (; at + 8 <= n; at += 8) {
     *(word *)(d + at) = *(const word *)(s + at);
     __asm__ volatile("" : : : "memory");
@@ -97,7 +104,15 @@ void *memset(void *dst, int c, size_t n) {
     }
     return dst;
   }
-  for (size_t at = 0; at + 8 <= n; at += 8) {
+  size_t at = 0;
+  for (; at + 32 <= n; at += 32) {
+    *(word *)(d + at) = v;
+    *(word *)(d + at + 8) = v;
+    *(word *)(d + at + 16) = v;
+    *(word *)(d + at + 24) = v;
+    __asm__ volatile("" : : : "memory");
+  }
+  for (; at + 8 <= n; at += 8) {
     *(word *)(d + at) = v;
     __asm__ volatile("" : : : "memory");
   }

@@ -29,6 +29,20 @@ typedef int64_t i64;
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+/*
+ * A function that changes no register but that of its result, and a call of it, with one argument
+ * and without a result, for which the compiler saves nothing either: for rare paths out of short
+ * functions. Only in code without vector registers; tests do without.
+ */
+#ifdef __SSE__
+#define KEEPS_REGISTERS
+#define CALL_KEEPING(function, argument) function(argument)
+#else
+#define KEEPS_REGISTERS __attribute__((no_caller_saved_registers))
+#define CALL_KEEPING(function, argument)                                                           \
+  __asm__ volatile("call " #function : : "D"(argument) : "memory", "cc")
+#endif
+
 static inline u64 min_u64(u64 a, u64 b) { return a < b ? a : b; }
 static inline u64 max_u64(u64 a, u64 b) { return a > b ? a : b; }
 /* Rounding to a power of two `to`. round_up wraps to 0 past the top; check sizes first. */

@@ -194,6 +194,8 @@ def trace(cli):
     done = cli.run("put", "/tmp/traced", "text", options=["--trace"])
     expect(done, err=r'open(at)?\(.*"/tmp/traced"')
     assert re.search(r"exit_group\(0\)", done.stderr), done.stderr
+    done = cli.run("pid", options=["--trace"])
+    expect(done, err=r"getpid\(\) = 1\n")
 
 
 @test
@@ -204,6 +206,10 @@ def stats(cli):
     median, worst = map(float, re.search(r"median (\S+) us, worst (\S+) us", done.stderr).groups())
     assert 0 < median <= worst * 1.07, done.stderr
     assert re.search(r"page faults \d+", done.stderr), done.stderr
+    expect(cli.run("forks", "20", options=["--stats"]),
+           err=r"regions 0 live, 2[01] at most, \d+ kept warm; user memory \d+ KiB, page tables \d+ KiB")
+    expect(done, err=r"kernel memory \d+ KiB, of it stacks \d+ KiB")
+    expect(done, err=r"kernel heap \d+ KiB, by kind: Other: \d+ Process: \d+ .*Socket: 0 ")
 
 
 @test
@@ -298,6 +304,146 @@ def directory_escapes(cli):
     cli.run("link", "/host/../secret", "/host/hard", options=directory)
     assert not (inside / "hard").exists() and secret.read_text() == "secret"
     assert sorted(p.name for p in cli.work.iterdir()) == ["inside", "secret"]
+
+
+class Served:
+    """A program that lives on while the host changes what it sees."""
+
+    def __init__(self, cli, *options):
+        self.process = subprocess.Popen([cli.ufork, "run", *options, cli.probe, "serve"], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask(self, *words):
+        self.process.stdin.write(" ".join(words) + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().rstrip("\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(20)
+        self.process.stdout.close()
+
+    def open_files(self):
+        directory = Path(f"/proc/{self.process.pid}/fd")
+        return [os.readlink(entry) for entry in directory.iterdir()]
+
+
+@test
+def host_directory_changes(cli):
+    """A name that was used a moment ago leads to what the host has there now."""
+    tree = cli.work / "tree"
+    (tree / "d").mkdir(parents=True)
+    file = tree / "d/file"
+    file.write_text("one")
+    missing = f"errno {errno.ENOENT}"
+    with Served(cli, f"--dir=/host:{tree}") as guest:
+        def is_now(text, path="/host/d/file"):
+            for _ in range(2):
+                answer = guest.ask("get", path)
+                assert answer == text, f"{path}: {answer!r} instead of {text!r}"
+
+        is_now("one")
+        file.write_text("two")
+        is_now("two")
+        (tree / "other").write_text("three")
+        (tree / "other").rename(file)
+        is_now("three")
+        file.unlink()
+        is_now(missing)
+        file.write_text("four")
+        is_now("four")
+        (tree / "d").rename(tree / "e")
+        is_now(missing)
+        is_now("four", "/host/e/file")
+        (tree / "d").mkdir()
+        file.write_text("five")
+        is_now("five")
+        is_now("four", "/host/e/file")
+        (tree / "e/file").unlink()
+        (tree / "e/file").symlink_to("../d/file")
+        is_now("five", "/host/e/file")
+        file.unlink()
+        file.mkdir()
+        is_now("", "/host/e/file")  # a directory opens, and has nothing to read
+        file.rmdir()
+        os.mkfifo(file)
+        os.rename(tree / "e", tree / "d2")
+        is_now(missing, "/host/e/file")
+        file.unlink()
+        file.write_text("six")
+        is_now("six")
+        assert guest.ask("put", "/host/d/file", "seven") == "put"
+        is_now("seven")
+        assert file.read_text() == "seven"
+        if os.geteuid() != 0:
+            file.chmod(0)
+            is_now(f"errno {errno.EACCES}")
+            file.chmod(0o600)
+            is_now("seven")
+        # What the host has removed is let go, though nobody asks for the name any more.
+        file.unlink()
+        for _ in range(100):
+            if not any(name.endswith("(deleted)") and str(tree) in name
+                       for name in guest.open_files()):
+                break
+            time.sleep(0.1)
+        else:
+            raise AssertionError(f"kept open: {guest.open_files()}")
+
+
+@test
+def directory_escapes_of_known_names(cli):
+    """A known directory that becomes a link, or is moved out of the tree, is not followed there."""
+    inside, outside = cli.work / "inside", cli.work / "outside"
+    (inside / "d/sub").mkdir(parents=True)
+    (outside / "sub").mkdir(parents=True)
+    (inside / "d/sub/file").write_text("mine")
+    (outside / "sub/file").write_text("secret")
+    with Served(cli, f"--dir=/host:{inside}") as guest:
+        for turn in range(20):
+            for what in ("d", "d/sub", "d/sub/file"):
+                assert guest.ask("get", "/host/d/sub/file") == "mine", turn
+                (inside / what).rename(cli.work / "aside")
+                (inside / what).symlink_to(cli.work / "outside" / Path(what).relative_to("d"))
+                answer = guest.ask("get", "/host/d/sub/file")
+                assert answer == f"errno {errno.ENOENT}", (turn, what, answer)
+                assert guest.ask("put", "/host/d/sub/file", "overwritten").startswith("errno"), what
+                (inside / what).unlink()
+                answer = guest.ask("get", "/host/d/sub/file")
+                assert answer == f"errno {errno.ENOENT}", (turn, what, answer)
+                (cli.work / "aside").rename(inside / what)
+        # The same while the two change places under a guest that reads all the time.
+        real, link = inside / "real", inside / "link"
+        (inside / "d").rename(real)
+        link.symlink_to(outside)
+        (inside / "d").symlink_to("real")
+        stop = time.monotonic() + 2
+        answers = set()
+        while time.monotonic() < stop:
+            for target in (outside, "real", "../outside"):
+                fresh = inside / "fresh"
+                fresh.symlink_to(target)
+                fresh.rename(inside / "d")
+                answers.add(guest.ask("get", "/host/d/sub/file"))
+        assert answers <= {"mine", f"errno {errno.ENOENT}"}, answers
+    assert (outside / "sub/file").read_text() == "secret"
+
+
+@test
+def system_tests_in_host_directory(cli):
+    """What holds for files in memory holds for those of the host."""
+    for name in ("fs_files", "fs_dirs", "fs_rename", "fs_locks", "sendfile"):
+        program = str(cli.work / name)
+        compiler = str(cli.build / "bin/ufork-cc")
+        subprocess.run([compiler, "-std=gnu11", "-O2", str(HERE / f"sys/{name}.c"), "-o", program],
+                       check=True, timeout=120)
+        directory = cli.work / f"{name}.d"
+        directory.mkdir()
+        done = cli.raw("run", f"--dir=/host:{directory}", "--workdir=/host", program)
+        expect(done, out="ok\n")
 
 
 @test

@@ -1,7 +1,8 @@
 # `make test`: every step below in this order, each even if one before it failed, then one line
 # with the counts of all. STEP:N lets make run N jobs at once within the step.
 TEST_STEPS := deps tools:2 unit-tests:2 test-sys-native test-core-links test-sys-ufork \
-	test-sys-clang test-sys-pc test-sys-pc-cpus test-pc-devices test-cli ports:2 test-ports check-format tidy
+	test-sys-clang test-sys-pc test-sys-pc-cpus test-pc-devices test-pc-loaders test-cli ports:2 test-ports \
+	check-format tidy
 
 test:
 	@python3 $(S)/test/all.py $(TEST_STEPS)
@@ -16,7 +17,7 @@ PC_CPUS_NAMES := cpu_limit cpu_times cpus_parallel cpus_tlb epoll_many exec_thre
 	futex_private futex_shared mm_secret pipe_atomic pipe_pingpong pipe_spin preempt sig_preempt sig_storm \
 	sig_thread spawn tcp_fork_server thread_cancel threads timers unix_stream vfork wait_which
 .PHONY: test-sys-native test-sys-ufork test-sys-clang test-sys-pc test-sys-pc-cpus test-sys-pc-all \
-	test-pc-devices test-cli test-core-links
+	test-pc-devices test-pc-loaders test-cli test-core-links
 test-sys-native: tools
 	@python3 $(S)/test/run.py --build $(O) --system native $(NAMES)
 test-sys-ufork: tools
@@ -33,7 +34,9 @@ test-sys-pc-all: tools image $(O)/test/pc-runner
 	  python3 $(S)/test/run.py --build $(O) --system pc --cpus $$n $(NAMES) || bad=1; done; test -z "$$bad"
 test-pc-devices: tools image $(O)/test/pc-devices
 	@python3 $(S)/test/pc_devices.py $(O)
-$(O)/test/pc-runner $(O)/test/pc-devices: $(O)/test/pc-%: $(S)/test/pc/%.c | tools
+test-pc-loaders: tools image $(O)/test/pc-place
+	@python3 $(S)/test/pc_loaders.py $(O)
+$(O)/test/pc-runner $(O)/test/pc-devices $(O)/test/pc-place: $(O)/test/pc-%: $(S)/test/pc/%.c | tools
 	@mkdir -p $(@D)
 	$(O)/bin/ufork-cc -std=gnu11 -O2 -Wall -Wextra -Werror $< -o $@
 test-cli: tools

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* sendfile and copy_file_range: one file into another through a kernel buffer. */
+/* sendfile and copy_file_range: one file into another, through a kernel buffer if need be. */
 #include "kernel/fs/fdtable.h"
 #include "kernel/fs/vfs.h"
 #include "kernel/mm/kmalloc.h"
@@ -63,6 +63,11 @@ static i64 copy(struct file *out, u64 *out_pos, struct file *in, u64 *in_pos, u6
   return got < 0 ? got : put < 0 ? put : 0;
 }
 
+static i64 send(struct file *out, struct file *in, u64 *pos, u64 count) {
+  i64 n = file_send(out, in, pos, count);
+  return n == -EOPNOTSUPP ? copy(out, NULL, in, pos, count) : n;
+}
+
 /* Loads the offset that a user pointer refers to; NULL pointer: *pos becomes NULL. */
 static int load_offset(u64 uaddr, u64 *value, u64 **pos) {
   *pos = NULL;
@@ -85,7 +90,7 @@ i64 sys_sendfile(struct uregs *r) {
     if (n == 0 && (!in.f->inode || !S_ISREG(in.f->inode->mode)))
       n = -EINVAL;
     if (n == 0)
-      n = copy(out.f, NULL, in.f, pos, min_u64(r->r10, 0x7ffff000));
+      n = send(out.f, in.f, pos, min_u64(r->r10, 0x7ffff000));
     if (n >= 0 && pos && user_store64(r->rdx, value) < 0)
       n = -EFAULT;
   }

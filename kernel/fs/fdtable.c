@@ -14,16 +14,15 @@ static void table_init(struct fdtable *t) {
 }
 
 struct fdtable *fdtable_create(void) {
-  struct fdtable *t = kmalloc(sizeof *t);
+  struct fdtable *t = kmalloc_as(KMEM_FILE, sizeof *t);
   if (!t)
     return NULL;
   table_init(t);
-  memset(t->inline_slots, 0, sizeof t->inline_slots);
   return t;
 }
 
 /* Slots for n descriptors in all, without changing the table. */
-static u64 *slots_alloc(u32 n) { return kzalloc(n * sizeof(u64)); }
+static u64 *slots_alloc(u32 n) { return kmalloc_as(KMEM_FILE, n * sizeof(u64)); }
 
 static u32 grown_capacity(u32 need) {
   u32 cap = 64;
@@ -33,7 +32,7 @@ static u32 grown_capacity(u32 need) {
 }
 
 int fdtable_fork(struct fdtable *t, struct fdtable **out) {
-  struct fdtable *c = kmalloc(sizeof *c);
+  struct fdtable *c = kmalloc_as(KMEM_FILE, sizeof *c);
   u64 *more = NULL;
   u32 more_cap = 0;
   if (!c)
@@ -43,10 +42,10 @@ int fdtable_fork(struct fdtable *t, struct fdtable **out) {
   while (t->end > FD_INLINE && t->end > more_cap) { /* it may grow while we allocate */
     more_cap = grown_capacity(t->end);
     spin_unlock(&t->lock);
-    kfree(more);
+    kfree_as(KMEM_FILE, more);
     more = slots_alloc(more_cap);
     if (!more) {
-      kfree(c);
+      kfree_as(KMEM_FILE, c);
       return -ENOMEM;
     }
     spin_lock(&t->lock);
@@ -64,7 +63,6 @@ int fdtable_fork(struct fdtable *t, struct fdtable **out) {
   c->end = t->end;
   c->lowest = t->lowest;
   spin_unlock(&t->lock);
-  memset(c->slots + c->end, 0, (c->cap - c->end) * sizeof(u64));
   *out = c;
   return 0;
 }
@@ -87,8 +85,8 @@ void fdtable_put(struct fdtable *t) {
     if (t->slots[fd])
       close_file(t, fd_slot_file(t->slots[fd]));
   if (t->slots != t->inline_slots)
-    kfree(t->slots);
-  kfree(t);
+    kfree_as(KMEM_FILE, t->slots);
+  kfree_as(KMEM_FILE, t);
 }
 
 /* ---- slots ---------------------------------------------------------------------------- */
@@ -111,22 +109,24 @@ static int grow(struct fdtable *t, u32 fd) {
       return -ENOMEM;
     old = slots;
     if (cap > t->cap) {
-      memcpy(slots, t->slots, t->cap * sizeof(u64));
+      memcpy(slots, t->slots, t->end * sizeof(u64));
       old = t->slots == t->inline_slots ? NULL : t->slots;
       t->slots = slots;
       t->cap = cap;
     }
-    kfree(old);
+    kfree_as(KMEM_FILE, old);
   }
   return 0;
 }
 
 /* Returns what was there. Lock held. */
 static u64 slot_set(struct fdtable *t, u32 fd, u64 slot) {
-  u64 old = t->slots[fd];
-  t->slots[fd] = slot;
-  if (slot && fd >= t->end)
+  u64 old = fd < t->end ? t->slots[fd] : 0;
+  if (slot && fd >= t->end) {
+    memset(t->slots + t->end, 0, (fd - t->end) * sizeof(u64));
     t->end = fd + 1;
+  }
+  t->slots[fd] = slot;
   if (!slot) {
     if (fd < t->lowest)
       t->lowest = fd;
@@ -244,4 +244,16 @@ void fdtable_close_on_exec(struct fdtable *t) {
     if (old)
       close_file(t, fd_slot_file(old));
   }
+}
+
+u64 fdtable_bytes(struct fdtable *t) {
+  spin_lock(&t->lock);
+  u64 sum = kmalloc_size(t) + (t->slots == t->inline_slots ? 0 : kmalloc_size(t->slots));
+  for (u32 fd = 0; fd < t->end; fd++) {
+    struct file *f = fd_slot_file(t->slots[fd]);
+    if (f && __atomic_load_n(&f->refs, __ATOMIC_RELAXED) == 1)
+      sum += kmalloc_size(f);
+  }
+  spin_unlock(&t->lock);
+  return sum / __atomic_load_n(&t->refs, __ATOMIC_RELAXED);
 }

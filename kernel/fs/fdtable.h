@@ -19,7 +19,7 @@ struct fdtable {
   u32 cap;          /* slots there are */
   u32 end;          /* one past the highest descriptor in use */
   u32 lowest;       /* nothing is free below it */
-  u64 *slots;
+  u64 *slots;       /* those from `end` on are free, whatever is in them */
   u64 inline_slots[FD_INLINE];
 };
 
@@ -35,16 +35,28 @@ struct fdref {
   struct file *f; /* NULL: -EBADF */
   bool owned;
 };
+static inline bool fd_table_is_ours(const struct proc *p) {
+  return p->nthreads == 1 && __atomic_load_n(&p->files->refs, __ATOMIC_RELAXED) == 1;
+}
 static inline struct fdref fd_borrow(int fd) {
   struct proc *p = proc_current();
   struct fdtable *t = p->files;
-  if (likely(p->nthreads == 1 && __atomic_load_n(&t->refs, __ATOMIC_RELAXED) == 1)) {
-    struct file *f = (unsigned)fd < t->cap ? fd_slot_file(t->slots[fd]) : NULL;
+  if (likely(fd_table_is_ours(p))) {
+    struct file *f = (unsigned)fd < t->end ? fd_slot_file(t->slots[fd]) : NULL;
     if (unlikely(f && (f->flags & O_PATH)))
       f = NULL;
     return (struct fdref){f, false};
   }
   return (struct fdref){fd_get(fd), true};
+}
+/* As fd_borrow, if there is nothing to return; NULL: no such descriptor, or ask fd_borrow. */
+static inline struct file *fd_borrow_only(int fd) {
+  struct proc *p = proc_current();
+  struct fdtable *t = p->files;
+  if (unlikely(!fd_table_is_ours(p) || (unsigned)fd >= t->end))
+    return NULL;
+  struct file *f = fd_slot_file(t->slots[fd]);
+  return likely(f && !(f->flags & O_PATH)) ? f : NULL;
 }
 static inline void fd_return(struct fdref r) {
   if (unlikely(r.owned))
@@ -58,5 +70,7 @@ struct file *fdtable_file(struct fdtable *t, int fd, bool *cloexec);
 /* The lowest descriptor in use >= from, or -1. */
 int fdtable_next(struct fdtable *t, int from);
 unsigned fdtable_capacity(struct fdtable *t);
+/* Bytes that the table takes for each who shares it, with open files that nobody else has. */
+u64 fdtable_bytes(struct fdtable *t);
 
 #endif

@@ -10,7 +10,7 @@
 #include "kernel/signal/signal.h"
 
 struct file *file_alloc(const struct file_ops *ops, u32 flags, void *priv) {
-  struct file *f = kmalloc(sizeof *f);
+  struct file *f = kmalloc_as(KMEM_FILE, sizeof *f);
   if (!f)
     return NULL;
   f->refs = 1;
@@ -43,7 +43,7 @@ void file_put(struct file *f) {
     f->ops->release(f);
   dentry_put(f->dentry);
   inode_put(f->inode);
-  kfree(f);
+  kfree_as(KMEM_FILE, f);
 }
 
 /* ---- transfers ------------------------------------------------------------------------ */
@@ -109,6 +109,20 @@ i64 file_write(struct file *f, struct uio *u) {
   n = file_write_at(f, u, &f->pos);
   mutex_unlock(&f->pos_lock);
   return n;
+}
+
+i64 file_send(struct file *out, struct file *in, u64 *pos, u64 n) {
+  i64 sent;
+  if (((in->flags | out->flags) & O_PATH) || !may_read(in) || !may_write(out))
+    return -EBADF;
+  if (!out->ops->send_file)
+    return -EOPNOTSUPP;
+  if (pos)
+    return out->ops->send_file(out, in, pos, n);
+  mutex_lock(&in->pos_lock);
+  sent = out->ops->send_file(out, in, &in->pos, n);
+  mutex_unlock(&in->pos_lock);
+  return sent;
 }
 
 i64 file_pread_kernel(struct file *f, void *buf, size_t n, u64 pos) {

@@ -50,6 +50,14 @@ struct file_ops {
   /* Transfer at *pos (ignored by streams); bytes or -errno. Blocks unless O_NONBLOCK. */
   i64 (*read)(struct file *f, struct uio *u, u64 *pos);
   i64 (*write)(struct file *f, struct uio *u, u64 *pos);
+  /* The same for streams that want it shorter: the user's buffer [uaddr, uaddr + n) is not empty
+     and lies in the region; the access mode has been checked. NULL: read and write do. */
+  i64 (*read_user)(struct file *f, u64 uaddr, u64 n);
+  i64 (*write_user)(struct file *f, u64 uaddr, u64 n);
+  /* Writes up to n bytes that `in`, which may be read, has at *pos (advanced) without a copy in the
+     core; bytes, 0 at in's end, or -errno. -EOPNOTSUPP, or NULL: not between these two, and
+     nothing was done. */
+  i64 (*send_file)(struct file *f, struct file *in, u64 *pos, u64 n);
   i64 (*seek)(struct file *f, i64 off, int whence); /* NULL: -ESPIPE */
   u32 (*poll)(struct file *f, struct poller *p);    /* POLL* ready now; NULL: always in|out */
   i64 (*ioctl)(struct file *f, u32 cmd, u64 arg);   /* NULL: -ENOTTY */
@@ -57,6 +65,8 @@ struct file_ops {
   int (*stat)(struct file *f, struct kstat *st);    /* NULL: the inode's */
   int (*truncate)(struct file *f, u64 size);
   int (*sync)(struct file *f, bool data_only);
+  /* sync_file_range(2), arguments checked, flags not 0; NULL: sync(f, true), which does more. */
+  int (*sync_range)(struct file *f, u64 off, u64 n, u32 flags);
   int (*set_flags)(struct file *f, u32 flags); /* F_SETFL changed O_NONBLOCK, O_APPEND... */
   /* A memory object whose bytes are the file's, for MAP_SHARED (reference for the caller); NULL:
    * -ENODEV. */

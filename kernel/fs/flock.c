@@ -246,11 +246,21 @@ struct user_flock {
 };
 _Static_assert(sizeof(struct user_flock) == 32, "ABI");
 
+static i64 position_of(struct file *f) {
+  i64 at;
+  if (!f->ops->seek)
+    return 0;
+  mutex_lock(&f->pos_lock);
+  at = f->ops->seek(f, 0, 1);
+  mutex_unlock(&f->pos_lock);
+  return at > 0 ? at : 0;
+}
+
 static int range_of(struct file *f, const struct user_flock *u, struct lock *l) {
   struct kstat st;
   i64 from = u->start, to;
   if (u->whence == 1) {
-    from += (i64)f->pos;
+    from += position_of(f);
   } else if (u->whence == 2) {
     int e = file_getattr(f, &st);
     if (e < 0)

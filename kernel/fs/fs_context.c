@@ -7,7 +7,7 @@
 #include "kernel/syscall/syscall.h"
 
 static struct fs_context *context_alloc(struct dentry *cwd, struct dentry *root, u32 umask) {
-  struct fs_context *c = kmalloc(sizeof *c);
+  struct fs_context *c = kmalloc_as(KMEM_FILE, sizeof *c);
   if (!c)
     return NULL;
   *c = (struct fs_context){.refs = 1, .umask = umask, .cwd = cwd, .root = root};
@@ -51,7 +51,7 @@ void fs_context_put(struct fs_context *c) {
     return;
   dentry_put(c->cwd);
   dentry_put(c->root);
-  kfree(c);
+  kfree_as(KMEM_FILE, c);
 }
 
 static struct fs_context *running(void) {

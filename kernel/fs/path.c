@@ -85,15 +85,14 @@ static int go_up(struct walk *w) {
 }
 
 int path_step(struct dentry *dir, const char *name, struct dentry **out) {
-  struct dentry *d = NULL;
+  struct dentry *d;
   int e = 0;
   if (!S_ISDIR(dir->inode->mode))
     return -ENOTDIR;
   e = inode_permission(dir->inode, MAY_EXEC);
   if (e < 0)
     return e;
-  if (!dir->inode->super->volatile_names)
-    d = dentry_find(dir, name);
+  d = dentry_current(dir, name);
   if (!d) {
     mutex_lock(&dir->inode->lock);
     e = dentry_child(dir, name, &d);

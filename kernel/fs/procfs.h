@@ -58,7 +58,8 @@ int pfs_show_statm(struct text *t, const struct pfs_who *w);
 int pfs_show_cmdline(struct text *t, const struct pfs_who *w);
 int pfs_show_environ(struct text *t, const struct pfs_who *w);
 struct pfs_memory {
-  u64 mapped, resident, private_, shared, data, stack;
+  u64 mapped, resident, data, stack;
+  struct proc_footprint cost;
 };
 /* All zero for a zombie. */
 void pfs_memory(struct proc *p, struct pfs_memory *m);

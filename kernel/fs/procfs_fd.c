@@ -141,7 +141,7 @@ int pfs_exe_target(const struct pfs_who *w, char *buf, size_t size) {
     return -ENOENT;
   spin_lock(&p->lock);
   if (p->exe_path) {
-    str_copy(buf, p->exe_path, size);
+    str_copy(buf, p->exe_path->s, size);
     e = 0;
   }
   spin_unlock(&p->lock);

@@ -40,25 +40,15 @@ static void count_vma(void *arg, const struct vma *v) {
     m->data += v->len;
 }
 
-static void memory_of(struct space *s, struct pfs_memory *m) {
-  struct region_usage u = {0, 0};
-  memset(m, 0, sizeof *m);
-  space_each_vma(s, count_vma, m);
-  mutex_lock(&s->lock);
-  region_usage(s->region, &u);
-  mutex_unlock(&s->lock);
-  m->private_ = u.private_bytes;
-  m->shared = u.shared_bytes;
-  m->resident = u.private_bytes + u.shared_bytes;
-}
-
 void pfs_memory(struct proc *p, struct pfs_memory *m) {
   struct space *s = space_of(p);
   memset(m, 0, sizeof *m);
   if (!s)
     return;
-  memory_of(s, m);
+  space_each_vma(s, count_vma, m);
   space_put(s);
+  proc_footprint(p, &m->cost);
+  m->resident = m->cost.private_ + m->cost.shared;
 }
 
 /* ---- mappings ----------------------------------------------------------------------------------
@@ -117,24 +107,29 @@ int pfs_show_maps(struct text *t, const struct pfs_who *w) {
   return e;
 }
 
-static void show_totals(struct text *t, struct space *s) {
+static u64 kib(u64 bytes) { return (bytes + 1023) >> 10; }
+
+/* Pss counts shared memory in full for nobody: who else has it is not known here. */
+static int show_totals(struct text *t, int pid) {
+  struct proc *p = proc_find(pid);
+  if (!p)
+    return -ESRCH;
   struct pfs_memory m;
-  memory_of(s, &m);
+  pfs_memory(p, &m);
+  proc_put(p);
+  const struct proc_footprint *c = &m.cost;
   text_printf(t, "%08x-%08lx ---p 00000000 00:00 0 %24s[rollup]\n", UF_DATA_LO, UF_REGION_SIZE, "");
   text_printf(t,
               "Rss: %19lu kB\nPss: %19lu kB\nShared_Clean: %10lu kB\nShared_Dirty: %10u kB\n"
               "Private_Clean: %9u kB\nPrivate_Dirty: %9lu kB\nSwap: %18u kB\n",
-              m.resident >> 10, m.private_ >> 10, m.shared >> 10, 0, 0, m.private_ >> 10, 0);
+              kib(m.resident), kib(c->private_), kib(c->shared), 0, 0, kib(c->private_), 0);
+  text_printf(t, "KernelStructs: %9lu kB\nKernelStack: %11lu kB\nPageTables: %12lu kB\n",
+              kib(c->structs), kib(c->stacks), kib(c->tables));
+  return 0;
 }
 
 int pfs_show_smaps_rollup(struct text *t, const struct pfs_who *w) {
-  int e;
-  struct space *s = space_of_pid(w->pid, &e);
-  if (!s)
-    return e;
-  show_totals(t, s);
-  space_put(s);
-  return 0;
+  return show_totals(t, w->pid);
 }
 
 /* The platform counts pages per region, not per mapping: sizes per mapping, then the totals. */
@@ -144,9 +139,8 @@ int pfs_show_smaps(struct text *t, const struct pfs_who *w) {
   if (!s)
     return e;
   e = show_vmas(t, s, true);
-  show_totals(t, s);
   space_put(s);
-  return e;
+  return e ? e : show_totals(t, w->pid);
 }
 
 int pfs_show_statm(struct text *t, const struct pfs_who *w) {
@@ -157,7 +151,7 @@ int pfs_show_statm(struct text *t, const struct pfs_who *w) {
   pfs_memory(p, &m);
   proc_put(p);
   text_printf(t, "%lu %lu %lu 0 0 %lu 0\n", m.mapped / PAGE_SIZE, m.resident / PAGE_SIZE,
-              m.shared / PAGE_SIZE, (m.data + m.stack) / PAGE_SIZE);
+              m.cost.shared / PAGE_SIZE, (m.data + m.stack) / PAGE_SIZE);
   return 0;
 }
 

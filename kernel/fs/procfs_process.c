@@ -112,7 +112,7 @@ static void show_signals(struct text *t, struct proc *p) {
     blocked = th->sig->blocked;
     shared = p->sighand->shared.set;
     for (int s = 1; s < NSIG; s++) {
-      u64 handler = p->sighand->action[s - 1].handler;
+      u64 handler = sigact_of(p->sighand, s)->handler;
       ignored |= handler == SIG_IGN ? SIG_BIT(s) : 0;
       caught |= handler > SIG_IGN ? SIG_BIT(s) : 0;
     }
@@ -145,9 +145,10 @@ static int show_status(struct text *t, const struct pfs_who *w) {
   text_printf(t,
               "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n"
               "RssAnon:\t%8lu kB\nRssShmem:\t%8lu kB\nVmData:\t%8lu kB\nVmStk:\t%8lu kB\n"
-              "VmSwap:\t       0 kB\n",
-              m.mapped >> 10, m.mapped >> 10, m.resident >> 10, m.resident >> 10, m.private_ >> 10,
-              m.shared >> 10, m.data >> 10, m.stack >> 10);
+              "VmPTE:\t%8lu kB\nVmSwap:\t       0 kB\n",
+              m.mapped >> 10, m.mapped >> 10, m.resident >> 10, m.resident >> 10,
+              m.cost.private_ >> 10, m.cost.shared >> 10, m.data >> 10, m.stack >> 10,
+              m.cost.tables >> 10);
   text_printf(t, "Threads:\t%u\n", p->nthreads);
   show_signals(t, p);
   proc_put(p);

@@ -3,6 +3,7 @@
 #include "kernel/fs/procfs.h"
 #include "kernel/fs/tmpfs.h"
 #include "kernel/ipc/sysv.h"
+#include "kernel/mm/kmalloc.h"
 #include "kernel/sched/sched.h"
 #include "kernel/time/clock.h"
 #include "kernel/version.h"
@@ -16,13 +17,23 @@ static u64 kib(u64 bytes) { return bytes >> 10; }
 static int show_meminfo(struct text *t, const struct pfs_who *w) {
   u64 limit = plat_mem_limit(), shmem = tmpfs_bytes_used(), used = plat_mem_used() + shmem;
   u64 left = used < limit ? limit - used : 0;
+  struct plat_memory m;
   (void)w;
+  plat_memory(&m);
   text_printf(t,
               "MemTotal:       %8lu kB\nMemFree:        %8lu kB\nMemAvailable:   %8lu kB\n"
               "Buffers:               0 kB\nCached:         %8lu kB\nSwapCached:            0 kB\n"
               "SwapTotal:             0 kB\nSwapFree:              0 kB\nShmem:          %8lu kB\n"
-              "Slab:                  0 kB\nSReclaimable:          0 kB\n",
-              kib(limit), kib(left), kib(left), kib(shmem), kib(shmem));
+              "Slab:           %8lu kB\nSReclaimable:          0 kB\n",
+              kib(limit), kib(left), kib(left), kib(shmem), kib(shmem), kib(kmalloc_used()));
+  u64 spare, blocks = thread_blocks(&spare);
+  text_printf(t, "KernelStack:    %8lu kB\nPageTables:     %8lu kB\n",
+              kib((blocks - spare) * KSTACK_SIZE), kib(m.table_bytes));
+  text_printf(t, "Regions:        %8u\nRegionsWarm:    %8u\n", m.regions - m.warm_regions,
+              m.warm_regions);
+  for (unsigned k = 0; k < KMEM_NKINDS; k++)
+    text_printf(t, "Kmem%-12s%8lu kB\n", kmem_name((enum kmem_kind)k),
+                kib(kmalloc_used_as((enum kmem_kind)k)));
   return 0;
 }
 

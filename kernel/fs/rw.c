@@ -9,23 +9,44 @@
 typedef i64 (*transfer)(struct file *f, struct uio *u);
 typedef i64 (*transfer_at)(struct file *f, struct uio *u, u64 *pos);
 
-static i64 sequential(struct uregs *r, transfer go) {
-  struct fdref d = fd_borrow((int)r->rdi);
+static i64 sequential(struct file *f, struct uregs *r, transfer go) {
   struct uio u;
-  i64 n;
-  if (unlikely(!d.f))
-    return -EBADF;
-  n = uio_init_user(&u, r->rsi, r->rdx);
-  if (likely(n == 0)) {
-    n = go(d.f, &u);
+  i64 n = uio_init_user(&u, r->rsi, r->rdx);
+  if (n == 0) {
+    n = go(f, &u);
     uio_destroy(&u);
   }
+  return n;
+}
+
+/* Transfers of any file, with a reference or without. */
+static __attribute__((noinline)) i64 read_or_write(struct uregs *r, transfer go) {
+  struct fdref d = fd_borrow((int)r->rdi);
+  if (!d.f)
+    return -EBADF;
+  i64 n = sequential(d.f, r, go);
   fd_return(d);
   return n;
 }
 
-i64 sys_read(struct uregs *r) { return sequential(r, file_read); }
-i64 sys_write(struct uregs *r) { return sequential(r, file_write); }
+static inline bool is_range(const struct uregs *r) {
+  return r->rdx && user_range_ok(r->rsi, r->rdx);
+}
+
+/* What streams have a short way for; nothing is kept over the call. */
+i64 sys_read(struct uregs *r) {
+  struct file *f = fd_borrow_only((int)r->rdi);
+  if (likely(f && f->ops->read_user && is_range(r) && (f->flags & O_ACCMODE) != O_WRONLY))
+    return f->ops->read_user(f, r->rsi, r->rdx);
+  return read_or_write(r, file_read);
+}
+
+i64 sys_write(struct uregs *r) {
+  struct file *f = fd_borrow_only((int)r->rdi);
+  if (likely(f && f->ops->write_user && is_range(r) && (f->flags & O_ACCMODE) != O_RDONLY))
+    return f->ops->write_user(f, r->rsi, r->rdx);
+  return read_or_write(r, file_write);
+}
 
 static i64 sequential_vector(struct uregs *r, transfer go) {
   struct fdref d = fd_borrow((int)r->rdi);

@@ -19,7 +19,30 @@ static i64 sync_file(int fd, bool data_only) {
 
 i64 sys_fsync(struct uregs *r) { return sync_file((int)r->rdi, false); }
 i64 sys_fdatasync(struct uregs *r) { return sync_file((int)r->rdi, true); }
-i64 sys_sync_file_range(struct uregs *r) { return sync_file((int)r->rdi, true); }
+
+enum { SYNC_RANGE_FLAGS = 7 }; /* WAIT_BEFORE, WRITE, WAIT_AFTER */
+
+static i64 sync_range(struct file *f, i64 off, i64 n, u32 flags) {
+  if (flags & ~(u32)SYNC_RANGE_FLAGS || off < 0 || n < 0 || (i64)((u64)off + (u64)n) < 0)
+    return -EINVAL;
+  u32 mode = f->inode ? f->inode->mode : 0;
+  if (!S_ISREG(mode) && !S_ISDIR(mode) && !S_ISBLK(mode))
+    return -ESPIPE;
+  if (flags == 0)
+    return 0;
+  if (f->ops->sync_range)
+    return f->ops->sync_range(f, (u64)off, (u64)n, flags);
+  return f->ops->sync ? f->ops->sync(f, true) : 0;
+}
+
+i64 sys_sync_file_range(struct uregs *r) {
+  struct fdref d = fd_borrow((int)r->rdi);
+  if (!d.f)
+    return -EBADF;
+  i64 e = sync_range(d.f, (i64)r->rsi, (i64)r->rdx, (u32)r->r10);
+  fd_return(d);
+  return e;
+}
 
 /* Host files are as durable as the host makes them without being asked. */
 i64 sys_sync(struct uregs *r) {

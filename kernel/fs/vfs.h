@@ -42,6 +42,7 @@
 #define S_ISFIFO(m) (((m)&S_IFMT) == S_IFIFO)
 #define S_ISSOCK(m) (((m)&S_IFMT) == S_IFSOCK)
 #define S_ISCHR(m) (((m)&S_IFMT) == S_IFCHR)
+#define S_ISBLK(m) (((m)&S_IFMT) == S_IFBLK)
 
 #define MAY_EXEC 1u
 #define MAY_WRITE 2u
@@ -93,6 +94,11 @@ struct iattr {
 struct inode_ops {
   /* -ENOENT. May return the same inode as before or a fresh one with the same ino. */
   int (*lookup)(struct inode *dir, const char *name, struct inode **out);
+  /* For volatile_names; NULL: lookup is asked each time. 0 if name in dir still leads to `known`,
+     an earlier result of lookup, whose fields are brought up to date; otherwise an error, and
+     lookup will be asked. Called without dir's lock. Names of a file system that has this are kept
+     for a second or two after their last use, so releasing an inode must not sleep. */
+  int (*revalidate)(struct inode *dir, const char *name, struct inode *known);
   /* A regular file that does not exist yet; mode holds permission bits, umask applied. -EEXIST. */
   int (*create)(struct inode *dir, const char *name, u32 mode, struct inode **out);
   int (*mkdir)(struct inode *dir, const char *name, u32 mode, struct inode **out);
@@ -173,8 +179,8 @@ int dirent_emit(struct uio *u, u64 ino, u64 next, u32 mode, const char *name);
 
 /* ---- dentries: fs/dcache.c --------------------------------------------------------------- */
 
-/* A name in a tree. Exists while someone uses it; holds its parent, its inode. The root of a
-   mounted tree is its own parent. */
+/* A name in a tree. Exists while someone uses it (or a little longer, see inode_ops.revalidate);
+   holds its parent, its inode. The root of a mounted tree is its own parent. */
 struct dentry {
   u32 refs;
   u32 hash;
@@ -183,6 +189,8 @@ struct dentry {
   struct inode *inode;                   /* reference held, never NULL */
   struct mount *mnt;                     /* the mount it lies in */
   struct mount *mounted;                 /* the mount whose root lies over it, or NULL */
+  struct list recent;                    /* in the list of names kept, or empty; dcache_lock */
+  u32 recent_round;                      /* when it was used last; dcache_lock */
   bool deleted;
   u32 len;
   char *name; /* inline_name or kmalloc'd; dcache_lock */
@@ -198,6 +206,9 @@ struct dentry *dentry_new_root(struct inode *i, const char *name);
 int dentry_child(struct dentry *dir, const char *name, struct dentry **out);
 /* The same without asking the file system: NULL if nobody uses the name now. */
 struct dentry *dentry_find(struct dentry *dir, const char *name);
+/* The child as it was used a moment ago, if it still is what the name leads to; NULL: ask
+   dentry_child. dir's lock is not needed. */
+struct dentry *dentry_current(struct dentry *dir, const char *name);
 /* The name is gone; dir's lock held. */
 void dentry_delete(struct dentry *d);
 /* d now is called name in dir; both directories locked, vfs_rename_lock held. -ENOMEM. */
@@ -289,6 +300,8 @@ struct fs_context {
 /* Transfers at a given position: access mode, RLIMIT_FSIZE; the position is advanced. */
 i64 file_read_at(struct file *f, struct uio *u, u64 *pos);
 i64 file_write_at(struct file *f, struct uio *u, u64 *pos);
+/* out->ops->send_file, or -EOPNOTSUPP; pos NULL: in's own position. */
+i64 file_send(struct file *out, struct file *in, u64 *pos, u64 n);
 int file_getattr(struct file *f, struct kstat *st);
 u32 file_poll(struct file *f, struct poller *p);
 /* lseek for a file of a known size: moves f->pos (pos_lock is held by the caller of ops->seek). */

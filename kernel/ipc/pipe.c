@@ -114,30 +114,122 @@ static int wait_on(struct pipe *p, struct waitq *q) {
   return e;
 }
 
+/*
+ * One reader, usually the only one, sleeps without a queue: who puts data in wakes it with p->lock
+ * held, which it takes before it goes on, so that it cannot go away meanwhile.
+ */
+static inline int wait_as_reader(struct pipe *p) {
+  struct thread *me = thread_current();
+  int e = 0;
+  p->reader = me;
+  __atomic_store_n(&me->state, THREAD_SLEEPING, __ATOMIC_RELAXED);
+  mutex_unlock(&p->lock);
+  if (unlikely(__atomic_load_n(&me->work, __ATOMIC_RELAXED) & WORK_SIGNAL) && signal_pending()) {
+    sched_set_state(me, THREAD_RUNNABLE);
+    e = -ERESTARTSYS;
+  } else {
+    schedule();
+  }
+  mutex_lock(&p->lock);
+  if (p->reader == me)
+    p->reader = NULL;
+  return e;
+}
+
+static inline void wake_reader(struct pipe *p) {
+  struct thread *t = p->reader;
+  if (!t)
+    return;
+  p->reader = NULL;
+  sched_wake(t, WAKE_SYNC);
+}
+
 /* ---- transfers ------------------------------------------------------------------------- */
+
+/* Waits until there is data: 1, and the lock is still held. Otherwise it is released: 0 (the end)
+   or an error. */
+static __attribute__((noinline)) i64 await_data(struct file *f, struct pipe *p) {
+  int e = 0;
+  while (used(p) == 0) {
+    if (e == 0 && p->writers > 0 && !(f->flags & O_NONBLOCK)) {
+      if (!p->reader) {
+        e = wait_as_reader(p);
+        continue;
+      }
+      e = wait_on(p, &p->rd);
+      if (e < 0)
+        return e;
+      mutex_lock(&p->lock);
+      continue;
+    }
+    e = e < 0 ? e : p->writers == 0 ? 0 : -EAGAIN;
+    mutex_unlock(&p->lock);
+    return e;
+  }
+  return 1;
+}
 
 static i64 pipe_read(struct file *f, struct uio *u, u64 *pos) {
   struct pipe *p = f->priv;
-  i64 n = 0;
+  i64 n;
   (void)pos;
   if (u->left == 0)
     return 0;
   mutex_lock(&p->lock);
-  while (used(p) == 0) {
-    if (p->writers == 0 || (f->flags & O_NONBLOCK)) {
-      n = p->writers == 0 ? 0 : -EAGAIN;
-      mutex_unlock(&p->lock);
-      return n;
-    }
-    n = wait_on(p, &p->rd);
-    if (n < 0)
-      return n;
-    mutex_lock(&p->lock);
-  }
+  n = await_data(f, p);
+  if (n <= 0)
+    return n;
   n = ring_get(p, u);
   mutex_unlock(&p->lock);
   wake(&p->wr, WRITABLE);
   return n;
+}
+
+/* In pieces, or where a page is missing. */
+static __attribute__((noinline)) i64 ring_get_user(struct pipe *p, u64 uaddr, u64 n) {
+  struct uio u;
+  int e = uio_init_user(&u, uaddr, n);
+  return e < 0 ? e : ring_get(p, &u);
+}
+
+/* There is data, and the lock is held: takes up to n bytes and lets others go on. */
+static inline __attribute__((always_inline)) i64 take_user(struct pipe *p, u64 uaddr, u64 n) {
+  u32 at = p->tail & (p->size - 1);
+  i64 got = (i64)min_u64(n, used(p));
+  if (likely(got <= p->size - at &&
+             plat_copy_try(user_address(uaddr), p->ring + at, (size_t)got) == 0))
+    p->tail += (u32)got;
+  else
+    got = ring_get_user(p, uaddr, n);
+  mutex_unlock(&p->lock);
+  wake(&p->wr, WRITABLE);
+  return got;
+}
+
+static __attribute__((noinline)) i64 wait_and_take_user(struct file *f, u64 uaddr, u64 n) {
+  struct pipe *p = f->priv;
+  if (likely(p->writers > 0 && !(f->flags & O_NONBLOCK) && !p->reader)) {
+    int e = wait_as_reader(p);
+    if (likely(used(p) > 0))
+      return take_user(p, uaddr, n);
+    if (e < 0) {
+      mutex_unlock(&p->lock);
+      return e;
+    }
+  }
+  i64 e = await_data(f, p);
+  return e <= 0 ? e : take_user(p, uaddr, n);
+}
+
+static __attribute__((noinline)) i64 take_user_now(struct file *f, u64 uaddr, u64 n) {
+  return take_user(f->priv, uaddr, n);
+}
+
+/* Keeps nothing over a call, so that neither way saves registers twice. */
+static i64 pipe_read_user(struct file *f, u64 uaddr, u64 n) {
+  struct pipe *p = f->priv;
+  mutex_lock(&p->lock);
+  return used(p) == 0 ? wait_and_take_user(f, uaddr, n) : take_user_now(f, uaddr, n);
 }
 
 static i64 broken(void) {
@@ -169,6 +261,8 @@ static i64 pipe_write(struct file *f, struct uio *u, u64 *pos) {
         return done ? done : n;
       continue;
     }
+    if (n > 0)
+      wake_reader(p);
     mutex_unlock(&p->lock);
     if (n == 0)
       n = -EAGAIN;
@@ -178,6 +272,29 @@ static i64 pipe_write(struct file *f, struct uio *u, u64 *pos) {
     wake(&p->rd, READABLE);
   }
   return done;
+}
+
+static __attribute__((noinline)) i64 write_any(struct file *f, u64 uaddr, u64 n) {
+  struct uio u;
+  int e = uio_init_user(&u, uaddr, n);
+  return e < 0 ? e : pipe_write(f, &u, NULL);
+}
+
+/* What fits into one piece of the ring as it is goes there at once. */
+static i64 pipe_write_user(struct file *f, u64 uaddr, u64 n) {
+  struct pipe *p = f->priv;
+  mutex_lock(&p->lock);
+  u32 at = p->head & (p->size - 1);
+  if (unlikely(p->readers == 0 || n > p->size - used(p) || n > p->size - at ||
+               plat_copy_try(p->ring + at, user_address(uaddr), n) < 0)) {
+    mutex_unlock(&p->lock);
+    return write_any(f, uaddr, n);
+  }
+  p->head += (u32)n;
+  wake_reader(p);
+  mutex_unlock(&p->lock);
+  wake(&p->rd, READABLE);
+  return (i64)n;
 }
 
 static u32 pipe_poll(struct file *f, struct poller *w) {
@@ -228,6 +345,8 @@ static void count_ends(struct pipe *p, struct file *f, int by) {
   }
   if (by < 0 && p->readers == 0 && p->writers == 0)
     p->head = p->tail = 0; /* a FIFO that nobody has open is empty */
+  if (by < 0)
+    wake_reader(p);
   mutex_unlock(&p->lock);
   waitq_wake(&p->rd, 0, by < 0 ? READABLE | POLLHUP : 0, 0);
   waitq_wake(&p->wr, 0, by < 0 ? WRITABLE | POLLERR : 0, 0);
@@ -242,6 +361,8 @@ static const struct file_ops pipe_ops = {
     .name = "pipe",
     .read = pipe_read,
     .write = pipe_write,
+    .read_user = pipe_read_user,
+    .write_user = pipe_write_user,
     .poll = pipe_poll,
     .ioctl = pipe_ioctl,
     .stat = pipe_stat,

@@ -14,9 +14,10 @@
 
 struct pipe {
   u32 refs;
-  struct mutex lock;    /* all below but the queues */
-  struct waitq rd, wr;  /* readers wait for data, writers for room (FIFO: openers as well) */
-  u32 readers, writers; /* open ends */
+  struct mutex lock;     /* all below but the queues */
+  struct thread *reader; /* the first that waits for data; woken with the lock held. Others: rd */
+  struct waitq rd, wr;   /* readers wait for data, writers for room (FIFO: openers as well) */
+  u32 readers, writers;  /* open ends */
   u32 reader_opens, writer_opens; /* ever, for FIFO opens that wait for the other side */
   u32 head, tail;                 /* bytes ever written and read, modulo 2^32 */
   u32 size;                       /* of ring, a power of two; 0: none yet */

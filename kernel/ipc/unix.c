@@ -30,11 +30,11 @@ void unix_put(struct unix_sock *u) {
     return;
   kassert(!u->peer && !u->inode && list_empty(&u->name_node) && list_empty(&u->senders));
   drop_packets(u);
-  kfree(u);
+  kfree_as(KMEM_SOCKET, u);
 }
 
 struct unix_sock *unix_alloc(int type) {
-  struct unix_sock *u = kzalloc(sizeof *u);
+  struct unix_sock *u = kzalloc_as(KMEM_SOCKET, sizeof *u);
   if (!u)
     return NULL;
   u->sock = (struct sock){.ops = &unix_ops, .domain = AF_UNIX, .type = type};

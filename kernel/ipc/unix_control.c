@@ -43,7 +43,7 @@ static void free_one(struct unix_rights *r) {
   inflight_add(r->uid, -r->n);
   for (unsigned i = 0; i < r->n; i++)
     file_put(r->files[i]);
-  kfree(r);
+  kfree_as(KMEM_SOCKET, r);
 }
 
 /* A file may be a socket with files under way, and so on: the outermost call frees what the inner
@@ -73,7 +73,7 @@ static int parse_rights(const u8 *data, u64 len, struct unix_control *c) {
   u32 uid = proc_current()->cred.uid;
   if (!inflight_fits(uid, n))
     return -ETOOMANYREFS;
-  struct unix_rights *r = kmalloc(sizeof *r + n * sizeof(struct file *));
+  struct unix_rights *r = kmalloc_as(KMEM_SOCKET, sizeof *r + n * sizeof(struct file *));
   if (!r)
     return -ENOMEM;
   r->uid = uid;

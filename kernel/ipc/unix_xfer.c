@@ -13,19 +13,19 @@ static u64 deadline_of(u64 timeout) { return timeout ? plat_now() + timeout : UI
 
 void unix_packet_free(struct unix_packet *p) {
   unix_rights_free(p->rights);
-  kfree(p);
+  kfree_as(KMEM_SOCKET, p);
 }
 
 /* n bytes from the message, with the sender's name behind the data of datagrams. */
 static int packet_create(struct unix_sock *u, struct msg *m, size_t n, struct unix_packet **out) {
   u32 addr_len = u->sock.type == SOCK_DGRAM ? u->addr_len : 0;
-  struct unix_packet *p = kmalloc(sizeof *p + n + addr_len);
+  struct unix_packet *p = kmalloc_as(KMEM_SOCKET, sizeof *p + n + addr_len);
   if (!p)
     return -ENOMEM;
   memset(p, 0, sizeof *p);
   i64 got = n ? uio_read_from(m->data, p->data, n) : 0;
   if (got < 0) {
-    kfree(p);
+    kfree_as(KMEM_SOCKET, p);
     return (int)got;
   }
   p->size = (u32)got;

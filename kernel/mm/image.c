@@ -22,11 +22,11 @@ void image_free(struct image *im) {
   }
   if (im->rodata != NULL)
     memobj_put(im->rodata);
-  kfree(im->data);
-  kfree(im->safe);
-  kfree(im->phdrs);
+  kfree_as(KMEM_IMAGE, im->data);
+  kfree_as(KMEM_IMAGE, im->safe);
+  kfree_as(KMEM_IMAGE, im->phdrs);
   kfree(im->path);
-  kfree(im);
+  kfree_as(KMEM_IMAGE, im);
 }
 
 u64 image_id(const struct image *im) { return im->id; }
@@ -60,19 +60,19 @@ static const u8 *safe_points(struct image *im) {
     return safe;
   struct ufv_error err;
   size_t n = ufv_bitmap_size(im->text.size);
-  u8 *scratch = kmalloc(n), *expected = NULL;
-  safe = kzalloc(n);
+  u8 *scratch = kmalloc_as(KMEM_IMAGE, n), *expected = NULL;
+  safe = kzalloc_as(KMEM_IMAGE, n);
   if (safe == NULL || scratch == NULL) {
-    kfree(safe);
+    kfree_as(KMEM_IMAGE, safe);
     safe = NULL;
   } else if (ufv_check(&im->text, safe, scratch, &err) != UFV_OK) {
     for (u32 off = 0; off < im->text.size; off += UF_BUNDLE)
       safe[off / 8] |= 1;
   }
-  kfree(scratch);
+  kfree_as(KMEM_IMAGE, scratch);
   if (safe != NULL && !__atomic_compare_exchange_n(&im->safe, &expected, safe, false,
                                                    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-    kfree(safe);
+    kfree_as(KMEM_IMAGE, safe);
     safe = expected;
   }
   return safe;

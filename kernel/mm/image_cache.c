@@ -21,12 +21,12 @@ static bool same_key(const struct file_identity *a, const struct file_identity *
 }
 
 static struct image *image_new(const struct file_identity *key, const char *path) {
-  struct image *im = kzalloc(sizeof *im);
+  struct image *im = kzalloc_as(KMEM_IMAGE, sizeof *im);
   if (im == NULL)
     return NULL;
   im->path = kstrdup(path);
   if (im->path == NULL) {
-    kfree(im);
+    kfree_as(KMEM_IMAGE, im);
     return NULL;
   }
   im->refs = 1;
@@ -103,7 +103,7 @@ bool image_cache_shrink(u64 bytes) {
 static int load(struct image *im, struct file *f) {
   int err = image_read(im, f);
   if (err == -ENOMEM && im->text.size == 0 && image_cache_shrink(UINT64_MAX)) {
-    kfree(im->safe);
+    kfree_as(KMEM_IMAGE, im->safe);
     im->safe = NULL;
     err = image_read(im, f);
   }

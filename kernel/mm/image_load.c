@@ -45,12 +45,12 @@ static int read_file(struct image *im, struct file *f, void **out) {
     klog("%s: too large for an image", im->path);
     return -ENOEXEC;
   }
-  void *bytes = kmalloc(size);
+  void *bytes = kmalloc_as(KMEM_IMAGE, size);
   if (bytes == NULL)
     return -ENOMEM;
   i64 n = read_fully(f, bytes, size);
   if (n != (i64)size) {
-    kfree(bytes);
+    kfree_as(KMEM_IMAGE, bytes);
     if (n >= 0)
       klog("%s: changed while it was being loaded", im->path);
     return n < 0 ? (int)n : -ENOEXEC;
@@ -75,7 +75,7 @@ static int parse(struct image *im, const void *bytes) {
 /* A relocated copy of one segment's bytes; NULL: no memory. */
 static void *segment_copy(const struct image *im, const char *bytes, const struct uf_segment *seg,
                           u32 slide) {
-  void *copy = kmalloc(seg->filesz);
+  void *copy = kmalloc_as(KMEM_IMAGE, seg->filesz);
   if (copy != NULL) {
     memcpy(copy, bytes + seg->offset, seg->filesz);
     uf_elf_relocate(&im->layout, bytes, seg, copy, slide);
@@ -96,7 +96,7 @@ static int load_rodata(struct image *im, const char *bytes, u32 slide) {
     if (n != (i64)seg->filesz)
       err = n < 0 ? (int)n : -ENOMEM;
   }
-  kfree(copy);
+  kfree_as(KMEM_IMAGE, copy);
   return err;
 }
 
@@ -111,7 +111,7 @@ static int load_data(struct image *im, const char *bytes, u32 slide) {
    they are linked, from which libc derives a load bias). */
 static int load_phdrs(struct image *im, const char *bytes, u32 slide) {
   u32 n = im->layout.phdr_count;
-  im->phdrs = kmalloc(n * sizeof *im->phdrs);
+  im->phdrs = kmalloc_as(KMEM_IMAGE, n * sizeof *im->phdrs);
   if (im->phdrs == NULL)
     return -ENOMEM;
   memcpy(im->phdrs, bytes + im->layout.phdr_offset, n * sizeof *im->phdrs);
@@ -132,9 +132,9 @@ static int verify(struct image *im, const struct ufv_text *t) {
     return 0;
   struct ufv_error e;
   size_t n = ufv_bitmap_size(t->size);
-  u8 *scratch = kmalloc(n);
+  u8 *scratch = kmalloc_as(KMEM_IMAGE, n);
   int err = -ENOMEM;
-  im->safe = kmalloc(n);
+  im->safe = kmalloc_as(KMEM_IMAGE, n);
   if (im->safe != NULL && scratch != NULL) {
     err = 0;
     if (ufv_check(t, im->safe, scratch, &e) != UFV_OK) {
@@ -144,7 +144,7 @@ static int verify(struct image *im, const struct ufv_text *t) {
       err = -ENOEXEC;
     }
   }
-  kfree(scratch);
+  kfree_as(KMEM_IMAGE, scratch);
   return err;
 }
 
@@ -158,7 +158,7 @@ static int install(struct image *im, const char *bytes, u32 addr) {
   int err = verify(im, &t);
   if (err == 0)
     err = plat_text_install(addr, copy, size);
-  kfree(copy);
+  kfree_as(KMEM_IMAGE, copy);
   if (err == 0)
     im->text = (struct ufv_text){.code = (const u8 *)(uintptr_t)addr, .size = size, .vaddr = addr};
   return err;
@@ -195,6 +195,6 @@ int image_read(struct image *im, struct file *f) {
     err = load_data(im, bytes, slide);
   if (err == 0)
     err = load_phdrs(im, bytes, slide);
-  kfree(bytes);
+  kfree_as(KMEM_IMAGE, bytes);
   return err;
 }

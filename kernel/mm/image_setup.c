@@ -189,7 +189,7 @@ static int setup_stack(struct image *im, struct space *s, const struct exec_stri
   u64 window = max_u64(SPACE_STACK_MIN_WINDOW, round_up(b.size, PAGE_SIZE) + FIRST_ROOM);
   if (window > min_u64(proc_current()->limits[RLIMIT_STACK].cur, SPACE_STACK_MAX))
     return -E2BIG;
-  b.buf = kzalloc(b.size);
+  b.buf = kzalloc_as(KMEM_IMAGE, b.size);
   if (b.buf == NULL)
     return -ENOMEM;
   build_stack(&b, im, str);
@@ -197,7 +197,7 @@ static int setup_stack(struct image *im, struct space *s, const struct exec_stri
   if (err == 0)
     err = plat_copy_out((void *)(region_base(s->region) + b.at), in_buffer(&b, b.at),
                         SPACE_STACK_TOP - b.at);
-  kfree(b.buf);
+  kfree_as(KMEM_IMAGE, b.buf);
   *sp = region_base(s->region) + b.at;
   return err;
 }

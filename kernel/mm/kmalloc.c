@@ -63,29 +63,25 @@ struct magazine {
 
 struct cpu_cache {
   struct spin lock;
-  i64 used; /* bytes handed out minus bytes taken back through this cache; may be negative */
+  /* By kind: bytes handed out minus bytes taken back through this cache; may be negative. */
+  i64 used[KMEM_NKINDS];
   struct magazine mags[NCLASSES];
 } __attribute__((aligned(64)));
 
 static struct size_class classes[NCLASSES];
 static struct cpu_cache caches[MAX_CPUS];
-static u64 large_used;
+static i64 large_used[KMEM_NKINDS];
 
 /* Objects moved between a CPU and its class at a time: about 8 KiB worth, 2 to 32. */
-static u32 batch_of(unsigned class) {
-  u32 n = 8192u / class_size[class];
-  return n > 32 ? 32 : n;
-}
+static const u8 batch[NCLASSES] = {32, 32, 32, 32, 32, 32, 32, 32, 21, 16, 10, 8, 5, 4, 2};
+static u32 batch_of(unsigned class) { return batch[class]; }
 
-static unsigned class_of(size_t n) {
-  /* (n + 15) / 16 for small sizes, a short scan above. */
+static inline unsigned class_of(size_t n) {
+  /* By (n + 15) / 16 for small sizes, (n + 127) / 128 above. */
   static const u8 small[17] = {0, 0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7};
-  if (n <= 256)
-    return small[(n + 15) / 16];
-  unsigned c = 8;
-  while (class_size[c] < n)
-    c++;
-  return c;
+  static const u8 large[33] = {0,  0,  0,  8,  9,  10, 10, 11, 11, 12, 12, 12, 12, 13, 13, 13, 13,
+                               14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14};
+  return n <= 256 ? small[(n + 15) / 16] : large[(n + 127) / 128];
 }
 
 static struct cpu_cache *my_cache(void) { return &caches[thread_current()->cpu % MAX_CPUS]; }
@@ -208,47 +204,69 @@ static void flush(struct magazine *m, unsigned class) {
   spin_unlock(&sc->lock);
 }
 
-static void *small_alloc(size_t n) {
-  unsigned class = class_of(n);
-  struct cpu_cache *c = my_cache();
+/* The lock is held: an object of the class, or NULL. */
+static inline struct object *take_cached(struct cpu_cache *c, enum kmem_kind k, unsigned class) {
   struct magazine *m = &c->mags[class];
-
-  spin_lock(&c->lock);
-  if (m->head == NULL)
-    refill(m, class);
   struct object *o = m->head;
   if (likely(o != NULL)) {
     m->head = o->next;
     m->count--;
-    c->used += class_size[class];
+    c->used[k] += class_size[class];
   }
+  return o;
+}
+
+static __attribute__((noinline)) struct object *refill_and_take(struct cpu_cache *c,
+                                                                enum kmem_kind k, unsigned class) {
+  spin_lock(&c->lock);
+  if (c->mags[class].head == NULL)
+    refill(&c->mags[class], class);
+  struct object *o = take_cached(c, k, class);
   spin_unlock(&c->lock);
-  if (o != NULL)
+  return o;
+}
+
+static inline struct object *small_alloc(enum kmem_kind k, unsigned class) {
+  struct cpu_cache *c = my_cache();
+  spin_lock(&c->lock);
+  struct object *o = take_cached(c, k, class);
+  spin_unlock(&c->lock);
+  if (unlikely(o == NULL))
+    o = refill_and_take(c, k, class);
+  if (poisoning && o != NULL)
     check_poison(o, class);
   return o;
 }
 
-static void small_free(struct slab *s, struct object *o) {
+static __attribute__((noinline)) void flush_cache(struct cpu_cache *c, unsigned class) {
+  spin_lock(&c->lock);
+  if (c->mags[class].count > 2 * batch_of(class))
+    flush(&c->mags[class], class);
+  spin_unlock(&c->lock);
+}
+
+static inline void small_free(enum kmem_kind k, struct slab *s, struct object *o) {
   unsigned class = s->class;
   struct cpu_cache *c = my_cache();
   struct magazine *m = &c->mags[class];
 
-  kassert(((char *)o - (char *)s - sizeof *s) % s->size == 0);
+  if (poisoning) /* a division costs as much as the rest */
+    kassert(((char *)o - (char *)s - sizeof *s) % s->size == 0);
   poison(o, class);
   spin_lock(&c->lock);
   kassert(o != m->head); /* freed twice */
   o->next = m->head;
   m->head = o;
-  m->count++;
-  c->used -= class_size[class];
-  if (unlikely(m->count > 2 * batch_of(class)))
-    flush(m, class);
+  u32 count = ++m->count;
+  c->used[k] -= class_size[class];
   spin_unlock(&c->lock);
+  if (unlikely(count > 2 * batch_of(class)))
+    flush_cache(c, class);
 }
 
 /* ---- large blocks ---------------------------------------------------------------------- */
 
-static void *large_alloc(size_t n) {
+static void *large_alloc(enum kmem_kind k, size_t n) {
   if (n > SIZE_MAX / 2)
     return NULL;
   size_t npages = round_up(n + sizeof(struct slab), PAGE_SIZE) / PAGE_SIZE;
@@ -262,54 +280,61 @@ static void *large_alloc(size_t n) {
   s->magic = LARGE_MAGIC;
   s->npages = npages;
   s->size = npages * PAGE_SIZE - sizeof *s;
-  __atomic_add_fetch(&large_used, s->size, __ATOMIC_RELAXED);
+  __atomic_add_fetch(&large_used[k], (i64)s->size, __ATOMIC_RELAXED);
   return s + 1;
 }
 
-static void large_free(struct slab *s) {
-  __atomic_sub_fetch(&large_used, s->size, __ATOMIC_RELAXED);
+static void large_free(enum kmem_kind k, struct slab *s) {
+  __atomic_sub_fetch(&large_used[k], (i64)s->size, __ATOMIC_RELAXED);
   s->magic = 0;
   plat_pages_free(s, s->npages);
 }
 
 /* ---- public ---------------------------------------------------------------------------- */
 
-void *kmalloc(size_t n) { return likely(n <= CLASS_MAX) ? small_alloc(n) : large_alloc(n); }
+void *kmalloc_as(enum kmem_kind k, size_t n) {
+  return likely(n <= CLASS_MAX) ? small_alloc(k, class_of(n)) : large_alloc(k, n);
+}
 
-void *kzalloc(size_t n) {
+void *kzalloc_as(enum kmem_kind k, size_t n) {
   if (n > CLASS_MAX)
-    return large_alloc(n); /* fresh pages are zero */
-  void *p = small_alloc(n);
+    return large_alloc(k, n); /* fresh pages are zero */
+  void *p = small_alloc(k, class_of(n));
   if (p != NULL)
     memset(p, 0, n);
   return p;
 }
 
-void kfree(void *p) {
+void kfree_as(enum kmem_kind k, void *p) {
   if (p == NULL)
     return;
   struct slab *s = slab_of(p);
   if (likely(s->magic == SLAB_MAGIC)) {
-    small_free(s, p);
+    small_free(k, s, p);
     return;
   }
   kassert(s->magic == LARGE_MAGIC && p == s + 1);
-  large_free(s);
+  large_free(k, s);
 }
 
-void *krealloc(void *p, size_t n) {
+void *krealloc_as(enum kmem_kind k, void *p, size_t n) {
   if (p == NULL)
-    return kmalloc(n);
+    return kmalloc_as(k, n);
   size_t had = slab_of(p)->size;
   if (n <= had && n > had / 4)
     return p;
-  void *q = kmalloc(n);
+  void *q = kmalloc_as(k, n);
   if (q == NULL)
     return n <= had ? p : NULL;
   memcpy(q, p, min_u64(had, n));
-  kfree(p);
+  kfree_as(k, p);
   return q;
 }
+
+void *kmalloc(size_t n) { return kmalloc_as(KMEM_OTHER, n); }
+void *kzalloc(size_t n) { return kzalloc_as(KMEM_OTHER, n); }
+void *krealloc(void *p, size_t n) { return krealloc_as(KMEM_OTHER, p, n); }
+void kfree(void *p) { kfree_as(KMEM_OTHER, p); }
 
 char *kstrndup(const char *s, size_t n) {
   size_t len = strnlen(s, n);
@@ -323,9 +348,27 @@ char *kstrndup(const char *s, size_t n) {
 
 char *kstrdup(const char *s) { return kstrndup(s, strlen(s)); }
 
-u64 kmalloc_used(void) {
-  i64 sum = (i64)__atomic_load_n(&large_used, __ATOMIC_RELAXED);
+u64 kmalloc_size(const void *p) { return p ? slab_of(p)->size : 0; }
+
+u64 kmalloc_used_as(enum kmem_kind k) {
+  i64 sum = __atomic_load_n(&large_used[k], __ATOMIC_RELAXED);
   for (unsigned i = 0; i < MAX_CPUS; i++)
-    sum += __atomic_load_n(&caches[i].used, __ATOMIC_RELAXED);
-  return (u64)sum;
+    sum += __atomic_load_n(&caches[i].used[k], __ATOMIC_RELAXED);
+  return sum > 0 ? (u64)sum : 0;
+}
+
+const char *kmem_name(enum kmem_kind k) {
+  static const char *const names[KMEM_NKINDS] = {
+      [KMEM_OTHER] = "Other:",   [KMEM_PROCESS] = "Process:", [KMEM_SIGNAL] = "Signal:",
+      [KMEM_FILE] = "File:",     [KMEM_NAME] = "Name:",       [KMEM_SPACE] = "Space:",
+      [KMEM_REGION] = "Region:", [KMEM_SOCKET] = "Socket:",   [KMEM_IMAGE] = "Image:",
+  };
+  return names[k];
+}
+
+u64 kmalloc_used(void) {
+  u64 sum = 0;
+  for (unsigned k = 0; k < KMEM_NKINDS; k++)
+    sum += kmalloc_used_as((enum kmem_kind)k);
+  return sum;
 }

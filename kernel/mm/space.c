@@ -5,8 +5,21 @@
 #include "kernel/mm/kmalloc.h"
 #include "kernel/proc/proc.h"
 
+static struct space_counts counts; /* atomic */
+
+struct space_counts space_counts(void) {
+  return (struct space_counts){__atomic_load_n(&counts.live, __ATOMIC_RELAXED),
+                               __atomic_load_n(&counts.peak, __ATOMIC_RELAXED)};
+}
+
+static void count_new(void) {
+  u32 n = __atomic_add_fetch(&counts.live, 1, __ATOMIC_RELAXED);
+  if (n > __atomic_load_n(&counts.peak, __ATOMIC_RELAXED))
+    __atomic_store_n(&counts.peak, n, __ATOMIC_RELAXED);
+}
+
 static struct space *space_alloc(struct image *image) {
-  struct space *s = kmalloc(sizeof *s);
+  struct space *s = kmalloc_as(KMEM_SPACE, sizeof *s);
   if (s == NULL)
     return NULL;
   s->refs = 1;
@@ -26,10 +39,11 @@ int space_create(struct image *image, struct space **out) {
     return -ENOMEM;
   int err = region_create(image_id(image), &s->region);
   if (err) {
-    kfree(s);
+    kfree_as(KMEM_SPACE, s);
     return err;
   }
   image_get(image);
+  count_new();
   *out = s;
   return 0;
 }
@@ -40,9 +54,10 @@ void space_put(struct space *s) {
   if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) != 0)
     return;
   region_destroy(s->region);
+  __atomic_sub_fetch(&counts.live, 1, __ATOMIC_RELAXED);
   vma_list_destroy(&s->vmas);
   image_put(s->image);
-  kfree(s);
+  kfree_as(KMEM_SPACE, s);
 }
 
 /* ---- fork ------------------------------------------------------------------------------ */
@@ -100,10 +115,11 @@ int space_fork(struct space *s, u64 sp, struct space **out) {
   mutex_unlock(&s->lock);
   if (err) {
     vma_list_destroy(&c->vmas);
-    kfree(c);
+    kfree_as(KMEM_SPACE, c);
     return err;
   }
   image_get(c->image);
+  count_new();
   *out = c;
   return 0;
 }

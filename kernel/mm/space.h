@@ -49,6 +49,12 @@ struct space {
   u32 retry_count; /* and how often in a row: a platform's bug must not loop for ever */
 };
 
+/* Spaces that there are, and that there were at most (about). For --stats. */
+struct space_counts {
+  u32 live, peak;
+};
+struct space_counts space_counts(void);
+
 /* An empty space with a fresh region for `image` (takes its own reference). 0, -ENOMEM, -EAGAIN. */
 int space_create(struct image *image, struct space **out);
 void space_get(struct space *s);

@@ -13,22 +13,29 @@
 
 #define STRING_FIRST 128u /* most strings are short: do not copy a page for them */
 
-static bool range_ok(u64 uaddr, u64 n) {
-  return uaddr >= UF_DATA_LO && uaddr <= UF_REGION_SIZE && n <= UF_REGION_SIZE - uaddr;
-}
-
-static void *absolute(u64 uaddr) { return (void *)(thread_current()->tcb_base + uaddr); }
-
-int copy_from_user(void *dst, u64 uaddr, size_t n) {
+/* A page is missing, or the range is wrong. */
+static __attribute__((noinline)) int copy_from_user_slow(void *dst, u64 uaddr, size_t n) {
   if (n == 0)
     return 0;
-  return range_ok(uaddr, n) ? plat_copy_in(dst, absolute(uaddr), n) : -EFAULT;
+  return user_range_ok(uaddr, n) ? plat_copy_in(dst, user_address(uaddr), n) : -EFAULT;
+}
+
+static __attribute__((noinline)) int copy_to_user_slow(u64 uaddr, const void *src, size_t n) {
+  if (n == 0)
+    return 0;
+  return user_range_ok(uaddr, n) ? plat_copy_out(user_address(uaddr), src, n) : -EFAULT;
+}
+
+int copy_from_user(void *dst, u64 uaddr, size_t n) {
+  if (likely(user_range_ok(uaddr, n) && plat_copy_try(dst, user_address(uaddr), n) == 0))
+    return 0;
+  return copy_from_user_slow(dst, uaddr, n);
 }
 
 int copy_to_user(u64 uaddr, const void *src, size_t n) {
-  if (n == 0)
+  if (likely(user_range_ok(uaddr, n) && plat_copy_try(user_address(uaddr), src, n) == 0))
     return 0;
-  return range_ok(uaddr, n) ? plat_copy_out(absolute(uaddr), src, n) : -EFAULT;
+  return copy_to_user_slow(uaddr, src, n);
 }
 
 int clear_user(u64 uaddr, size_t n) {
@@ -66,14 +73,14 @@ i64 copy_string_from_user(char *dst, u64 uaddr, size_t size) {
 
 void *user_range(u64 uaddr, size_t n) {
   if (n == 0)
-    return absolute(min_u64(uaddr, UF_REGION_SIZE));
-  return range_ok(uaddr, n) ? absolute(uaddr) : NULL;
+    return user_address(min_u64(uaddr, UF_REGION_SIZE));
+  return user_range_ok(uaddr, n) ? user_address(uaddr) : NULL;
 }
 
 int user_populate(u64 uaddr, size_t n, bool write) {
   if (n == 0)
     return 0;
-  if (!range_ok(uaddr, n))
+  if (!user_range_ok(uaddr, n))
     return -EFAULT;
   return space_populate(proc_current()->space, uaddr, n, write);
 }
@@ -89,7 +96,7 @@ bool user_fault(u64 addr, bool write) {
 /* ---- single words ---------------------------------------------------------------------- */
 
 int user_load32(u64 uaddr, u32 *v) {
-  return range_ok(uaddr, sizeof *v) ? plat_user_load32(absolute(uaddr), v) : -EFAULT;
+  return user_range_ok(uaddr, sizeof *v) ? plat_user_load32(user_address(uaddr), v) : -EFAULT;
 }
 
 int user_store32(u64 uaddr, u32 v) { return copy_to_user(uaddr, &v, sizeof v); }
@@ -97,6 +104,7 @@ int user_store32(u64 uaddr, u32 v) { return copy_to_user(uaddr, &v, sizeof v); }
 int user_store64(u64 uaddr, u64 v) { return copy_to_user(uaddr, &v, sizeof v); }
 
 int user_cmpxchg32(u64 uaddr, u32 old, u32 new_, u32 *seen) {
-  return range_ok(uaddr, sizeof old) ? plat_user_cmpxchg32(absolute(uaddr), old, new_, seen)
-                                     : -EFAULT;
+  return user_range_ok(uaddr, sizeof old)
+             ? plat_user_cmpxchg32(user_address(uaddr), old, new_, seen)
+             : -EFAULT;
 }

@@ -8,10 +8,29 @@
 #ifndef UFORK_KERNEL_USERCOPY_H
 #define UFORK_KERNEL_USERCOPY_H
 
+#include "include/ufork/abi.h"
+#include "kernel/thread.h"
 #include "lib/types.h"
+
+/* Does a range of user addresses lie in the region? The null guard and the numbers of the text
+   window do not. */
+static inline bool user_range_ok(u64 uaddr, u64 n) {
+  return uaddr >= UF_DATA_LO && uaddr <= UF_REGION_SIZE && n <= UF_REGION_SIZE - uaddr;
+}
+/* The absolute address of a user address of the running thread's. */
+static inline void *user_address(u64 uaddr) { return (void *)(thread_current()->tcb_base + uaddr); }
 
 int copy_from_user(void *dst, u64 uaddr, size_t n); /* 0 or -EFAULT */
 int copy_to_user(u64 uaddr, const void *src, size_t n);
+/* The same for a few bytes, without a function's overhead. */
+static inline int user_get(void *dst, u64 uaddr, size_t n) {
+  bool done = user_range_ok(uaddr, n) && plat_copy_try(dst, user_address(uaddr), n) == 0;
+  return likely(done) ? 0 : copy_from_user(dst, uaddr, n);
+}
+static inline int user_put(u64 uaddr, const void *src, size_t n) {
+  bool done = user_range_ok(uaddr, n) && plat_copy_try(user_address(uaddr), src, n) == 0;
+  return likely(done) ? 0 : copy_to_user(uaddr, src, n);
+}
 int clear_user(u64 uaddr, size_t n);
 
 /* A NUL-terminated string into dst: its length, -EFAULT, or -ENAMETOOLONG if it does not fit. */

@@ -29,6 +29,9 @@ void vma_put(const struct vma *v) {
   file_put(v->file);
 }
 
+/* Most mappings have neither an object nor a file. */
+static inline bool is_plain(const struct vma *v) { return v->obj == NULL && v->file == NULL; }
+
 /* ---- accounting ------------------------------------------------------------------------ */
 
 static bool is_data(const struct vma *v) { return v->obj == NULL && (v->prot & PROT_WRITE); }
@@ -55,8 +58,9 @@ void vma_list_init(struct vma_list *l) {
 
 void vma_list_destroy(struct vma_list *l) {
   for (u32 i = 0; i < l->n; i++)
-    vma_put(&l->v[i]);
-  kfree(l->v);
+    if (!is_plain(&l->v[i]))
+      vma_put(&l->v[i]);
+  kfree_as(KMEM_SPACE, l->v);
   vma_list_init(l);
 }
 
@@ -66,7 +70,7 @@ int vma_reserve(struct vma_list *l, u32 extra) {
   if (l->n + extra > VMA_COUNT_MAX)
     return -ENOMEM;
   u32 cap = l->cap ? l->cap * 2 : FIRST_CAP;
-  struct vma *v = krealloc(l->v, cap * sizeof *v);
+  struct vma *v = krealloc_as(KMEM_SPACE, l->v, cap * sizeof *v);
   if (v == NULL)
     return -ENOMEM;
   l->v = v;
@@ -76,7 +80,7 @@ int vma_reserve(struct vma_list *l, u32 extra) {
 
 int vma_list_copy(struct vma_list *dst, const struct vma_list *src) {
   u32 cap = src->n + FIRST_CAP / 2;
-  struct vma *v = kmalloc(cap * sizeof *v);
+  struct vma *v = kmalloc_as(KMEM_SPACE, cap * sizeof *v);
   if (v == NULL)
     return -ENOMEM;
   dst->v = v;
@@ -85,7 +89,8 @@ int vma_list_copy(struct vma_list *dst, const struct vma_list *src) {
   for (u32 i = 0; i < src->n; i++) {
     if (src->v[i].flags & VMA_DONTFORK)
       continue;
-    vma_get(&src->v[i]);
+    if (!is_plain(&src->v[i]))
+      vma_get(&src->v[i]);
     account(dst, &src->v[i], src->v[i].len);
     dst->v[dst->n++] = src->v[i];
   }

@@ -29,6 +29,8 @@ struct sock_ops {
   int (*getname)(struct sock *s, bool peer, u8 *addr, u32 *len);
   i64 (*send)(struct sock *s, struct msg *m, bool nonblock);
   i64 (*recv)(struct sock *s, struct msg *m, bool nonblock);
+  /* See file_ops.send_file; may be NULL. */
+  i64 (*send_file)(struct sock *s, struct file *in, u64 *pos, u64 n, bool nonblock);
   int (*shutdown)(struct sock *s, int how);
   int (*setsockopt)(struct sock *s, int level, int name, const void *val,
                     u32 len); /* kernel copy */

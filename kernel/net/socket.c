@@ -10,6 +10,13 @@
 #include "kernel/time/clock.h"
 #include "lib/string.h"
 
+/* What a transfer returned; raises SIGPIPE as `flags` say. */
+static i64 sent(const struct sock *s, i64 n, u32 flags) {
+  if (n == -EPIPE && s->type != SOCK_DGRAM && !(flags & MSG_NOSIGNAL))
+    signal_send_thread(thread_current(), SIGPIPE, NULL);
+  return n;
+}
+
 /* ---- the file -------------------------------------------------------------------------- */
 
 static i64 socket_read(struct file *f, struct uio *u, u64 *pos) {
@@ -25,6 +32,13 @@ static i64 socket_write(struct file *f, struct uio *u, u64 *pos) {
   struct msg m = {.data = u};
   (void)pos;
   return sock_send(f, &m);
+}
+
+static i64 socket_send_file(struct file *f, struct file *in, u64 *pos, u64 n) {
+  struct sock *s = f->priv;
+  if (!s->ops->send_file)
+    return -EOPNOTSUPP;
+  return sent(s, s->ops->send_file(s, in, pos, n, f->flags & O_NONBLOCK), 0);
 }
 
 static u32 socket_poll(struct file *f, struct poller *p) {
@@ -52,6 +66,7 @@ static const struct file_ops socket_ops = {
     .name = "socket",
     .read = socket_read,
     .write = socket_write,
+    .send_file = socket_send_file,
     .poll = socket_poll,
     .ioctl = socket_ioctl,
     .stat = socket_stat,
@@ -100,9 +115,7 @@ struct file *sock_fd_get(int fd, struct sock **s, int *err) {
 i64 sock_send(struct file *f, struct msg *m) {
   struct sock *s = f->priv;
   i64 n = s->ops->send(s, m, (f->flags & O_NONBLOCK) || (m->flags & MSG_DONTWAIT));
-  if (n == -EPIPE && s->type != SOCK_DGRAM && !(m->flags & MSG_NOSIGNAL))
-    signal_send_thread(thread_current(), SIGPIPE, NULL);
-  return n;
+  return sent(s, n, m->flags);
 }
 
 /* ---- addresses ------------------------------------------------------------------------- */

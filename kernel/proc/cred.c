@@ -10,22 +10,22 @@
 
 #define KEEP 0xffffffffu /* -1 in the set*id calls */
 
-i64 sys_getuid(struct uregs *r) {
+LEAF_CALL i64 sys_getuid(struct uregs *r) {
   (void)r;
   return proc_current()->cred.uid;
 }
 
-i64 sys_geteuid(struct uregs *r) {
+LEAF_CALL i64 sys_geteuid(struct uregs *r) {
   (void)r;
   return proc_current()->cred.euid;
 }
 
-i64 sys_getgid(struct uregs *r) {
+LEAF_CALL i64 sys_getgid(struct uregs *r) {
   (void)r;
   return proc_current()->cred.gid;
 }
 
-i64 sys_getegid(struct uregs *r) {
+LEAF_CALL i64 sys_getegid(struct uregs *r) {
   (void)r;
   return proc_current()->cred.egid;
 }

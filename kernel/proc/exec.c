@@ -133,12 +133,12 @@ static void program_discard(struct program *g) {
 }
 
 /* /proc/PID/exe */
-static char *path_of_file(struct file *f, const char *path) {
+static struct exe_path *path_of_file(struct file *f, const char *path) {
   char *buf = kmalloc(PATH_MAX);
   if (!buf)
     return NULL;
   i64 n = vfs_path_of(f, buf, PATH_MAX);
-  char *copy = kstrdup(n > 0 ? buf : path);
+  struct exe_path *copy = exe_path_create(n > 0 ? buf : path);
   kfree(buf);
   return copy;
 }
@@ -218,7 +218,7 @@ static int exec_file(struct uregs *r, struct file *f, const char *path,
                      const struct exec_strings *str) {
   struct proc *p = proc_current();
   struct program g;
-  char *exe = path_of_file(f, path);
+  struct exe_path *exe = path_of_file(f, path);
   int err = exe ? prepare(&g, f, path, str) : -ENOMEM;
   if (err < 0)
     goto free_exe;
@@ -236,11 +236,11 @@ static int exec_file(struct uregs *r, struct file *f, const char *path,
   proc_timers_exec(p);
   note_strings(p, g.sp, region_base(g.space->region), str);
   set_comm(p, str->execfn);
-  char *old_exe = p->exe_path;
+  struct exe_path *old_exe = p->exe_path;
   spin_lock(&p->lock);
   p->exe_path = exe;
   spin_unlock(&p->lock);
-  kfree(old_exe);
+  exe_path_put(old_exe);
   p->did_exec = true;
   enter_program(r, &g);
   image_put(g.image);
@@ -250,7 +250,7 @@ static int exec_file(struct uregs *r, struct file *f, const char *path,
 discard:
   program_discard(&g);
 free_exe:
-  kfree(exe);
+  exe_path_put(exe);
   return err;
 }
 
@@ -290,7 +290,7 @@ static i64 exec_path(struct uregs *r, int dirfd, const char *path, u64 argv, u64
     err = proc_exec_open(r, f, path, &b);
   exec_builder_free(&b);
   file_put(f);
-  return err;
+  return err ? err : -EREPLACED;
 }
 
 i64 sys_execve(struct uregs *r) {

@@ -68,7 +68,7 @@ static void hang_up_if_orphaned(struct pgrp *g, struct proc *except) {
 }
 
 static bool ignores_children(struct proc *parent) {
-  struct sigact *sa = &parent->sighand->action[SIGCHLD - 1];
+  const struct sigact *sa = sigact_of(parent->sighand, SIGCHLD);
   return sa->handler == SIG_IGN || (sa->flags & SA_NOCLDWAIT);
 }
 
@@ -90,8 +90,7 @@ static bool tell_parent(struct proc *p) {
   bool reap = p->exit_signal == SIGCHLD && ignores_children(parent);
   if (p->exit_signal != 0)
     signal_send_proc(parent, p->exit_signal, &info);
-  list_remove(&p->sibling_node); /* zombies first: wait for any finds them at once */
-  list_push_front(&parent->children, &p->sibling_node);
+  proc_sort_child(p);
   waitq_wake(&parent->child_wait, 0, 0, WAKE_SYNC);
   return reap;
 }
@@ -108,8 +107,7 @@ static void reparent_children(struct proc *p, struct list *dead) {
     __atomic_store_n(&c->ppid, reaper->pid, __ATOMIC_RELAXED);
     c->adopted = reaper->pid == 1;
     c->exit_signal = SIGCHLD; /* whatever the old parent had asked for */
-    list_remove(&c->sibling_node);
-    list_push_back(&reaper->children, &c->sibling_node);
+    proc_sort_child(c);
     if (c->pdeath_signal)
       signal_send_proc(c, c->pdeath_signal, NULL);
     if (c->state == PROC_ZOMBIE && tell_parent(c)) {
@@ -150,9 +148,9 @@ static void kill_other(struct proc *p, void *arg) {
 
 /* Kills and reaps everybody else, then the instance ends with µprocess 1's status. */
 static _Noreturn void shut_down(struct proc *init) {
-  spin_lock(&init->lock);
-  init->sighand->action[SIGCHLD - 1].handler = SIG_IGN; /* whoever ends now is reaped at once */
-  spin_unlock(&init->lock);
+  spin_lock(&init->sighand->lock);
+  sigact_change(init->sighand, SIGCHLD)->handler = SIG_IGN; /* whoever ends now is reaped at once */
+  spin_unlock(&init->sighand->lock);
   u64 deadline = plat_now() + SHUTDOWN_NS;
   while (proc_count() > 1 && plat_now() < deadline) {
     proc_for_each(kill_other, NULL);

@@ -165,8 +165,8 @@ static int copy_proc(struct proc *c, struct proc *p, const struct uregs *r,
   c->sighand = sighand_fork(p->sighand);
   if (!c->sighand)
     return -ENOMEM;
-  if (p->exe_path && !(c->exe_path = kstrdup(p->exe_path)))
-    return -ENOMEM;
+  if (p->exe_path)
+    c->exe_path = exe_path_get(p->exe_path);
   int err = copy_files(c, p, a);
   return err < 0 ? err : copy_space(c, p, r->rsp, a);
 }

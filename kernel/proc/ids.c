@@ -4,17 +4,17 @@
 #include "kernel/proc/internal.h"
 #include "kernel/syscall/syscall.h"
 
-i64 sys_getpid(struct uregs *r) {
+LEAF_CALL i64 sys_getpid(struct uregs *r) {
   (void)r;
   return proc_current()->pid;
 }
 
-i64 sys_gettid(struct uregs *r) {
+LEAF_CALL i64 sys_gettid(struct uregs *r) {
   (void)r;
   return thread_current()->tid;
 }
 
-i64 sys_getppid(struct uregs *r) {
+LEAF_CALL i64 sys_getppid(struct uregs *r) {
   (void)r;
   return __atomic_load_n(&proc_current()->ppid, __ATOMIC_RELAXED);
 }

@@ -28,6 +28,12 @@ struct proc *proc_alloc(void);
    proc_reaped after proc_tree_lock is released. */
 void proc_unlink(struct proc *p);
 void proc_reaped(struct proc *p);
+/* Whether c has something to report has changed, or its parent: c is put in its place among its
+   siblings, so that wait looks at no child in vain. proc_tree_lock held. */
+void proc_sort_child(struct proc *c);
+static inline bool proc_has_report(const struct proc *c) {
+  return c->state == PROC_ZOMBIE || c->stop_unreported || c->continue_unreported;
+}
 
 /* proc_tree_lock held. */
 void pgrp_join(struct proc *p, struct pgrp *g);

@@ -42,8 +42,10 @@ static void set_locked(int id, enum pid_role role, void *object) {
     return;
   __atomic_store_n(&nprocs, nprocs + 1, __ATOMIC_RELAXED);
   proc_stats.created++;
-  if (nprocs > proc_stats.peak)
+  if (nprocs > proc_stats.peak) {
     proc_stats.peak = nprocs;
+    proc_stats.peak_memory = plat_mem_used();
+  }
 }
 
 int pid_alloc(enum pid_role role, void *object) {

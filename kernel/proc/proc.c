@@ -10,7 +10,7 @@ struct spin proc_tree_lock;
 struct proc_stats proc_stats;
 
 struct proc *proc_alloc(void) {
-  struct proc *p = kzalloc(sizeof *p);
+  struct proc *p = kzalloc_as(KMEM_PROCESS, sizeof *p);
   if (!p)
     return NULL;
   p->refs = 2; /* the table's and the parent's */
@@ -28,14 +28,29 @@ struct proc *proc_alloc(void) {
   return p;
 }
 
+struct exe_path *exe_path_create(const char *s) {
+  size_t n = strlen(s) + 1;
+  struct exe_path *e = kmalloc(sizeof *e + n);
+  if (e) {
+    e->refs = 1;
+    memcpy(e->s, s, n);
+  }
+  return e;
+}
+
+void exe_path_put(struct exe_path *e) {
+  if (e && __atomic_sub_fetch(&e->refs, 1, __ATOMIC_ACQ_REL) == 0)
+    kfree(e);
+}
+
 void proc_get(struct proc *p) { __atomic_add_fetch(&p->refs, 1, __ATOMIC_RELAXED); }
 
 void proc_put(struct proc *p) {
   if (__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) != 0)
     return;
   sighand_free(p->sighand);
-  kfree(p->exe_path);
-  kfree(p);
+  exe_path_put(p->exe_path);
+  kfree_as(KMEM_PROCESS, p);
 }
 
 struct proc *proc_init_process(void) {
@@ -48,6 +63,14 @@ void proc_unlink(struct proc *p) {
   waitq_wake(&p->end_wait, 0, POLLHUP, 0);
   list_remove(&p->sibling_node);
   pgrp_leave(p);
+}
+
+void proc_sort_child(struct proc *c) {
+  list_remove(&c->sibling_node);
+  if (proc_has_report(c))
+    list_push_front(&c->parent->children, &c->sibling_node);
+  else
+    list_push_back(&c->parent->children, &c->sibling_node);
 }
 
 void proc_reaped(struct proc *p) {
@@ -66,7 +89,7 @@ struct pgrp *pgrp_find(int pgid) {
 }
 
 struct session *session_create(int sid) {
-  struct session *s = kzalloc(sizeof *s);
+  struct session *s = kzalloc_as(KMEM_PROCESS, sizeof *s);
   if (!s)
     return NULL;
   s->sid = sid;
@@ -75,7 +98,7 @@ struct session *session_create(int sid) {
 }
 
 struct pgrp *pgrp_create(int pgid, struct session *s) {
-  struct pgrp *g = kzalloc(sizeof *g);
+  struct pgrp *g = kzalloc_as(KMEM_PROCESS, sizeof *g);
   if (!g)
     return NULL;
   g->pgid = pgid;
@@ -94,7 +117,7 @@ void pgrp_join(struct proc *p, struct pgrp *g) {
 
 void session_discard(struct session *s) {
   pid_clear(s->sid, PID_SESSION);
-  kfree(s);
+  kfree_as(KMEM_PROCESS, s);
 }
 
 void pgrp_leave(struct proc *p) {
@@ -106,7 +129,7 @@ void pgrp_leave(struct proc *p) {
   if (--g->session->refs == 0)
     session_discard(g->session);
   pid_clear(g->pgid, PID_PGRP);
-  kfree(g);
+  kfree_as(KMEM_PROCESS, g);
 }
 
 /* p's parent could continue p's group if it were stopped: it is in another group of the session. */

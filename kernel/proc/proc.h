@@ -74,6 +74,19 @@ struct pgrp {
   struct list members; /* proc->pgrp_node, under proc_tree_lock */
 };
 
+/* A guest path that processes of a program share. */
+struct exe_path {
+  u32 refs;
+  char s[];
+};
+/* One reference; NULL: no memory. */
+struct exe_path *exe_path_create(const char *s);
+static inline struct exe_path *exe_path_get(struct exe_path *e) {
+  __atomic_add_fetch(&e->refs, 1, __ATOMIC_RELAXED);
+  return e;
+}
+void exe_path_put(struct exe_path *e); /* NULL is fine */
+
 enum proc_state { PROC_ALIVE, PROC_STOPPED, PROC_ZOMBIE, PROC_REAPED };
 
 struct proc {
@@ -83,9 +96,9 @@ struct proc {
   int exit_status;       /* wait status once ZOMBIE */
   int exit_signal;       /* sent to the parent at exit: SIGCHLD or clone's */
 
-  struct proc *parent; /* proc_tree_lock */
-  int ppid;            /* parent's pid, or 0; readable without the lock */
-  struct list children, sibling_node;
+  struct proc *parent;                /* proc_tree_lock */
+  int ppid;                           /* parent's pid, or 0; readable without the lock */
+  struct list children, sibling_node; /* children with something to report come first */
   struct pgrp *pgrp;
   struct list pgrp_node;
   struct waitq end_wait;                     /* polls of pidfds wait for the end here */
@@ -122,7 +135,7 @@ struct proc {
   struct proc_timers *timers; /* kernel/time/proc_timers.h; NULL until used; own lock */
 
   char comm[16];
-  char *exe_path; /* kmalloc'd guest path, for /proc/PID/exe */
+  struct exe_path *exe_path; /* for /proc/PID/exe; reference held */
   u64 start_time;
   struct cpu_use used;          /* of its dead threads */
   struct cpu_times told;        /* what was last told: neither time ever runs backwards */
@@ -164,8 +177,18 @@ struct proc_stats {
   u64 syscalls; /* of threads that have ended */
   u64 faults;   /* page faults of user code that the platform did not resolve by itself */
   unsigned peak;
+  u64 peak_memory; /* plat_mem_used when as many processes as that were alive for the first time */
 };
 extern struct proc_stats proc_stats;
+
+/* Bytes that a process costs: user memory that it alone has and that it shares, and in the kernel
+   structures (of what it shares with others its part; open files only where no other table has
+   them), the stacks of its threads, page tables. kernel/proc/footprint.c; may sleep. */
+struct proc_footprint {
+  u64 private_, shared;
+  u64 structs, stacks, tables;
+};
+void proc_footprint(struct proc *p, struct proc_footprint *f);
 
 /* ---- kernel/proc/fork.c -------------------------------------------------------------- */
 

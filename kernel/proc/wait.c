@@ -23,6 +23,7 @@ struct request {
   int id;
   struct proc *proc; /* WAIT_PID: this one (a pidfd), whoever has its id now; else NULL */
   bool again;        /* nothing to report is -EAGAIN */
+  bool usage;        /* resources used are asked for as well */
   u32 options;       /* WEXITED, WUNTRACED (= WSTOPPED), WCONTINUED... */
 };
 
@@ -33,7 +34,7 @@ struct report {
   int code;   /* CLD_* */
   int status; /* as si_status */
   int wait_status;
-  struct rusage ru;
+  struct rusage ru; /* if asked for */
 };
 
 static bool matches(const struct request *q, struct proc *c) {
@@ -44,13 +45,15 @@ static bool matches(const struct request *q, struct proc *c) {
   return (c->exit_signal != SIGCHLD) == !!(q->options & WCLONE);
 }
 
-static void fill(struct report *rep, struct proc *c, int code, int status, int wait_status) {
+static void fill(struct report *rep, const struct request *q, struct proc *c, int code, int status,
+                 int wait_status) {
   rep->pid = c->pid;
   rep->uid = c->cred.uid;
   rep->code = code;
   rep->status = status;
   rep->wait_status = wait_status;
-  rusage_of(c, &rep->ru);
+  if (q->usage)
+    rusage_of(c, &rep->ru);
 }
 
 /* The dead child's times become the parent's (children's). */
@@ -69,7 +72,7 @@ static bool take_report(struct proc *p, struct proc *c, const struct request *q,
   if (c->state == PROC_ZOMBIE && (q->options & WEXITED)) {
     int s = c->exit_status;
     int sig = s & 0x7f;
-    fill(rep, c, sig == 0 ? CLD_EXITED : CLD_KILLED, sig == 0 ? (s >> 8) & 0xff : sig, s);
+    fill(rep, q, c, sig == 0 ? CLD_EXITED : CLD_KILLED, sig == 0 ? (s >> 8) & 0xff : sig, s);
     if (!keep) {
       inherit_times(p, c);
       proc_unlink(c);
@@ -78,13 +81,15 @@ static bool take_report(struct proc *p, struct proc *c, const struct request *q,
     return true;
   }
   if (c->state == PROC_STOPPED && c->stop_unreported && (q->options & WUNTRACED)) {
-    fill(rep, c, CLD_STOPPED, c->stop_signal, c->stop_signal << 8 | 0x7f);
+    fill(rep, q, c, CLD_STOPPED, c->stop_signal, c->stop_signal << 8 | 0x7f);
     c->stop_unreported = keep;
+    proc_sort_child(c);
     return true;
   }
   if (c->continue_unreported && (q->options & WCONTINUED)) {
-    fill(rep, c, CLD_CONTINUED, SIGCONT, 0xffff);
+    fill(rep, q, c, CLD_CONTINUED, SIGCONT, 0xffff);
     c->continue_unreported = keep;
+    proc_sort_child(c);
     return true;
   }
   return false;
@@ -104,10 +109,9 @@ static int look_at_all(struct proc *p, const struct request *q, struct report *r
   struct proc *c;
   int ret = -ECHILD;
   list_for_each(c, &p->children, sibling_node) {
-    if (!matches(q, c))
-      continue;
-    ret = take_report(p, c, q, rep, reaped);
-    if (ret)
+    if (matches(q, c))
+      ret = take_report(p, c, q, rep, reaped);
+    if (ret > 0 || (ret == 0 && !proc_has_report(c)))
       break;
   }
   return ret;
@@ -164,7 +168,7 @@ void proc_reap_zombies(struct proc *p) {
 i64 sys_wait4(struct uregs *r) {
   int pid = (int)r->rdi;
   u32 options = (u32)r->rdx;
-  struct request q = {.kind = WAIT_ANY, .options = options | WEXITED};
+  struct request q = {.kind = WAIT_ANY, .options = options | WEXITED, .usage = r->r10};
   struct report rep;
   if (options & ~(WNOHANG | WUNTRACED | WCONTINUED | WNOTHREAD | WALL | WCLONE))
     return -EINVAL;
@@ -180,7 +184,7 @@ i64 sys_wait4(struct uregs *r) {
   i64 ret = wait_for_child(&q, &rep);
   if (ret <= 0)
     return ret;
-  if (r->rsi && copy_to_user(r->rsi, &rep.wait_status, sizeof rep.wait_status) < 0)
+  if (r->rsi && user_put(r->rsi, &rep.wait_status, sizeof rep.wait_status) < 0)
     return -EFAULT;
   if (r->r10 && copy_to_user(r->r10, &rep.ru, sizeof rep.ru) < 0)
     return -EFAULT;
@@ -233,6 +237,7 @@ i64 sys_waitid(struct uregs *r) {
   int err = waitid_request(&q, (int)r->rdi, (int)r->rsi, (u32)r->r10);
   if (err < 0)
     return err;
+  q.usage = r->r8;
   i64 ret = wait_for_child(&q, &rep);
   if (q.proc)
     proc_put(q.proc);

@@ -191,7 +191,26 @@ static bool wake_from(struct thread *t, unsigned states, unsigned flags) {
   return woken;
 }
 
-bool sched_wake(struct thread *t, unsigned flags) { return wake_from(t, ASLEEP, flags); }
+/* The usual synchronous wake-up, into hand-over; false: nothing has been done. */
+static inline bool wake_into_handoff(struct thread *t) {
+  struct thread *me = thread_current();
+  struct cpu *c = this_cpu();
+  bool done = false;
+  if (c->handoff || c->nqueued > 0 || me == c->idle || !c->ticking)
+    return false;
+  spin_lock(&t->wake_lock);
+  if (likely((STATE_BIT(state_of(t)) & ASLEEP) && !t->on_cpu)) {
+    __atomic_store_n(&t->state, THREAD_RUNNABLE, __ATOMIC_RELAXED);
+    c->handoff = t;
+    done = true;
+  }
+  spin_unlock(&t->wake_lock);
+  return done;
+}
+
+bool sched_wake(struct thread *t, unsigned flags) {
+  return ((flags & WAKE_SYNC) && wake_into_handoff(t)) || wake_from(t, ASLEEP, flags);
+}
 
 bool sched_interrupt(struct thread *t) { return wake_from(t, STATE_BIT(THREAD_SLEEPING), 0); }
 
@@ -233,7 +252,7 @@ u64 sched_switches(void) {
 
 /* On the new thread's stack: the previous thread's stack is free now. The full barrier (a lock or a
    fence) also orders the new thread's on_cpu before its look at `work`; see thread_set_work. */
-static void finish_switch(void) {
+static inline __attribute__((always_inline)) void finish_switch(void) {
   struct cpu *c = this_cpu();
   struct thread *prev = c->prev;
   if (prev == c->idle || prev == c->boot) {
@@ -252,19 +271,27 @@ static void finish_switch(void) {
     thread_put(prev);
 }
 
-static void switch_to(struct cpu *c, struct thread *me, struct thread *next, u64 now) {
+/* What schedule needs of a thread again when it comes back is found through thread_current(), so
+   that nothing has to be kept over the switch. */
+static inline __attribute__((always_inline)) void switch_to(struct cpu *c, struct thread *me,
+                                                            struct thread *next, u64 now) {
   account(me, now);
   next->run_since = now;
   next->slice_end = now + SLICE_NS;
   c->prev = me;
   c->switches++;
-  if (c->nqueued > 0)
-    kick_idle(next->cpu);
   plat_switch(me, next);
   finish_switch();
+  me = thread_current();
+  if (unlikely(me->work & WORK_PARK) && me->may_park)
+    proc_park_here();
 }
 
 /* Timers and I/O that a CPU without idle time would starve. */
+static bool housekeeping_due(const struct cpu *c, u64 now) {
+  return now >= ktimer_next() || now - c->polled >= POLL_NS;
+}
+
 static void housekeep(struct cpu *c, u64 now) {
   if (now >= ktimer_next())
     ktimer_run(plat_now());
@@ -274,12 +301,8 @@ static void housekeep(struct cpu *c, u64 now) {
   }
 }
 
-void schedule(void) {
-  struct thread *me = thread_current();
-  struct cpu *c = this_cpu();
+static __attribute__((noinline)) void schedule_any(struct cpu *c, struct thread *me, u64 now) {
   unsigned cpu = me->cpu;
-  bool may_park = me->state == THREAD_SLEEPING;
-  u64 now = plat_now_here();
   housekeep(c, now);
   if (me->work & WORK_RESCHED)
     thread_clear_work(me, WORK_RESCHED);
@@ -288,10 +311,28 @@ void schedule(void) {
     next = steal(cpu);
   if (!next && state_of(me) != THREAD_RUNNABLE)
     next = c->idle;
-  if (next)
+  if (next) {
+    if (c->nqueued > 0)
+      kick_idle(cpu);
     switch_to(c, me, next, now);
-  if (may_park && unlikely(me->work & WORK_PARK))
+  } else if (me->may_park && unlikely(me->work & WORK_PARK)) {
     proc_park_here();
+  }
+}
+
+void schedule(void) {
+  u64 now = plat_now_here();
+  struct thread *me = thread_current();
+  struct cpu *c = this_cpu();
+  struct thread *next = c->handoff;
+  me->may_park = me->state == THREAD_SLEEPING;
+  if (unlikely(!next || c->nqueued > 0 || me->work & WORK_RESCHED || housekeeping_due(c, now))) {
+    schedule_any(c, me, now);
+    return;
+  }
+  c->handoff = NULL;
+  claim(next, me->cpu);
+  switch_to(c, me, next, now);
 }
 
 void sched_yield_cpu(void) { schedule(); }

@@ -111,7 +111,11 @@ void waitq_wake(struct waitq *q, int n, u32 events, unsigned flags);
 bool waitq_has_waiters(struct waitq *q);
 /* As waitq_wake, where a full barrier of the caller's (a mutex's unlock) already orders what it
    made true before the look at the queue. */
-void waitq_wake_unordered(struct waitq *q, int n, u32 events, unsigned flags);
+void waitq_wake_locking(struct waitq *q, int n, u32 events, unsigned flags);
+static inline void waitq_wake_unordered(struct waitq *q, int n, u32 events, unsigned flags) {
+  if (unlikely(!list_empty(&q->waiters)))
+    waitq_wake_locking(q, n, events, flags);
+}
 
 /* Sleeps in `state` set by waitq_prepare until woken or `deadline` (absolute; UINT64_MAX: never).
    Returns 0 or -ETIMEDOUT. Signals wake a THREAD_SLEEPING thread: check signal_pending(). */
@@ -153,34 +157,29 @@ int schedule_until(u64 deadline);
 /* For sections that may sleep or touch user memory. Not recursive; not interruptible. */
 struct mutex {
   u32 state; /* MUTEX_* */
-  struct thread *owner;
   struct waitq q;
 };
 enum { MUTEX_FREE, MUTEX_HELD, MUTEX_CONTENDED };
 
 void mutex_init(struct mutex *m);
-void mutex_lock_slow(struct mutex *m);
-void mutex_unlock_slow(struct mutex *m);
+KEEPS_REGISTERS void mutex_lock_slow(struct mutex *m);
+KEEPS_REGISTERS void mutex_unlock_slow(struct mutex *m);
 
 static inline bool mutex_trylock(struct mutex *m) {
   u32 expected = MUTEX_FREE;
-  if (!__atomic_compare_exchange_n(&m->state, &expected, MUTEX_HELD, false, __ATOMIC_ACQUIRE,
-                                   __ATOMIC_RELAXED))
-    return false;
-  m->owner = thread_current();
-  return true;
+  return __atomic_compare_exchange_n(&m->state, &expected, MUTEX_HELD, false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED);
 }
 
 static inline void mutex_lock(struct mutex *m) {
   if (unlikely(!mutex_trylock(m)))
-    mutex_lock_slow(m);
+    CALL_KEEPING(mutex_lock_slow, m);
 }
 
 /* A full barrier. */
 static inline void mutex_unlock(struct mutex *m) {
-  m->owner = NULL;
   if (unlikely(__atomic_exchange_n(&m->state, MUTEX_FREE, __ATOMIC_SEQ_CST) == MUTEX_CONTENDED))
-    mutex_unlock_slow(m);
+    CALL_KEEPING(mutex_unlock_slow, m);
 }
 
 #endif

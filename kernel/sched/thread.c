@@ -20,6 +20,14 @@ struct cache {
 static struct cache cpu_cache[MAX_CPUS]; /* touched by their own CPU only */
 static struct cache shared = {LIST_INIT(shared.free), 0};
 static struct spin shared_lock;
+static u64 blocks; /* there are, cached ones included; atomic */
+
+u64 thread_blocks(u64 *cached) {
+  *cached = shared.n;
+  for (unsigned i = 0; i < MAX_CPUS; i++)
+    *cached += cpu_cache[i].n;
+  return __atomic_load_n(&blocks, __ATOMIC_RELAXED);
+}
 
 static void cache_push(struct cache *c, struct thread *t) {
   if (c->free.next == NULL)
@@ -62,8 +70,10 @@ static void reset(struct thread *t) {
 
 struct thread *thread_alloc_new(void) {
   struct thread *t = plat_pages_alloc(KSTACK_SIZE / PAGE_SIZE, KSTACK_SIZE);
-  if (t)
-    reset(t);
+  if (t == NULL)
+    return NULL;
+  __atomic_add_fetch(&blocks, 1, __ATOMIC_RELAXED);
+  reset(t);
   return t;
 }
 
@@ -90,6 +100,7 @@ static void release(struct thread *t) {
   spin_unlock(&shared_lock);
   if (kept)
     return;
+  __atomic_sub_fetch(&blocks, 1, __ATOMIC_RELAXED);
   thread_sig_free(t->sig);
   plat_pages_free(t, KSTACK_SIZE / PAGE_SIZE);
 }

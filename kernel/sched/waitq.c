@@ -62,7 +62,7 @@ static bool wake_one(struct waiter *w, u32 events, unsigned flags) {
 }
 
 /* A waiter cannot go away while it is linked and the lock is held. */
-static void wake_all(struct waitq *q, int n, u32 events, unsigned flags) {
+void waitq_wake_locking(struct waitq *q, int n, u32 events, unsigned flags) {
   struct waiter *w, *tmp;
   spin_lock(&q->lock);
   list_for_each_safe(w, tmp, &q->waiters, node) {
@@ -79,12 +79,7 @@ static void wake_all(struct waitq *q, int n, u32 events, unsigned flags) {
 
 void waitq_wake(struct waitq *q, int n, u32 events, unsigned flags) {
   if (waitq_has_waiters(q))
-    wake_all(q, n, events, flags);
-}
-
-void waitq_wake_unordered(struct waitq *q, int n, u32 events, unsigned flags) {
-  if (!list_empty(&q->waiters))
-    wake_all(q, n, events, flags);
+    waitq_wake_locking(q, n, events, flags);
 }
 
 /* The fence orders what the caller made true before the look at the queue; waitq_add's lock and

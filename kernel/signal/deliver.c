@@ -63,10 +63,9 @@ static int take(struct thread *t, struct ksiginfo *info, struct sigact *sa) {
   if (signo == 0)
     signo = sigpending_take(sh, &sh->shared, set, info);
   if (signo != 0) {
-    struct sigact *have = &sh->action[signo - 1];
-    *sa = *have;
-    if (have->handler > SIG_IGN && (have->flags & SA_RESETHAND))
-      *have = (struct sigact){.handler = SIG_DFL};
+    *sa = *sigact_of(sh, signo);
+    if (sa->handler > SIG_IGN && (sa->flags & SA_RESETHAND))
+      *sigact_change(sh, signo) = (struct sigact){.handler = SIG_DFL};
   }
   spin_unlock(&sh->lock);
   return signo;

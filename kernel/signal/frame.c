@@ -205,12 +205,11 @@ i64 sys_rt_sigreturn(struct uregs *r) {
   if (copy_from_user(&uc, at + offsetof(struct frame, uc), sizeof uc) < 0 ||
       !image_safe_point(uc.mc.rip) || load_fpu(uc.mc.fpstate) < 0) {
     struct ksiginfo info = {.signo = SIGSEGV, .code = SI_KERNEL};
-    r->orig_rax = (u64)-1;
     signal_force(SIGSEGV, &info);
-    return (i64)r->rax;
+    return (i64)r->orig_rax; /* what %rax was */
   }
   load_registers(r, &uc.mc, t->tcb_base);
   restore_altstack(t->sig, &uc.stack, (u32)uc.mc.rsp);
   signal_set_mask(uc.sigmask);
-  return (i64)r->rax;
+  return -EREPLACED;
 }

@@ -15,9 +15,10 @@ void jobctl_notify_parent(struct proc *p, int code, int status) {
   }
   if (!parent)
     return;
+  proc_sort_child(p);
   struct ksiginfo info = {
       .signo = SIGCHLD, .code = code, .pid = p->pid, .uid = p->cred.uid, .status = status};
-  u64 flags = parent->sighand->action[SIGCHLD - 1].flags;
+  u64 flags = sigact_of(parent->sighand, SIGCHLD)->flags;
   if (!(flags & SA_NOCLDSTOP))
     signal_send_proc(parent, SIGCHLD, &info);
   waitq_wake(&parent->child_wait, 0, 0, 0);

@@ -27,8 +27,25 @@ static int kill_one(int pid, int signo, const struct ksiginfo *info) {
 }
 
 /* kill on several processes: success if one of them got it. */
+static int kill_group(int pgid, int signo, const struct ksiginfo *info) {
+  int err = -ESRCH;
+  spin_lock(&proc_tree_lock);
+  struct pgrp *g = pgrp_find(pgid);
+  struct proc *p;
+  if (g) {
+    list_for_each(p, &g->members, pgrp_node) {
+      int e = signal_may_send_locked(p, signo);
+      if (e == 0 && signo != 0)
+        e = signal_send_proc(p, signo, info);
+      if (err != 0)
+        err = e == 0 ? 0 : -EPERM;
+    }
+  }
+  spin_unlock(&proc_tree_lock);
+  return err;
+}
+
 struct broadcast {
-  int pgid; /* 0: everybody but µprocess 1 and the caller */
   int signo;
   const struct ksiginfo *info;
   bool any, sent;
@@ -36,15 +53,16 @@ struct broadcast {
 
 static void broadcast_one(struct proc *p, void *arg) {
   struct broadcast *b = arg;
-  if (b->pgid ? proc_pgid(p) != b->pgid : p->pid == 1 || p == proc_current())
+  if (p->pid == 1 || p == proc_current())
     return;
   b->any = true;
   if (send_checked(p, b->signo, b->info) == 0)
     b->sent = true;
 }
 
-static int kill_many(int pgid, int signo, const struct ksiginfo *info) {
-  struct broadcast b = {.pgid = pgid, .signo = signo, .info = info};
+/* Everybody but µprocess 1 and the caller. */
+static int kill_all(int signo, const struct ksiginfo *info) {
+  struct broadcast b = {.signo = signo, .info = info};
   proc_for_each(broadcast_one, &b);
   return b.sent ? 0 : b.any ? -EPERM : -ESRCH;
 }
@@ -58,8 +76,9 @@ i64 sys_kill(struct uregs *r) {
     return kill_one(pid, signo, &info);
   if (pid == INT32_MIN)
     return -ESRCH;
-  int pgid = pid == 0 ? proc_pgid(proc_current()) : pid == -1 ? 0 : -pid;
-  return kill_many(pgid, signo, &info);
+  if (pid == -1)
+    return kill_all(signo, &info);
+  return kill_group(pid == 0 ? proc_pgid(proc_current()) : -pid, signo, &info);
 }
 
 static int send_to_thread(int tgid, int tid, int signo, const struct ksiginfo *info) {

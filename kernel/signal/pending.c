@@ -8,7 +8,7 @@
 /* ---- threads and processes -------------------------------------------------------------- */
 
 struct thread_sig *thread_sig_alloc(void) {
-  struct thread_sig *ts = kmalloc(sizeof *ts);
+  struct thread_sig *ts = kmalloc_as(KMEM_SIGNAL, sizeof *ts);
   if (ts)
     thread_sig_reset(ts);
   return ts;
@@ -20,24 +20,28 @@ void thread_sig_reset(struct thread_sig *ts) {
   sigpending_init(&ts->pending);
 }
 
-void thread_sig_free(struct thread_sig *ts) { kfree(ts); }
+void thread_sig_free(struct thread_sig *ts) { kfree_as(KMEM_SIGNAL, ts); }
 
 struct sighand *sighand_create(void) {
-  struct sighand *sh = kzalloc(sizeof *sh);
+  struct sighand *sh = kzalloc_as(KMEM_SIGNAL, sizeof *sh);
   if (sh)
     sigpending_init(&sh->shared);
   return sh;
 }
 
 struct sighand *sighand_fork(struct sighand *from) {
-  struct sighand *sh = kmalloc(sizeof *sh);
+  struct sighand *sh = kmalloc_as(KMEM_SIGNAL, sizeof *sh);
   if (!sh)
     return NULL;
   sh->lock = (struct spin)SPIN_INIT;
   sh->nqueued = 0;
   sigpending_init(&sh->shared);
   spin_lock(&from->lock);
-  memcpy(sh->action, from->action, sizeof sh->action);
+  sh->set = from->set;
+  for (u64 set = sh->set; set; set &= set - 1) {
+    int i = __builtin_ctzl(set);
+    sh->action[i] = from->action[i];
+  }
   spin_unlock(&from->lock);
   return sh;
 }
@@ -46,7 +50,7 @@ void sighand_free(struct sighand *sh) {
   if (!sh)
     return;
   sigpending_drop(sh, &sh->shared, ~0UL);
-  kfree(sh);
+  kfree_as(KMEM_SIGNAL, sh);
 }
 
 void sighand_drop_thread(struct sighand *sh, struct thread_sig *ts) {
@@ -58,8 +62,10 @@ void sighand_drop_thread(struct sighand *sh, struct thread_sig *ts) {
 void sighand_exec(struct sighand *sh) {
   spin_lock(&sh->lock);
   for (int i = 0; i < NSIG - 1; i++) {
-    u64 handler = sh->action[i].handler == SIG_IGN ? SIG_IGN : SIG_DFL;
-    sh->action[i] = (struct sigact){.handler = handler};
+    if (sigact_of(sh, i + 1)->handler == SIG_IGN)
+      sh->action[i] = (struct sigact){.handler = SIG_IGN};
+    else
+      sh->set &= ~SIG_BIT(i + 1);
   }
   spin_unlock(&sh->lock);
 }
@@ -96,7 +102,7 @@ int sigpending_add(struct sighand *sh, struct sigpending *p, int signo, const st
     return 0;
   struct sigqueued *q = NULL;
   if (!real_time || sh->nqueued < limit)
-    q = kmalloc(sizeof *q);
+    q = kmalloc_as(KMEM_SIGNAL, sizeof *q);
   if (!q && real_time && info && info->code != SI_USER && info->code != SI_KERNEL)
     return -EAGAIN; /* a signal with a value is not degraded to a bare bit */
   if (q) {
@@ -112,7 +118,7 @@ int sigpending_add(struct sighand *sh, struct sigpending *p, int signo, const st
 static void drop_entry(struct sighand *sh, struct sigqueued *q) {
   list_remove(&q->node);
   sh->nqueued--;
-  kfree(q);
+  kfree_as(KMEM_SIGNAL, q);
 }
 
 /* The signal to take first: SIGKILL, synchronous faults, then the lowest number. */

@@ -33,6 +33,10 @@ bool signal_fatal_pending(void) {
 
 void signal_recalc(void) {
   struct thread *t = thread_current();
+  /* What summons a thread sets the bit as well, so nothing else is to be looked at without it. */
+  if (likely(!(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & WORK_SIGNAL)) &&
+      !signal_deliverable(t))
+    return;
   /* Clear first: a signal that comes meanwhile sets the bit again. */
   thread_clear_work(t, WORK_SIGNAL);
   if (summoned(t) || signal_deliverable(t))
@@ -85,7 +89,7 @@ void signal_set_mask(u64 mask) {
 /* ---- sending ---------------------------------------------------------------------------- */
 
 static bool is_ignored(struct sighand *sh, int signo) {
-  u64 h = sh->action[signo - 1].handler;
+  u64 h = sigact_of(sh, signo)->handler;
   return h == SIG_IGN || (h == SIG_DFL && (SIG_BIT(signo) & SIG_DFL_IGNORED));
 }
 
@@ -98,10 +102,12 @@ static void drop_everywhere(struct proc *p, u64 set) {
 
 /* Stop and continue signals cancel each other when they are sent, whatever their handlers. */
 static void job_control(struct proc *p, int signo) {
+  if (!(SIG_BIT(signo) & (SIG_STOPS | SIG_BIT(SIGCONT))))
+    return;
   spin_lock(&p->sighand->lock);
   if (SIG_BIT(signo) & SIG_STOPS)
     drop_everywhere(p, SIG_BIT(SIGCONT));
-  else if (signo == SIGCONT)
+  else
     drop_everywhere(p, SIG_STOPS);
   spin_unlock(&p->sighand->lock);
 }
@@ -167,10 +173,9 @@ void signal_force(int signo, const struct ksiginfo *info) {
   struct sighand *sh = p->sighand;
   spin_lock(&p->lock);
   spin_lock(&sh->lock);
-  struct sigact *sa = &sh->action[signo - 1];
   bool blocked = t->sig->blocked & SIG_BIT(signo);
-  if (blocked || sa->handler == SIG_IGN)
-    *sa = (struct sigact){.handler = SIG_DFL};
+  if (blocked || sigact_of(sh, signo)->handler == SIG_IGN)
+    *sigact_change(sh, signo) = (struct sigact){.handler = SIG_DFL};
   t->sig->blocked &= ~SIG_BIT(signo);
   sigpending_drop(sh, &t->sig->pending, SIG_BIT(signo));
   sigpending_add(sh, &t->sig->pending, signo, info, RLIM_INFINITY);
@@ -182,14 +187,26 @@ void signal_force(int signo, const struct ksiginfo *info) {
 bool signal_is_ignored_or_blocked(int signo) {
   struct thread *t = thread_current();
   return (t->sig->blocked & SIG_BIT(signo)) ||
-         t->proc->sighand->action[signo - 1].handler == SIG_IGN;
+         sigact_of(t->proc->sighand, signo)->handler == SIG_IGN;
+}
+
+static bool owns(const struct proc *me, const struct proc *p) {
+  return p == me || cred_may_signal(me->cred.uid, me->cred.euid, &p->cred);
+}
+
+int signal_may_send_locked(struct proc *p, int signo) {
+  struct proc *me = proc_current();
+  if (owns(me, p))
+    return 0;
+  bool same_session = p->pgrp && me->pgrp && p->pgrp->session == me->pgrp->session;
+  return signo == SIGCONT && same_session ? 0 : -EPERM;
 }
 
 int signal_may_send(struct proc *p, int signo) {
-  struct proc *me = proc_current();
-  if (p == me || cred_may_signal(me->cred.uid, me->cred.euid, &p->cred))
+  if (owns(proc_current(), p))
     return 0;
-  if (signo == SIGCONT && proc_sid(p) == proc_sid(me))
-    return 0;
-  return -EPERM;
+  spin_lock(&proc_tree_lock);
+  int err = signal_may_send_locked(p, signo);
+  spin_unlock(&proc_tree_lock);
+  return err;
 }

@@ -61,8 +61,23 @@ struct sighand {
   struct spin lock;
   unsigned nqueued; /* details queued in all, against RLIMIT_SIGPENDING */
   struct sigpending shared;
+  u64 set; /* signals that have an entry in action; the others are SIG_DFL */
   struct sigact action[NSIG - 1];
 };
+
+/* What is to be done at a signal; and the entry to be changed, sighand->lock held. */
+static inline const struct sigact *sigact_of(const struct sighand *sh, int signo) {
+  static const struct sigact none = {.handler = SIG_DFL};
+  return sh->set & SIG_BIT(signo) ? &sh->action[signo - 1] : &none;
+}
+static inline struct sigact *sigact_change(struct sighand *sh, int signo) {
+  struct sigact *sa = &sh->action[signo - 1];
+  if (!(sh->set & SIG_BIT(signo))) {
+    *sa = (struct sigact){.handler = SIG_DFL};
+    __atomic_store_n(&sh->set, sh->set | SIG_BIT(signo), __ATOMIC_RELEASE);
+  }
+  return sa;
+}
 
 struct sigaltstack {
   u64 sp;
@@ -109,10 +124,11 @@ void sigpending_drop(struct sighand *sh, struct sigpending *p, u64 set);
 
 /* proc->lock held. */
 int signal_send_locked(struct proc *p, struct thread *t, int signo, const struct ksiginfo *info);
-/* May the running process signal p? 0 or -EPERM. */
 /* A signal that ends the running thread is pending. */
 bool signal_fatal_pending(void);
+/* May the running process signal p? 0 or -EPERM. The second with proc_tree_lock held. */
 int signal_may_send(struct proc *p, int signo);
+int signal_may_send_locked(struct proc *p, int signo);
 /* Signals that t would take now (pending and not blocked). */
 u64 signal_deliverable(const struct thread *t);
 /* Sets or clears WORK_SIGNAL of the running thread after its mask or its pending set changed. */

@@ -20,7 +20,7 @@ static void drop_ignored(struct proc *p, int signo) {
 static void set_action(struct proc *p, int signo, const struct sigact *sa) {
   spin_lock(&p->lock);
   spin_lock(&p->sighand->lock);
-  p->sighand->action[signo - 1] = *sa;
+  *sigact_change(p->sighand, signo) = *sa;
   if (sa->handler == SIG_IGN || (sa->handler == SIG_DFL && (SIG_BIT(signo) & SIG_DFL_IGNORED)))
     drop_ignored(p, signo);
   spin_unlock(&p->sighand->lock);
@@ -37,7 +37,7 @@ i64 sys_rt_sigaction(struct uregs *r) {
     return -EINVAL;
   if (r->rsi && copy_from_user(&sa, r->rsi, sizeof sa) < 0)
     return -EFAULT;
-  old = p->sighand->action[signo - 1];
+  old = *sigact_of(p->sighand, signo);
   if (r->rsi) {
     sa.mask &= ~SIG_UNBLOCKABLE;
     set_action(p, signo, &sa);
@@ -79,7 +79,7 @@ i64 sys_rt_sigprocmask(struct uregs *r) {
   if (r->r10 != SIGSET_SIZE)
     return -EINVAL;
   if (r->rsi) {
-    if (copy_from_user(&set, r->rsi, sizeof set) < 0)
+    if (user_get(&set, r->rsi, sizeof set) < 0)
       return -EFAULT;
     switch ((int)r->rdi) {
     case 0:
@@ -96,7 +96,7 @@ i64 sys_rt_sigprocmask(struct uregs *r) {
     }
     signal_set_mask(mask);
   }
-  return r->rdx ? copy_to_user(r->rdx, &old, sizeof old) : 0;
+  return r->rdx ? user_put(r->rdx, &old, sizeof old) : 0;
 }
 
 i64 sys_rt_sigpending(struct uregs *r) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The way in and out: system calls, ticks and faults of user code. The fast path of a system call
- * is a bounds check, an indirect call and one look at thread->work.
+ * The way in and out: system calls, ticks and faults of user code. The gate (plat/x86/entry.S)
+ * checks the number, calls through syscall_table and looks at thread->work; what is here of a
+ * system call is the rest: tracing, and what happens where the gate has seen work.
  */
 #include "kernel/boot.h"
 #include "kernel/errno.h"
@@ -19,52 +20,85 @@
 #define SYS_EXIT 60
 #define SYS_EXIT_GROUP 231
 
-typedef i64 handler(struct uregs *r);
+static i64 syscall_none(struct uregs *r) {
+  (void)r;
+  return -ENOSYS;
+}
 
-static handler *const handlers[] = {
-#define SYS(nr, name, args, level, note) [nr] = sys_##name,
+static i64 syscall_traced(struct uregs *r);
+
+/* Defaults come first, and are overridden. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init"
+const struct syscall_table syscall_table = {
+    .leaf =
+        {
+            [0 ... SYSCALL_SLOTS - 1] = {.gate = plat_gate_full},
+#define SYS(nr, name, args, level, note)
+#define LEAF(nr, name, args, level, note) [nr] = {.leaf = sys_##name},
 #include "kernel/syscall/table.def"
-#undef SYS
+        },
+    .handler =
+        {
+            [0 ... SYSCALL_SLOTS - 1] = {.handler = syscall_none},
+            [SYSCALL_TRACED] = {.gate = plat_gate_whole},
+#define SYS(nr, name, args, level, note) [nr] = {.handler = sys_##name},
+#define LEAF(nr, name, args, level, note) [nr] = {.leaf = sys_##name},
+#define WHOLE(nr, name, args, level, note) [nr] = {.gate = plat_gate_whole},
+#include "kernel/syscall/table.def"
+        },
+    .whole =
+        {
+            [0 ... SYSCALL_SLOTS - 1] = {.handler = syscall_none},
+            [SYSCALL_TRACED] = {.handler = syscall_traced},
+#define SYS(nr, name, args, level, note)
+#define WHOLE(nr, name, args, level, note) [nr] = {.handler = sys_##name},
+#include "kernel/syscall/table.def"
+        },
 };
+#pragma GCC diagnostic pop
 
 static const struct syscall_info infos[] = {
 #define SYS(nr, name, args, level, note) [nr] = {#name, args},
 #include "kernel/syscall/table.def"
-#undef SYS
 };
 
-#define NHANDLERS ARRAY_LEN(handlers)
+_Static_assert(ARRAY_LEN(infos) <= SYSCALL_TRACED, "the last slots are the gate's");
+_Static_assert(offsetof(struct syscall_table, handler) == SYSCALL_HANDLERS, "assembly offset");
+_Static_assert(offsetof(struct syscall_table, whole) == SYSCALL_WHOLE, "assembly offset");
+_Static_assert(SYSCALL_SPECIAL_FIRST == ERESTARTSYS && SYSCALL_SPECIAL_LAST == ERESTARTBLOCK + 1 &&
+                   SYSCALL_SPECIAL_LAST == EREPLACED,
+               "results that the gate tells apart");
 
 const struct syscall_info *syscall_info(u64 nr) {
-  return nr < NHANDLERS && infos[nr].name ? &infos[nr] : NULL;
+  return nr < ARRAY_LEN(infos) && infos[nr].name ? &infos[nr] : NULL;
 }
 
-/* The number is checked, and masked so that a mispredicted check reaches nothing either. */
-static inline i64 dispatch(struct uregs *r) {
-  u64 nr = r->rax;
-  if (unlikely(nr >= NHANDLERS))
+/* Calls the handler; the number is masked so that a mispredicted check reaches nothing either. */
+static i64 dispatch(struct uregs *r, u64 nr) {
+  if (nr >= ARRAY_LEN(infos))
     return -ENOSYS;
-  __asm__("cmp %1, %0; sbb %%rcx, %%rcx; and %%rcx, %0" : "+r"(nr) : "r"(NHANDLERS) : "rcx", "cc");
-  handler *h = handlers[nr];
-  return likely(h != NULL) ? h(r) : -ENOSYS;
+  nr &= SYSCALL_SLOTS - 1;
+  const union syscall_slot *s = &syscall_table.handler[nr];
+  return s->gate == plat_gate_whole ? syscall_table.whole[nr].handler(r) : s->handler(r);
 }
 
-static __attribute__((noinline)) i64 dispatch_traced(struct uregs *r) {
+/* Every call of a traced instance comes here, r complete. */
+static i64 syscall_traced(struct uregs *r) {
   char line[TRACE_ARGS];
-  u64 nr = r->rax;
+  u64 nr = r->orig_rax;
   trace_call(r, line, sizeof line);
   if (nr == SYS_EXIT || nr == SYS_EXIT_GROUP)
     trace_no_return(line);
   if (!syscall_info(nr))
     trace_unknown(nr);
-  i64 ret = dispatch(r);
-  trace_result(line, ret);
+  i64 ret = dispatch(r, nr);
+  trace_result(line, ret == -EREPLACED ? (i64)r->rax : ret);
   return ret;
 }
 
-bool user_return(struct uregs *r) {
+void user_return(struct uregs *r) {
   struct thread *t = thread_current();
-  bool changed = false;
   u32 work;
   while ((work = __atomic_load_n(&t->work, __ATOMIC_SEQ_CST)) & WORK_EDGE) {
     t->at_edge = true;
@@ -74,35 +108,21 @@ bool user_return(struct uregs *r) {
       proc_park_here();
     t->at_edge = false;
     if (work & WORK_SIGNAL)
-      changed |= signal_deliver(r);
+      signal_deliver(r);
     if ((work & WORK_PARK) && t->proc->exiting)
       signal_deliver(r); /* does not return */
   }
-  return changed;
 }
 
 static inline bool is_restart(i64 ret) {
   return (u64)(-ret - ERESTARTSYS) <= ERESTARTBLOCK - ERESTARTSYS;
 }
 
-static __attribute__((noinline)) bool leave_slowly(struct uregs *r, i64 ret) {
-  bool changed = false;
+void syscall_leave(struct uregs *r) {
   /* A restart is decided by the signal code, even if the signal has gone meanwhile. */
-  if (is_restart(ret) && r->orig_rax != (u64)-1)
-    changed = signal_deliver(r);
-  changed |= user_return(r);
-  return changed || r->orig_rax == (u64)-1;
-}
-
-bool syscall_enter(struct uregs *r) {
-  struct thread *t = thread_current();
-  i64 ret = unlikely(boot.trace) ? dispatch_traced(r) : dispatch(r);
-  t->nsyscalls++;
-  r->rax = (u64)ret;
-  if (unlikely((__atomic_load_n(&t->work, __ATOMIC_RELAXED) & WORK_EDGE) || is_restart(ret) ||
-               r->orig_rax == (u64)-1))
-    return leave_slowly(r, ret);
-  return false;
+  if (r->orig_rax != (u64)-1 && is_restart((i64)r->rax))
+    signal_deliver(r);
+  user_return(r);
 }
 
 void trap_tick(struct uregs *r) {

@@ -11,8 +11,10 @@
 #include "kernel/errno.h"
 #include "kernel/regs.h"
 
+#define LEAF_CALL KEEPS_REGISTERS /* as table.def demands of a leaf call */
+
 #define SYS(nr, name, args, level, note) i64 sys_##name(struct uregs *r);
+#define LEAF(nr, name, args, level, note) LEAF_CALL i64 sys_##name(struct uregs *r);
 #include "kernel/syscall/table.def"
-#undef SYS
 
 #endif

@@ -77,9 +77,9 @@ static void add_argument(struct text *t, char kind, u64 v) {
 void trace_call(const struct uregs *r, char *line, size_t size) {
   struct text t = {line, size, 0};
   const u64 args[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
-  const struct syscall_info *info = syscall_info(r->rax);
+  const struct syscall_info *info = syscall_info(r->orig_rax);
   if (!info) {
-    add(&t, "syscall_%lu(0x%lx, 0x%lx, 0x%lx)", r->rax, args[0], args[1], args[2]);
+    add(&t, "syscall_%lu(0x%lx, 0x%lx, 0x%lx)", r->orig_rax, args[0], args[1], args[2]);
     return;
   }
   add(&t, "%s(", info->name);

@@ -50,6 +50,13 @@ int copy_to_user(u64 uaddr, const void *src, size_t n) {
   return 0;
 }
 
+int plat_copy_try(void *dst, const void *src, size_t n) {
+  if (env_copy_fails)
+    return -EFAULT;
+  memcpy(dst, src, n);
+  return 0;
+}
+
 i64 copy_string_from_user(char *dst, u64 uaddr, size_t size) {
   size_t n = uaddr < PAGE_SIZE ? 0 : strnlen((char *)uaddr, size);
   if (uaddr < PAGE_SIZE)

@@ -5,6 +5,7 @@
 #include "kernel/signal/sig.h"
 #include "kernel/test/fake/check.h"
 #include "kernel/test/fake/fake.h"
+#include "kernel/test/fake/kinds.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,15 +87,16 @@ static void timers_count_overruns(void) {
 }
 
 static void fork_copies_actions_only(void) {
-  sh->action[SIGINT - 1].handler = 0x1000;
-  sh->action[SIGTERM - 1].handler = SIG_IGN;
+  sigact_change(sh, SIGINT)->handler = 0x1000;
+  sigact_change(sh, SIGTERM)->handler = SIG_IGN;
   add(SIGHUP, SI_USER, 0);
   struct sighand *child = sighand_fork(sh);
   CHECK(child->shared.set == 0 && child->nqueued == 0);
-  CHECK(child->action[SIGINT - 1].handler == 0x1000);
+  CHECK(sigact_of(child, SIGINT)->handler == 0x1000);
+  CHECK(sigact_of(child, SIGUSR1)->handler == SIG_DFL);
   sighand_exec(child);
-  CHECK(child->action[SIGINT - 1].handler == SIG_DFL);
-  CHECK(child->action[SIGTERM - 1].handler == SIG_IGN);
+  CHECK(sigact_of(child, SIGINT)->handler == SIG_DFL);
+  CHECK(sigact_of(child, SIGTERM)->handler == SIG_IGN);
   sighand_free(child);
 }
 

@@ -3,9 +3,9 @@
 
 #include "lib/spin.h"
 
-static struct spin timers_lock;        /* protects the heap and every timer's flags */
-static struct ktimer *root;            /* earliest timer */
-static u64 next_deadline = UINT64_MAX; /* root's, readable without the lock */
+static struct spin timers_lock; /* protects the heap and every timer's flags */
+static struct ktimer *root;     /* earliest timer */
+u64 ktimer_first = UINT64_MAX;  /* root's, readable without the lock */
 
 /* ---- the heap; the lock is held -------------------------------------------------------- */
 
@@ -68,7 +68,7 @@ static void heap_remove(struct ktimer *t) {
 }
 
 static void publish_next(void) {
-  __atomic_store_n(&next_deadline, root ? root->deadline : UINT64_MAX, __ATOMIC_RELEASE);
+  __atomic_store_n(&ktimer_first, root ? root->deadline : UINT64_MAX, __ATOMIC_RELEASE);
 }
 
 /* ---- interface ------------------------------------------------------------------------- */
@@ -135,5 +135,3 @@ u64 ktimer_run(u64 now) {
     plat_timer_changed(next);
   return next;
 }
-
-u64 ktimer_next(void) { return __atomic_load_n(&next_deadline, __ATOMIC_ACQUIRE); }

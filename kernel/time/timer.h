@@ -33,6 +33,7 @@ bool ktimer_is_armed(const struct ktimer *t);
 /* Runs what is due at `now`; returns the next deadline or UINT64_MAX. No locks held. */
 u64 ktimer_run(u64 now);
 /* Next deadline or UINT64_MAX: a snapshot, for the idle loop. */
-u64 ktimer_next(void);
+extern u64 ktimer_first; /* atomic; timer.c */
+static inline u64 ktimer_next(void) { return __atomic_load_n(&ktimer_first, __ATOMIC_ACQUIRE); }
 
 #endif

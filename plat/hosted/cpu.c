@@ -73,20 +73,17 @@ static void load_gs(struct vcpu *v, u64 base) {
 }
 
 void plat_region_activate(struct thread *t) {
-  t->tcb_gate = (u64)uf_gate;
+  t->tcb_gate = uf_gate_address();
   t->tcb_base = t->region ? region_base(t->region) : 0;
   if (t == thread_current())
     load_gs(vcpu_self(), t->tcb_base);
 }
 
 /* What a switched-in thread does first, on its own stack. */
-void uf_switch_finish(struct thread *t) {
+static inline __attribute__((always_inline)) void switch_finish(struct thread *t) {
   struct vcpu *v = vcpu_self();
-  if (t->region) {
-    t->tcb_base = region_base(t->region);
+  if (t->region)
     load_gs(v, t->tcb_base);
-    fpu_switch_in(v, t);
-  }
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   if (unlikely(v->pending)) { /* a kick came between two threads */
     v->pending = 0;
@@ -94,13 +91,15 @@ void uf_switch_finish(struct thread *t) {
   }
 }
 
+void uf_switch_finish(struct thread *t) { switch_finish(t); }
+
 void plat_switch(struct thread *from, struct thread *to) {
-  if (from->region && from->state != THREAD_DEAD)
-    fpu_switch_out(from);
-  vcpu_self()->current = to;
+  struct vcpu *v = vcpu_self();
+  fpu_switch(v, from->region && from->state != THREAD_DEAD ? from : NULL, to->region ? to : NULL);
+  v->current = to;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   uf_switch_stacks(&from->ksp, to->ksp);
-  uf_switch_finish(from);
+  switch_finish(thread_current());
 }
 
 /* ---- kicks and idling ------------------------------------------------------------------------ */

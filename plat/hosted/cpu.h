@@ -20,8 +20,6 @@ struct clock_anchor {
 struct vcpu {
   struct thread *current;   /* what runs here */
   struct thread *fpu_owner; /* whose vector state the registers hold, if its fpu_cpu agrees */
-  bool fpu_saved;           /* the registers have just been saved, nobody ran since */
-  bool fpu_wide;            /* and hold more than SSE */
   u64 gs_base;              /* what %gs shows */
   struct clock_anchor clock;
   u32 id;

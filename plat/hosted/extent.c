@@ -13,7 +13,7 @@ int extents_reserve(struct extents *x, u32 more) {
   u32 cap = x->cap ? x->cap * 2 : FIRST_CAP;
   while (cap < x->n + more)
     cap *= 2;
-  struct extent *v = krealloc(x->v, cap * sizeof(*v));
+  struct extent *v = krealloc_as(KMEM_REGION, x->v, cap * sizeof(*v));
   if (!v)
     return -ENOMEM;
   x->v = v;
@@ -29,7 +29,7 @@ static void drop(struct extent *e) {
 void extents_free(struct extents *x) {
   for (u32 i = 0; i < x->n; i++)
     drop(&x->v[i]);
-  kfree(x->v);
+  kfree_as(KMEM_REGION, x->v);
   *x = (struct extents){0};
 }
 

@@ -1,18 +1,56 @@
 /* SPDX-License-Identifier: MIT */
 #include "plat/hosted/hostfile.h"
 #include "kernel/fs/vfs.h"
+#include "kernel/mm/kmalloc.h"
 #include "lib/string.h"
 #include "plat/hosted/hostxfer.h"
 #include "plat/hosted/linux.h"
 #include "plat/hosted/memobj.h"
+#include "plat/hosted/offload.h"
 
 #define HOST_RWF_APPEND 0x10
 #define DIR_BUFFER 2048
 
-static int fd_of(const struct file *f) { return (int)(uintptr_t)f->priv; }
+static struct host_open *of(const struct file *f) { return f->priv; }
+static int fd_of(const struct file *f) { return of(f)->fd; }
+
+int host_open_create(int fd, struct host_open **out) {
+  struct host_open *o = kmalloc(sizeof(*o));
+  if (!o) {
+    lx1(close, fd);
+    return -ENOMEM;
+  }
+  *o = (struct host_open){.refs = 1, .fd = fd};
+  *out = o;
+  return 0;
+}
+
+struct host_open *host_open_get(struct host_open *o) {
+  __atomic_fetch_add(&o->refs, 1, __ATOMIC_RELAXED);
+  return o;
+}
+
+void host_open_put(struct host_open *o) {
+  if (__atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL) != 0)
+    return;
+  lx1(close, o->fd);
+  kfree(o);
+}
+
+/* After an append only the host knows where the file's position is; most programs never ask. */
+static void learn_position(struct file *f) {
+  if (likely(!of(f)->appended))
+    return;
+  i64 at = lx3(lseek, fd_of(f), 0, 1);
+  if (at >= 0)
+    f->pos = (u64)at;
+  of(f)->appended = false;
+}
 
 static i64 file_read_op(struct file *f, struct uio *u, u64 *pos) {
   i64 sum = 0, n;
+  if (pos == &f->pos)
+    learn_position(f);
   do {
     n = HOST_XFER(u, SIZE_MAX, true, lx5(preadv, fd_of(f), iov, n_iov, *pos, 0));
     if (n > 0) {
@@ -23,33 +61,47 @@ static i64 file_read_op(struct file *f, struct uio *u, u64 *pos) {
   return sum ? sum : n;
 }
 
-static i64 write_some(struct file *f, struct uio *u, u64 pos) {
-  if (f->flags & O_APPEND)
-    return HOST_XFER(u, SIZE_MAX, false,
-                     lx6(pwritev2, fd_of(f), iov, n_iov, pos, 0, HOST_RWF_APPEND));
-  return HOST_XFER(u, SIZE_MAX, false, lx5(pwritev, fd_of(f), iov, n_iov, pos, 0));
+/* HOST_POSITION: the host's own position, which it moves; otherwise that stays. */
+#define HOST_POSITION ((u64)-1)
+
+static i64 append_some(struct file *f, struct uio *u, u64 pos) {
+  return HOST_XFER(u, SIZE_MAX, false,
+                   lx6(pwritev2, fd_of(f), iov, n_iov, pos, 0, HOST_RWF_APPEND));
+}
+
+static i64 append(struct file *f, struct uio *u, bool moves) {
+  i64 sum = 0, n;
+  do {
+    n = append_some(f, u, moves ? HOST_POSITION : 0);
+    if (n > 0) {
+      of(f)->appended |= moves;
+      sum += n;
+    }
+  } while (n > 0 && u->left > 0);
+  return sum ? sum : n;
 }
 
 static i64 file_write_op(struct file *f, struct uio *u, u64 *pos) {
   i64 sum = 0, n;
+  bool moves = pos == &f->pos;
+  if (f->flags & O_APPEND)
+    return append(f, u, moves);
+  if (moves)
+    learn_position(f);
   do {
-    n = write_some(f, u, *pos);
+    n = HOST_XFER(u, SIZE_MAX, false, lx5(pwritev, fd_of(f), iov, n_iov, *pos, 0));
     if (n > 0) {
       *pos += (u64)n;
       sum += n;
     }
   } while (n > 0 && u->left > 0);
-  if (sum > 0 && (f->flags & O_APPEND)) {
-    i64 end = lx3(lseek, fd_of(f), 0, 2);
-    if (end >= 0)
-      *pos = (u64)end;
-  }
   return sum ? sum : n;
 }
 
-/* The host's own position is used for the end of the file, data and holes only. */
+/* The host's own position is used for the end of the file, data and holes, and after appending. */
 static i64 file_seek_op(struct file *f, i64 off, int whence) {
   i64 at;
+  learn_position(f);
   if (whence == 0)
     at = off;
   else if (whence == 1)
@@ -67,14 +119,18 @@ static int file_truncate_op(struct file *f, u64 size) {
 }
 
 static int file_sync_op(struct file *f, bool data_only) {
-  return (int)LX_RETRY(data_only ? lx1(fdatasync, fd_of(f)) : lx1(fsync, fd_of(f)));
+  return (int)offload_call(data_only ? LX_fdatasync : LX_fsync, fd_of(f), 0, 0, 0);
+}
+
+static int file_sync_range_op(struct file *f, u64 off, u64 n, u32 flags) {
+  return (int)offload_call(LX_sync_file_range, fd_of(f), off, n, flags);
 }
 
 static int file_memobj_op(struct file *f, struct memobj **out) {
   return memobj_from_host(fd_of(f), out);
 }
 
-static void file_release_op(struct file *f) { lx1(close, fd_of(f)); }
+static void file_release_op(struct file *f) { host_open_put(f->priv); }
 
 const struct file_ops host_file_ops = {
     .name = "hostfs",
@@ -83,9 +139,12 @@ const struct file_ops host_file_ops = {
     .seek = file_seek_op,
     .truncate = file_truncate_op,
     .sync = file_sync_op,
+    .sync_range = file_sync_range_op,
     .memobj = file_memobj_op,
     .release = file_release_op,
 };
+
+int host_file_fd(const struct file *f) { return f->ops == &host_file_ops ? fd_of(f) : -EINVAL; }
 
 /* ---- directories ----------------------------------------------------------------------------- */
 

@@ -1,10 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* Open host files and directories; f->priv is the host descriptor. */
+/* Open host files and directories; f->priv is a struct host_open. */
 #ifndef UFORK_HOSTED_HOSTFILE_H
 #define UFORK_HOSTED_HOSTFILE_H
 
 #include "kernel/fs/file.h"
 
+/* A host descriptor, of one open file or of several that only read. */
+struct host_open {
+  u32 refs;
+  int fd;
+  bool appended; /* the host knows the position, file->pos does not; under file->pos_lock */
+};
+
+/* Takes over fd in any case. One reference; -ENOMEM. */
+int host_open_create(int fd, struct host_open **out);
+struct host_open *host_open_get(struct host_open *o);
+/* The last put closes the descriptor. */
+void host_open_put(struct host_open *o);
+
 extern const struct file_ops host_file_ops, host_dir_ops;
+
+/* The host descriptor of a regular file of the host, or -EINVAL if f is none. */
+int host_file_fd(const struct file *f);
 
 #endif

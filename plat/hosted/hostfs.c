@@ -6,6 +6,10 @@
  * the core's business, on its own names. Objects are opened for I/O through /proc/self/fd, which
  * opens exactly the object of the handle.
  *
+ * While an inode lives its handle keeps the object's number from being used again, so that one
+ * stat of a name tells whether it still leads there. An inode remembers the descriptor it was read
+ * through last, for the next who opens it for reading.
+ *
  * Objects that belong to the user who runs the instance are shown as root's.
  */
 #include "kernel/fs/vfs.h"
@@ -31,11 +35,21 @@ struct host_super {
   u32 euid, egid;
 };
 
+/* Changes whenever the host's answer to an open may. */
+struct host_access {
+  i64 ctime;
+  u32 mode, uid, gid;
+};
+
 struct host_inode {
   struct inode inode;
   int handle;
   u64 host_dev;
-  struct list node; /* live inodes by (dev, ino), so that an object has one inode */
+  i64 ctime;                  /* the object's, when it was last looked at; atomic */
+  struct spin lock;           /* reader */
+  struct host_open *reader;   /* open for reading; NULL: never yet */
+  struct host_access allowed; /* what the host's permission to open reader depended on */
+  struct list node;           /* live inodes by (dev, ino), so that an object has one inode */
 };
 
 static struct spin live_lock;
@@ -53,6 +67,7 @@ static struct host_super *super_of(const struct inode *i) {
 
 /* ---- inodes ---------------------------------------------------------------------------------- */
 
+static i64 ns_of(struct lx_timespec t) { return t.sec * NS + t.nsec; }
 static u32 shown_uid(const struct host_super *s, u32 uid) { return uid == s->euid ? 0 : uid; }
 static u32 shown_gid(const struct host_super *s, u32 gid) { return gid == s->egid ? 0 : gid; }
 static u32 host_uid(const struct host_super *s, u32 uid) { return uid == 0 ? s->euid : uid; }
@@ -62,12 +77,21 @@ static int host_stat(int handle, struct lx_stat *st) {
   return (int)LX_RETRY(lx4(newfstatat, handle, "", st, LX_AT_EMPTY_PATH));
 }
 
+/* Mostly nothing has changed, and then nothing is written that other CPUs read. */
 static void refresh(struct inode *i, const struct lx_stat *st) {
   struct host_super *s = super_of(i);
-  i->mode = st->mode;
-  i->uid = shown_uid(s, st->uid);
-  i->gid = shown_gid(s, st->gid);
-  i->rdev = st->rdev;
+  u32 uid = shown_uid(s, st->uid), gid = shown_gid(s, st->gid);
+  i64 ctime = ns_of(st->ctim);
+  if (of(i)->ctime != ctime)
+    __atomic_store_n(&of(i)->ctime, ctime, __ATOMIC_RELAXED);
+  if (i->mode != st->mode)
+    i->mode = st->mode;
+  if (i->uid != uid)
+    i->uid = uid;
+  if (i->gid != gid)
+    i->gid = gid;
+  if (i->rdev != st->rdev)
+    i->rdev = st->rdev;
 }
 
 static struct list *bucket(u64 dev, u64 ino) {
@@ -112,6 +136,9 @@ static int inode_for(struct host_super *s, int handle, struct inode **out) {
     inode_init(&h->inode, &s->super, &host_inode_ops, st.ino, st.mode);
     h->handle = handle;
     h->host_dev = st.dev;
+    h->ctime = 0;
+    h->lock.held = 0;
+    h->reader = NULL;
     list_push_front(bucket(st.dev, st.ino), &h->node);
   }
   refresh(&h->inode, &st);
@@ -129,6 +156,8 @@ static void host_release(struct inode *i) {
   spin_lock(&live_lock);
   list_remove(&h->node);
   spin_unlock(&live_lock);
+  if (h->reader)
+    host_open_put(h->reader);
   lx1(close, h->handle);
   kfree(h);
 }
@@ -139,6 +168,18 @@ static int host_lookup(struct inode *dir, const char *name, struct inode **out) 
   i64 fd = LX_RETRY(
       lx4(openat, handle_of(dir), name, HOST_O_PATH | HOST_O_NOFOLLOW | HOST_O_CLOEXEC, 0));
   return fd < 0 ? (int)fd : inode_for(super_of(dir), (int)fd, out);
+}
+
+static int host_revalidate(struct inode *dir, const char *name, struct inode *known) {
+  struct lx_stat st;
+  i64 err = LX_RETRY(
+      lx4(newfstatat, handle_of(dir), name, &st, LX_AT_SYMLINK_NOFOLLOW | LX_AT_NO_AUTOMOUNT));
+  if (err < 0)
+    return (int)err;
+  if (st.ino != known->ino || st.dev != of(known)->host_dev || ((st.mode ^ known->mode) & S_IFMT))
+    return -ESTALE;
+  refresh(known, &st);
+  return 0;
 }
 
 static int host_create(struct inode *dir, const char *name, u32 mode, struct inode **out) {
@@ -206,8 +247,6 @@ static i64 host_readlink(struct inode *i, char *buf, size_t size) {
 }
 
 /* ---- attributes ------------------------------------------------------------------------------ */
-
-static i64 ns_of(struct lx_timespec t) { return t.sec * NS + t.nsec; }
 
 static int host_getattr(struct inode *i, struct kstat *st) {
   struct lx_stat h;
@@ -302,18 +341,60 @@ static int host_statfs(struct inode *i, struct kstatfs *st) {
   return 0;
 }
 
+static struct host_access access_of(struct inode *i) {
+  return (struct host_access){__atomic_load_n(&of(i)->ctime, __ATOMIC_RELAXED), i->mode, i->uid,
+                              i->gid};
+}
+
+static bool same_access(const struct host_access *a, const struct host_access *b) {
+  return a->ctime == b->ctime && a->mode == b->mode && a->uid == b->uid && a->gid == b->gid;
+}
+
+/* The descriptor the file was read through before, unless the host might refuse it now. */
+static struct host_open *open_again(struct inode *i) {
+  struct host_inode *h = of(i);
+  struct host_access now = access_of(i);
+  struct host_open *o = NULL;
+  spin_lock(&h->lock);
+  if (h->reader && same_access(&h->allowed, &now))
+    o = host_open_get(h->reader);
+  spin_unlock(&h->lock);
+  return o;
+}
+
+static void remember_reader(struct inode *i, const struct host_access *allowed,
+                            struct host_open *o) {
+  struct host_inode *h = of(i);
+  spin_lock(&h->lock);
+  struct host_open *old = h->reader;
+  h->reader = host_open_get(o);
+  h->allowed = *allowed;
+  spin_unlock(&h->lock);
+  if (old)
+    host_open_put(old);
+}
+
+/* Readers of a file may share a descriptor: its position is not used, a directory's is. */
 static int host_open(struct inode *i, struct file *f) {
-  u32 mode = S_ISDIR(i->mode) ? O_RDONLY | HOST_O_DIRECTORY : f->flags & O_ACCMODE;
-  i64 fd = reopen(i, mode);
-  if (fd < 0)
-    return (int)fd;
-  f->ops = S_ISDIR(i->mode) ? &host_dir_ops : &host_file_ops;
-  f->priv = (void *)(uintptr_t)fd;
+  bool dir = S_ISDIR(i->mode), shared = S_ISREG(i->mode) && (f->flags & O_ACCMODE) == O_RDONLY;
+  struct host_access allowed = access_of(i);
+  struct host_open *o = shared ? open_again(i) : NULL;
+  if (!o) {
+    i64 fd = reopen(i, dir ? O_RDONLY | HOST_O_DIRECTORY : f->flags & O_ACCMODE);
+    int err = fd < 0 ? (int)fd : host_open_create((int)fd, &o);
+    if (err)
+      return err;
+    if (shared)
+      remember_reader(i, &allowed, o);
+  }
+  f->ops = dir ? &host_dir_ops : &host_file_ops;
+  f->priv = o;
   return 0;
 }
 
 static const struct inode_ops host_inode_ops = {
     .lookup = host_lookup,
+    .revalidate = host_revalidate,
     .create = host_create,
     .mkdir = host_mkdir,
     .mknod = host_mknod,

@@ -6,6 +6,7 @@
 #include "kernel/mm/kmalloc.h"
 #include "kernel/net/sock.h"
 #include "lib/string.h"
+#include "plat/hosted/hostfile.h"
 #include "plat/hosted/hostio.h"
 #include "plat/hosted/hostsockopt.h"
 #include "plat/hosted/hostxfer.h"
@@ -166,17 +167,46 @@ static i64 send_call(struct host_sock *h, struct msg *m, struct lx_iovec *iov, i
   return lx3(sendmsg, h->io.fd, &hdr, flags);
 }
 
+/*
+ * Datagrams pass through a buffer of the kernel's where one host call on user memory would not do:
+ * a message received is gone even if its copy fails, which it does while the thaw thread has made
+ * that memory read-only; and one sent comes from at most HOST_IOV_MAX pieces.
+ */
+#define DATAGRAM_MAX 65536
+
+static i64 send_gathered(struct host_sock *h, struct msg *m, u32 flags) {
+  size_t n = m->data->left;
+  if (n > DATAGRAM_MAX)
+    return -EMSGSIZE;
+  char *buf = kmalloc(n + 1);
+  if (!buf)
+    return -ENOMEM;
+  struct lx_iovec iov = {buf, n};
+  i64 err = uio_read_from(m->data, buf, n) == (i64)n ? LX_RETRY(send_call(h, m, &iov, 1, flags))
+                                                     : -EFAULT;
+  kfree(buf);
+  return err;
+}
+
+static i64 send_once(struct host_sock *h, struct msg *m, u32 flags) {
+  if (h->sock.type == HOST_SOCK_STREAM || m->data->count - m->data->at <= HOST_IOV_MAX)
+    return HOST_XFER(m->data, SIZE_MAX, false, send_call(h, m, iov, n_iov, flags));
+  struct uio before = *m->data;
+  i64 n = send_gathered(h, m, flags);
+  if (n < 0) /* it may be sent again */
+    *m->data = before;
+  return n;
+}
+
 static i64 sock_send(struct sock *s, struct msg *m, bool nonblock) {
   struct host_sock *h = of(s);
   bool stream = s->type == HOST_SOCK_STREAM;
   u32 flags = (m->flags & ~HOST_MSG_PEEK) | HOST_MSG_DONTWAIT | HOST_MSG_NOSIGNAL;
   i64 sum = 0;
-  if (!stream && m->data->count - m->data->at > HOST_IOV_MAX)
-    return -EMSGSIZE; /* a datagram is sent in one piece */
   for (;;) {
     u64 want = m->data->left;
     hostio_begin(&h->io, POLLOUT);
-    i64 n = HOST_XFER(m->data, SIZE_MAX, false, send_call(h, m, iov, n_iov, flags));
+    i64 n = send_once(h, m, flags);
     if (n == -EAGAIN) {
       int err = nonblock ? -EAGAIN : await(h, POLLOUT, h->send_timeout);
       if (err)
@@ -190,6 +220,33 @@ static i64 sock_send(struct sock *s, struct msg *m, bool nonblock) {
     sum += n;
     if (!stream || m->data->left == 0)
       return sum;
+  }
+}
+
+static i64 sock_send_file(struct sock *s, struct file *in, u64 *pos, u64 n, bool nonblock) {
+  struct host_sock *h = of(s);
+  int fd = host_file_fd(in);
+  u64 sum = 0;
+  if (fd < 0 || s->type != HOST_SOCK_STREAM)
+    return -EOPNOTSUPP;
+  for (;;) {
+    i64 at = (i64)*pos;
+    hostio_begin(&h->io, POLLOUT);
+    i64 put = LX_RETRY(lx4(sendfile, h->io.fd, fd, &at, n - sum));
+    if (put == -EAGAIN) {
+      int err = nonblock ? -EAGAIN : await(h, POLLOUT, h->send_timeout);
+      if (err)
+        return sum ? (i64)sum : err;
+      continue;
+    }
+    if (put > 0) {
+      *pos += (u64)put;
+      sum += (u64)put;
+    }
+    if (put > 0 && sum < n)
+      continue; /* as with sock_send: only -EAGAIN makes the host tell of room */
+    hostio_more(&h->io, POLLOUT);
+    return sum || put == 0 ? (i64)sum : put;
   }
 }
 
@@ -214,6 +271,26 @@ static i64 recv_call(struct host_sock *h, struct msg *m, struct lx_iovec *iov, i
   return n;
 }
 
+static i64 recv_datagram(struct host_sock *h, struct msg *m, u32 flags) {
+  size_t room = min_u64(m->data->left, DATAGRAM_MAX);
+  char *buf = kmalloc(room + 1);
+  if (!buf)
+    return -ENOMEM;
+  struct lx_iovec iov = {buf, room};
+  i64 n = LX_RETRY(recv_call(h, m, &iov, 1, flags)); /* with MSG_TRUNC it may exceed the room */
+  size_t got = n > 0 ? min_u64((u64)n, room) : 0;
+  if (got && uio_write_to(m->data, buf, got) != (i64)got)
+    n = -EFAULT;
+  kfree(buf);
+  return n;
+}
+
+static i64 recv_once(struct host_sock *h, struct msg *m, u32 flags) {
+  if (h->sock.type == HOST_SOCK_STREAM)
+    return HOST_XFER(m->data, SIZE_MAX, true, recv_call(h, m, iov, n_iov, flags));
+  return recv_datagram(h, m, flags);
+}
+
 static i64 sock_recv(struct sock *s, struct msg *m, bool nonblock) {
   struct host_sock *h = of(s);
   bool stream = s->type == HOST_SOCK_STREAM;
@@ -224,7 +301,7 @@ static i64 sock_recv(struct sock *s, struct msg *m, bool nonblock) {
   for (;;) {
     u64 want = m->data->left;
     hostio_begin(&h->io, POLLIN);
-    i64 n = HOST_XFER(m->data, SIZE_MAX, true, recv_call(h, m, iov, n_iov, flags));
+    i64 n = recv_once(h, m, flags);
     /* A short read of a stream has emptied it; everything else may have more behind it. */
     if (n != -EAGAIN && (!stream || n <= 0 || (u64)n == want || (flags & HOST_MSG_PEEK)))
       hostio_more(&h->io, POLLIN);
@@ -261,6 +338,7 @@ static const struct sock_ops host_sock_ops = {
     .getname = sock_getname,
     .send = sock_send,
     .recv = sock_recv,
+    .send_file = sock_send_file,
     .shutdown = sock_shutdown,
     .setsockopt = host_setsockopt,
     .getsockopt = host_getsockopt,

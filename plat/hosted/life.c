@@ -26,6 +26,37 @@ void mem_set_limit(u64 bytes) { mem_limit = bytes; }
 u64 plat_mem_limit(void) { return mem_limit; }
 u64 plat_mem_used(void) { return pages_bytes_used() + regions_bytes_used(); }
 
+/* The host's page tables for this process; 0 where there is no /proc. */
+static u64 host_tables(void) {
+  char buf[2048];
+  i64 fd = lx4(openat, LX_AT_FDCWD, "/proc/self/status", 02000000 /* O_CLOEXEC */, 0), n = 0;
+  if (fd < 0)
+    return 0;
+  n = lx3(read, fd, buf, sizeof(buf) - 1);
+  lx1(close, fd);
+  buf[n > 0 ? n : 0] = 0;
+  const char *p = buf;
+  while (p && strncmp(p, "VmPTE:", 6) != 0)
+    p = (p = strchr(p, '\n')) ? p + 1 : NULL;
+  if (!p)
+    return 0;
+  u64 kib = 0;
+  for (p += 6; *p && *p != '\n'; p++)
+    if (*p >= '0' && *p <= '9')
+      kib = kib * 10 + (u64)(*p - '0');
+  return kib * 1024;
+}
+
+void plat_memory(struct plat_memory *m) {
+  *m = (struct plat_memory){
+      .kernel_bytes = pages_bytes_used(),
+      .user_bytes = regions_bytes_used() + memobj_bytes_used(),
+      .table_bytes = host_tables(),
+      .regions = slots_in_use(),
+      .warm_regions = pool_count(),
+  };
+}
+
 /* ---- log and end ----------------------------------------------------------------------------- */
 
 void plat_log(const char *text, size_t n) {

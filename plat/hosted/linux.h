@@ -30,6 +30,7 @@ enum {
   LX_mremap = 25,
   LX_madvise = 28,
   LX_getpid = 39,
+  LX_sendfile = 40,
   LX_socket = 41,
   LX_connect = 42,
   LX_sendto = 44,
@@ -45,6 +46,7 @@ enum {
   LX_getsockopt = 55,
   LX_fsync = 74,
   LX_fdatasync = 75,
+  LX_sync_file_range = 277,
   LX_ftruncate = 77,
   LX_fchmod = 91,
   LX_fchown = 93,
@@ -111,6 +113,7 @@ enum {
 #define LX_AT_EMPTY_PATH 0x1000
 #define LX_AT_SYMLINK_NOFOLLOW 0x100
 #define LX_AT_REMOVEDIR 0x200
+#define LX_AT_NO_AUTOMOUNT 0x800
 #define LX_RWF_NOWAIT 8
 #define LX_FUTEX_WAIT_PRIVATE 128
 #define LX_FUTEX_WAKE_PRIVATE 129

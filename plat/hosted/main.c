@@ -6,6 +6,7 @@
  */
 #include "plat/hosted/cpu.h"
 #include "plat/hosted/hosted.h"
+#include "plat/hosted/offload.h"
 #include "plat/hosted/options.h"
 #include "plat/hosted/pagemap.h"
 #include "plat/hosted/seg.h"
@@ -107,6 +108,16 @@ static void *thaw_thread(void *arg) {
   cpu_run_helper(run_thaw);
 }
 
+static void run_offload(void *arg) {
+  (void)arg;
+  offload_run();
+}
+
+static void *offload_thread(void *arg) {
+  (void)arg;
+  cpu_run_helper(run_offload);
+}
+
 static void start_thread(void *(*f)(void *), void *arg, bool takes_kicks) {
   pthread_t t;
   pthread_attr_t attr;
@@ -191,6 +202,7 @@ int main(int argc, char **argv) {
   pagemap_init(); /* without it all memory is copied by fork */
   seg_init();
   check("epoll", hostio_init());
+  check("eventfd", offload_init());
   stdio_init();
   clock_init(host_uses_tsc());
   long online = sysconf(_SC_NPROCESSORS_ONLN);
@@ -206,6 +218,8 @@ int main(int argc, char **argv) {
   pthread_sigmask(SIG_BLOCK, &outside, NULL);
   start_thread(ticker_thread, NULL, false);
   start_thread(thaw_thread, NULL, false);
+  for (unsigned i = 0; i < OFFLOAD_THREADS; i++)
+    start_thread(offload_thread, NULL, false);
   for (unsigned i = cpus; i-- > 0;)
     start_thread(vcpu_thread, (void *)(uintptr_t)i, true);
   for (;;) {

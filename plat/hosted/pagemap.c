@@ -8,6 +8,7 @@
 #define PAGE_IS_FILE 4u
 #define PAGE_IS_PRESENT 8u
 #define PAGE_IS_SWAPPED 16u
+#define PAGE_IS_PFNZERO 32u /* read, never written: the host's page of zeros */
 #define PM_PRESENT (1UL << 63)
 #define PM_SWAPPED (1UL << 62)
 #define PM_FILE (1UL << 61)
@@ -32,8 +33,8 @@ static i64 scan(u64 start, u64 end, struct page_run *runs, u64 *walk_end) {
                        .end = end,
                        .vec = (u64)runs,
                        .vec_len = RUNS,
-                       .category_inverted = PAGE_IS_FILE,
-                       .category_mask = PAGE_IS_FILE,
+                       .category_inverted = PAGE_IS_FILE | PAGE_IS_PFNZERO,
+                       .category_mask = PAGE_IS_FILE | PAGE_IS_PFNZERO,
                        .category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
                        .return_mask = PAGE_IS_FILE};
   i64 n = lx3(ioctl, fd, PAGEMAP_SCAN, &a);

@@ -67,6 +67,8 @@ void pool_put(struct region *r) {
     region_free(r);
 }
 
+u32 pool_count(void) { return __atomic_load_n(&count, __ATOMIC_RELAXED); }
+
 void pool_drain(void) {
   struct region *r;
   while ((r = pop_oldest(true)) != NULL)

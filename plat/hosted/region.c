@@ -45,12 +45,12 @@ int host_protect(struct region *r, u32 off, u32 end, int prot) {
 /* ---- life ------------------------------------------------------------------------------------ */
 
 int region_new(u64 group, struct region **out) {
-  struct region *r = kzalloc(sizeof(*r));
+  struct region *r = kzalloc_as(KMEM_REGION, sizeof(*r));
   if (!r)
     return -ENOMEM;
   int err = slot_take(&r->slot, &r->base);
   if (err) {
-    kfree(r);
+    kfree_as(KMEM_REGION, r);
     return err;
   }
   r->group = group;
@@ -89,7 +89,7 @@ void region_free(struct region *r) {
   anon_account(r, -(i64)r->anon_pages);
   extents_free(&r->map);
   slot_give(r->slot);
-  kfree(r);
+  kfree_as(KMEM_REGION, r);
 }
 
 /* ---- the end of a µprocess: what its region keeps for the next one --------------------------- */

@@ -96,6 +96,7 @@ struct region *pool_take(u64 group);
 void pool_put(struct region *r);
 /* Frees the regions that map something of s. */
 void pool_forget(const struct seg *s);
+u32 pool_count(void);
 /* Frees all regions of the pool. */
 void pool_drain(void);
 

@@ -4,6 +4,7 @@
  * a gigabyte, and programs ask for it many times a second: what was dear to find out is told again
  * for a while.
  */
+#include "kernel/mm/kmalloc.h"
 #include "plat/hosted/linux.h"
 #include "plat/hosted/pagemap.h"
 #include "plat/hosted/seg.h"
@@ -28,6 +29,31 @@ static bool counted_before(const struct region *r, u32 index) {
   return false;
 }
 
+/*
+ * Page tables that the host needs: one of the last level for each 2 MiB that hold pages, one above
+ * for each GiB with such, and a region's share of the one above that. Where less is resident than
+ * mapped, pages are taken to lie together.
+ */
+static u64 table_bytes(const struct region *r, const struct region_usage *u) {
+  u64 tables = 0, dirs = 0, next_table = 0, next_dir = 0;
+  u64 resident = (u->private_bytes + u->shared_bytes) / PAGE_SIZE;
+  for (u32 i = 0; i < r->map.n; i++) {
+    const struct extent *e = &r->map.v[i];
+    if (e->kind == EXTENT_EMPTY)
+      continue;
+    u64 first = max_u64(e->off / MIB(2), next_table), last = (e->end - 1) / MIB(2);
+    if (first <= last)
+      tables += min_u64(last - first + 1, (e->end - e->off) / PAGE_SIZE);
+    next_table = last + 1;
+    first = max_u64(e->off / GIB(1), next_dir), last = (e->end - 1) / GIB(1);
+    if (first <= last)
+      dirs += last - first + 1;
+    next_dir = last + 1;
+  }
+  tables = min_u64(tables, resident / 512 + 2 * r->map.n);
+  return (tables + dirs) * PAGE_SIZE + PAGE_SIZE * UF_REGION_STRIDE / (512 * GIB(1));
+}
+
 static void usage_locked(struct region *r, struct region_usage *u) {
   for (u32 i = 0; i < r->map.n; i++) {
     const struct extent *e = &r->map.v[i];
@@ -43,6 +69,8 @@ static void usage_locked(struct region *r, struct region_usage *u) {
     bool alone = !s->frozen || __atomic_load_n(&s->sharers, __ATOMIC_RELAXED) == 1;
     *(alone ? &u->private_bytes : &u->shared_bytes) += object_bytes(s->obj);
   }
+  u->record_bytes = kmalloc_size(r) + kmalloc_size(r->map.v);
+  u->table_bytes = table_bytes(r, u);
 }
 
 #define DEAR_NS 200000 /* cheaper: always asked anew */
@@ -52,7 +80,7 @@ void region_usage(struct region *r, struct region_usage *u) {
   hostmutex_lock(&r->lock);
   u64 start = plat_now();
   if (start >= r->usage_until) {
-    r->usage = (struct region_usage){0, 0};
+    r->usage = (struct region_usage){0};
     usage_locked(r, &r->usage);
     u64 end = plat_now(), took = end - start;
     r->usage_until = took > DEAR_NS ? end + took * SHARE : 0;

@@ -68,12 +68,7 @@ static void kick_in_kernel(struct vcpu *v, u64 *g) {
   u64 pc = g[LX_REG_RIP];
   v->pending = 1;
   __atomic_or_fetch(&v->current->work, WORK_RESCHED, __ATOMIC_SEQ_CST);
-  if (between(pc, uf_exit_fast, uf_exit_fast_end))
-    g[LX_REG_RIP] = (u64)uf_exit_fast;
-  else if (between(pc, uf_exit_full, uf_exit_full_end))
-    g[LX_REG_RIP] = (u64)uf_exit_full;
-  else if (between(pc, uf_idle_check, uf_idle_end))
-    g[LX_REG_RIP] = (u64)uf_idle_out;
+  g[LX_REG_RIP] = between(pc, uf_idle_check, uf_idle_end) ? (u64)uf_idle_out : uf_restart_exit(pc);
 }
 
 static _Noreturn void kernel_bug(int sig, const struct lx_siginfo *info, const u64 *g) {
@@ -122,6 +117,12 @@ void uf_user_work(struct uregs *r) {
   vcpu_self()->pending = 0;
   deliver_external_signals();
   trap_tick(r);
+}
+
+void uf_user_leave(struct uregs *r) {
+  vcpu_self()->pending = 0;
+  deliver_external_signals();
+  syscall_leave(r);
 }
 
 void uf_user_fault(struct uregs *r) {

@@ -129,12 +129,17 @@ static void word(struct boot_args *b, char *w) {
     word_with_value(b, w);
 }
 
+/* QEMU's microvm appends the places of its devices to whatever the line ends with. */
+static bool is_device_place(const char *w) { return value_of(w, "virtio_mmio.device") != NULL; }
+
 static void program(struct boot_args *b, char *p) {
   static const char *const shell[] = {"/init", NULL};
   unsigned n = 0;
-  for (char *w; n < WORDS_MAX && (w = next_word(&p)); n++) {
+  for (char *w; n < WORDS_MAX && (w = next_word(&p));) {
+    if (is_device_place(w))
+      continue;
     decode(w);
-    argv[n] = w;
+    argv[n++] = w;
   }
   b->argv = n ? argv : shell;
   if (!b->program)

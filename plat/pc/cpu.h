@@ -9,10 +9,9 @@
 #include "plat/x86/entry.h"
 
 struct vcpu {
-  struct vcpu *self;        /* %fs:0 */
-  struct thread *current;   /* what runs here */
-  struct thread *fpu_owner; /* plat/x86/fpu.c */
-  bool fpu_saved, fpu_wide;
+  struct vcpu *self;          /* %fs:0 */
+  struct thread *current;     /* what runs here */
+  struct thread *fpu_owner;   /* plat/x86/fpu.c */
   u64 gs_base;                /* what %gs shows */
   struct region_tlb *entered; /* of the region that this CPU counts as running; NULL: none */
   u32 id;

@@ -7,7 +7,8 @@ pc-src := $(patsubst $(S)/%,%,$(wildcard $(addprefix $(S)/,$(addsuffix /*.c,$(pc
 pc-asm := plat/pc/boot.S plat/pc/ap.S plat/pc/interrupt.S plat/x86/entry.S
 pc-objs := $(pc-src:%.c=$(O)/obj/kern/pc/%.o) $(pc-asm:%.S=$(O)/obj/kern/pc/%.o) $(pc-lwip-objs)
 pc-lds := $(S)/plat/pc/kernel.lds
-pc-link = $(CC) -nostdlib -static -no-pie -Wl,-T,$(pc-lds) -Wl,-z,max-page-size=4096 \
+# The loader of Firecracker and Cloud Hypervisor refuses segments with a smaller alignment than 2 MiB.
+pc-link = $(CC) -nostdlib -static -no-pie -Wl,-T,$(pc-lds) -Wl,-z,max-page-size=0x200000 \
 	-Wl,--build-id=none -Wl,--no-warn-rwx-segments
 
 # Linked twice: the names of the functions are known after the first time.

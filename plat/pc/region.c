@@ -8,12 +8,12 @@
 /* ---- life ------------------------------------------------------------------------------------ */
 
 int region_create(u64 group, struct region **out) {
-  struct region *r = kzalloc(sizeof(*r));
+  struct region *r = kzalloc_as(KMEM_REGION, sizeof(*r));
   if (r == NULL)
     return -ENOMEM;
   int err = slot_take(r);
   if (err) {
-    kfree(r);
+    kfree_as(KMEM_REGION, r);
     return err;
   }
   r->hot = hotset_of(group);
@@ -33,7 +33,7 @@ void region_destroy(struct region *r) {
   objmaps_put(r->objs);
   hotset_put(r->hot);
   slot_give(r);
-  kfree(r);
+  kfree_as(KMEM_REGION, r);
 }
 
 u64 region_base(const struct region *r) { return r->base; }

@@ -71,11 +71,10 @@ static u64 eager_page(paddr p, u64 e) {
   return p | (e & E_KIND) | E_P | E_A | E_NX | E_FRAME | E_W | E_EAGER;
 }
 
-/* The child's entry for page i of t, which is e. The parent's is left alone if it stays the only
-   owner. */
-static u64 fork_page(struct fork *f, struct table *t, unsigned i, u64 e, u32 page) {
-  if (!(e & E_FRAME) || e & E_OBJECT)
-    return table_share(t, i);
+/* The child's entry for the private page i of t, which is e. The parent's is left alone if it stays
+   the only owner. */
+static __attribute__((noinline)) u64 fork_private(struct fork *f, struct table *t, unsigned i,
+                                                  u64 e, u32 page) {
   if (is_dead(f, page))
     return e & E_KIND;
   if (f->at < f->n_hot && f->hot[f->at] <= page && has_hot(f, page, page + 1UL) && e & E_P &&
@@ -94,27 +93,42 @@ static u64 fork_page(struct fork *f, struct table *t, unsigned i, u64 e, u32 pag
   return table_share(t, i);
 }
 
-/* ---- one page table -------------------------------------------------------------------------- */
-
-static void enter_page(struct table *c, unsigned i, u64 e) {
-  if (e == c->fill)
-    return;
-  c->e[i] = e;
-  c->frames += (e & E_FRAME) != 0;
-  table_mark(c, i);
+/* The same for any page. Most that a small process has mapped it has not touched. */
+static inline u64 fork_page(struct fork *f, struct table *t, unsigned i, u64 e, u32 page) {
+  if (!(e & E_FRAME))
+    return e;
+  if (!(e & E_OBJECT))
+    return fork_private(f, t, i, e, page);
+  frame_get(e & E_ADDR);
+  return e;
 }
 
+/* ---- one page table -------------------------------------------------------------------------- */
+
 /* A table for the child with copies of the hot pages; NULL: no memory. */
-static struct table *fork_pages(struct fork *f, struct table *t, u32 page) {
+static __attribute__((noinline)) struct table *fork_pages(struct fork *f, struct table *t,
+                                                          u32 page) {
   struct table *c = table_new(TABLE_PAGES);
   if (c == NULL)
     return NULL;
   c->fill = t->fill;
-  for (unsigned w = 0; w < TABLE_ENTRIES / 64; w++)
+  table_each_word(w, t) {
+    u64 used = 0, n_frames = 0;
     for (u64 bits = t->used[w]; bits; bits &= bits - 1) {
       unsigned i = w * 64 + (unsigned)__builtin_ctzl(bits);
-      enter_page(c, i, fork_page(f, t, i, table_load(t, i), page + i));
+      u64 e = fork_page(f, t, i, table_load(t, i), page + i);
+      if (e == c->fill)
+        continue;
+      c->e[i] = e;
+      n_frames += (e & E_FRAME) != 0;
+      used |= bits & -bits;
     }
+    if (used) {
+      c->used[w] = used;
+      c->words |= (u8)(1u << w);
+      c->frames += (u16)n_frames;
+    }
+  }
   f->n_tables++;
   return c;
 }
@@ -185,10 +199,10 @@ static int fork_dirs(struct fork *f) {
 /* ---------------------------------------------------------------------------------------------- */
 
 static struct region *new_child(const struct region *parent, int *err) {
-  struct region *c = kzalloc(sizeof(*c));
+  struct region *c = kzalloc_as(KMEM_REGION, sizeof(*c));
   *err = c ? slot_take(c) : -ENOMEM;
   if (*err) {
-    kfree(c);
+    kfree_as(KMEM_REGION, c);
     return NULL;
   }
   c->hot = hotset_share(parent->hot);

@@ -14,17 +14,22 @@ static struct spare {
 
 static struct spare *mine(void) { return &spares[thread_current()->cpu % MAX_CPUS]; }
 
+static u64 made; /* atomic */
+
+u64 tables_made(void) { return __atomic_load_n(&made, __ATOMIC_RELAXED); }
+
 static struct table *make(void) {
-  struct table *t = kzalloc(sizeof(*t));
+  struct table *t = kzalloc_as(KMEM_REGION, sizeof(*t));
   if (t == NULL)
     return NULL;
   t->at = frame_alloc_zeroed();
   if (t->at == 0) {
-    kfree(t);
+    kfree_as(KMEM_REGION, t);
     return NULL;
   }
   t->e = phys_ptr(t->at);
   frame_set_owner(t->at, t);
+  __atomic_add_fetch(&made, 1, __ATOMIC_RELAXED);
   return t;
 }
 
@@ -46,13 +51,15 @@ struct table *table_new(enum table_level level) {
 }
 
 static void unmake(struct table *t) {
+  __atomic_sub_fetch(&made, 1, __ATOMIC_RELAXED);
   frame_free_zeroed(t->at);
-  kfree(t);
+  kfree_as(KMEM_REGION, t);
 }
 
 void table_free(struct table *t) {
   struct spare *s = mine();
   t->fill = 0;
+  t->words = 0;
   if (s->n == SPARE_MAX) {
     unmake(t);
     return;
@@ -88,7 +95,7 @@ static bool drop(struct table *t) {
 static void put_pages(struct table *t) {
   if (!drop(t))
     return;
-  for (unsigned w = 0; w < TABLE_ENTRIES / 64; w++) {
+  table_each_word(w, t) {
     for (u64 bits = t->used[w]; bits; bits &= bits - 1) {
       u64 *entry = &t->e[w * 64 + (unsigned)__builtin_ctzl(bits)], e = *entry;
       *entry = 0;
@@ -108,11 +115,14 @@ void table_put(struct table *t) {
   }
   if (!drop(t))
     return;
-  table_each(i, t) {
-    u64 e = t->e[i];
-    table_set(t, i, 0);
-    if (e & E_P)
-      put_pages(table_of(e));
+  table_each_word(w, t) {
+    for (u64 bits = t->used[w]; bits; bits &= bits - 1) {
+      u64 *entry = &t->e[w * 64 + (unsigned)__builtin_ctzl(bits)], e = *entry;
+      *entry = 0;
+      if (e & E_P)
+        put_pages(table_of(e));
+    }
+    t->used[w] = 0;
   }
   table_free(t);
 }
@@ -145,6 +155,7 @@ struct table *table_copy(struct table *t) {
     return NULL;
   c->fill = t->fill;
   c->frames = t->frames;
+  c->words = t->words;
   memcpy(c->used, t->used, sizeof(c->used));
   table_each(i, t) c->e[i] = table_share(t, i);
   return c;
@@ -162,7 +173,7 @@ void table_set(struct table *t, unsigned i, u64 e) {
   if (t->level == TABLE_PAGES)
     t->frames += (u16)(!!(e & E_FRAME) - !!(old & E_FRAME));
   if (e)
-    t->used[i / 64] |= bit;
+    table_mark(t, i);
   else
     t->used[i / 64] &= ~bit;
 }

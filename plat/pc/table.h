@@ -53,6 +53,7 @@ enum table_level { TABLE_PAGES, TABLE_DIR };
 struct table {
   u32 refs;   /* entries and regions that hold it; atomic */
   u8 level;   /* enum table_level */
+  u8 words;   /* bit w: used[w] may be other than 0 */
   u16 frames; /* TABLE_PAGES: entries with E_FRAME */
   paddr at;
   u64 *e; /* the page, in the direct map */
@@ -113,10 +114,19 @@ static inline unsigned table_next(const struct table *t, unsigned i) {
 // NOLINTEND(bugprone-macro-parentheses)
 
 /* Marks an entry that was 0 as in use. */
-static inline void table_mark(struct table *t, unsigned i) { t->used[i / 64] |= 1UL << i % 64; }
+static inline void table_mark(struct table *t, unsigned i) {
+  t->used[i / 64] |= 1UL << i % 64;
+  t->words |= (u8)(1u << i / 64);
+}
+// NOLINTBEGIN(bugprone-macro-parentheses): w is declared
+#define table_each_word(w, t)                                                                      \
+  for (unsigned bits_ = (t)->words, w = 0; bits_ && (w = (unsigned)__builtin_ctz(bits_), true);    \
+       bits_ &= bits_ - 1)
+// NOLINTEND(bugprone-macro-parentheses)
 
 /* Frees the tables that CPUs keep ready for reuse (tests; low memory). */
 void tables_drain(void);
 u64 tables_spare(void); /* how many they keep */
+u64 tables_made(void);  /* in use and kept ready */
 
 #endif

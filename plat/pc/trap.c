@@ -19,10 +19,10 @@
  * for the running thread, which looks at it before it returns to user code; nothing else happens.
  *  - the gate's first instructions run with user code's %rsp. That is the kernel by %rip, the
  * handler uses none of the interrupted stack, so nothing is special about them.
- *  - on the way out, work that is set after [uf_exit_fast, uf_exit_full) have looked would be seen
- * only at the next entry. So these sequences start anew when interrupted: all they need is %r15 and
- * uregs, which stay untouched until the next entry. Once the last jump has been taken, %rip is
- * below UF_WINDOW_HI and the interrupt is one of user code.
+ *  - on the way out, work that is set after the uf_exit_ sequences (plat/x86/entry.S) have looked
+ * would be seen only at the next entry. So these sequences start anew when interrupted: all they
+ * need is %r15, uregs and registers that they do not write. Once the last jump has been taken, %rip
+ * is below UF_WINDOW_HI and the interrupt is one of user code.
  *  - plat_switch: `current` changes before the stacks do. An interrupt in between sets work of the
  * new thread; one before that has set the old one's and `pending`, which the new thread takes over
  *    (uf_switch_finish). `current` is exact whenever user code runs.
@@ -157,10 +157,7 @@ static void leave_note(struct trap_frame *f) {
   struct vcpu *v = vcpu_self();
   v->pending = 1;
   __atomic_or_fetch(&v->current->work, WORK_RESCHED, __ATOMIC_SEQ_CST);
-  if (between(f->rip, uf_exit_fast, uf_exit_fast_end))
-    f->rip = (u64)uf_exit_fast;
-  else if (between(f->rip, uf_exit_full, uf_exit_full_end))
-    f->rip = (u64)uf_exit_full;
+  f->rip = uf_restart_exit(f->rip);
 }
 
 static const char *exception_name(u64 vector) {
@@ -216,12 +213,22 @@ void pc_interrupt(struct trap_frame *f) {
 /* ---- on the thread's kernel stack --------------------------------------------------------------
  */
 
-void uf_user_work(struct uregs *r) {
+/* What every CPU looks for on the slow way to user code. */
+static void look_around(void) {
   vcpu_self()->pending = 0;
   if (unlikely(reclaim_is_asked()))
     reclaim_give();
   io_poll_all();
+}
+
+void uf_user_work(struct uregs *r) {
+  look_around();
   trap_tick(r);
+}
+
+void uf_user_leave(struct uregs *r) {
+  look_around();
+  syscall_leave(r);
 }
 
 /* Most faults are the platform's own (first touch, copy-on-write) and need nothing of the core.

@@ -3,8 +3,8 @@
  * The ways into the kernel and out of it: gate, trap trampolines, stack switch, copies that may
  * fault; the same on every platform. What interrupts a thread (trap.c: a host signal, an interrupt)
  * knows the labels:
- *  - interrupted in [uf_exit_fast, uf_exit_fast_end) or [uf_exit_full, uf_exit_full_end), a thread
- *    starts that sequence anew, so that work that arrived meanwhile is seen;
+ *  - interrupted in [uf_exit_X, uf_exit_X_end), X one of leaf, fast and full, a thread starts that
+ *    sequence anew, so that work that arrived meanwhile is seen (uf_restart_exit);
  *  - a fault in [uf_copy_start, uf_copy_end) makes the copy return -EFAULT and the address.
  */
 #include "include/ufork/abi.h"
@@ -14,7 +14,9 @@
 	.text
 
 /*
- * The gate: %r15 thread, %r11 return address, %rsp the user's. Vector registers stay live.
+ * The gate: %r15 thread, %r11 return address, %rsp the user's. Vector registers stay live. Every
+ * call goes through syscall_table (kernel/syscall/dispatch.c), whose first column has the leaf
+ * calls, which change no register but %rax, and uf_gate_full for the others.
  */
 	.balign 64
 	.globl	uf_gate
@@ -23,51 +25,130 @@ uf_gate:
 	mov	%rsp, UF_UREGS+REGS_RSP(%r15)
 	lea	UF_UREGS(%r15), %rsp
 	and	$UF_CODE_MASK, %r11d
-	mov	%rax, REGS_RAX(%rsp)
+	cmp	$SYSCALL_SLOTS, %rax
+	jae	uf_gate_unknown
+	and	$(SYSCALL_SLOTS - 1), %eax	/* a mispredicted check reaches nothing either */
+	lea	syscall_table(%rip), %rcx
+	call	*(%rcx,%rax,8)
+	incq	UF_NSYSCALLS(%r15)
+	xor	%ecx, %ecx
+
+/* Back from a leaf call: all registers are the user's but %rsp. */
+	.globl	uf_exit_leaf
+uf_exit_leaf:
+	mov	UF_UREGS+REGS_RSP(%r15), %rsp
+	testl	$UF_WORK_MASK, UF_WORK(%r15)
+	jnz	uf_leave_leaf
+	jmp	*%r11
+	.globl	uf_exit_leaf_end
+uf_exit_leaf_end:
+
+/* The other calls: %rax the slot in the table, %rcx the table. The registers that the C code keeps
+   are saved only when they are needed (plat_gate_whole, uf_leave). */
+	.globl	plat_gate_full
+plat_gate_full:
+	lea	UF_UREGS(%r15), %rsp	/* drops the return address */
 	mov	%rax, UF_ORIG_RAX(%rsp)
-	mov	%rbx, REGS_RBX(%rsp)
-	mov	%rcx, REGS_RCX(%rsp)
+uf_gate_save:
 	mov	%rdx, REGS_RDX(%rsp)
 	mov	%rsi, REGS_RSI(%rsp)
 	mov	%rdi, REGS_RDI(%rsp)
-	mov	%rbp, REGS_RBP(%rsp)
 	mov	%r8, REGS_R8(%rsp)
 	mov	%r9, REGS_R9(%rsp)
 	mov	%r10, REGS_R10(%rsp)
-	mov	%r11, REGS_R11(%rsp)
-	mov	%r12, REGS_R12(%rsp)
-	mov	%r13, REGS_R13(%rsp)
-	mov	%r14, REGS_R14(%rsp)
 	mov	%r11, REGS_RIP(%rsp)
-	movq	$RFLAGS_FIXED, REGS_RFLAGS(%rsp)
 	mov	%rsp, %rdi
-	xor	%ebp, %ebp
-	call	syscall_enter
-	test	%al, %al
-	mov	UF_UREGS+REGS_RBP(%r15), %rbp
-	jnz	uf_exit_full
+	call	*SYSCALL_HANDLERS(%rcx,%rax,8)
+	incq	UF_NSYSCALLS(%r15)
+	cmp	$-SYSCALL_SPECIAL_LAST, %rax
+	jae	uf_failed
+uf_done:
+	mov	%rax, REGS_RAX(%rsp)
 
 /* Back to the instruction after the call: callee-saved registers are the user's already. */
 	.globl	uf_exit_fast
 uf_exit_fast:
-	lea	UF_UREGS(%r15), %rsp
 	testl	$UF_WORK_MASK, UF_WORK(%r15)
-	jnz	uf_exit_work
-	mov	REGS_RIP(%rsp), %r11
-	mov	REGS_RAX(%rsp), %rax
-	mov	REGS_RDX(%rsp), %rdx
-	mov	REGS_RSI(%rsp), %rsi
-	mov	REGS_RDI(%rsp), %rdi
-	mov	REGS_R8(%rsp), %r8
-	mov	REGS_R9(%rsp), %r9
-	mov	REGS_R10(%rsp), %r10
+	jnz	uf_leave
+	mov	UF_UREGS+REGS_RIP(%r15), %r11
+	mov	UF_UREGS+REGS_RAX(%r15), %rax
+	mov	UF_UREGS+REGS_RDX(%r15), %rdx
+	mov	UF_UREGS+REGS_RSI(%r15), %rsi
+	mov	UF_UREGS+REGS_RDI(%r15), %rdi
+	mov	UF_UREGS+REGS_R8(%r15), %r8
+	mov	UF_UREGS+REGS_R9(%r15), %r9
+	mov	UF_UREGS+REGS_R10(%r15), %r10
 	xor	%ecx, %ecx
-	mov	REGS_RSP(%rsp), %rsp
+	mov	UF_UREGS+REGS_RSP(%r15), %rsp
 	jmp	*%r11
 	.globl	uf_exit_fast_end
 uf_exit_fast_end:
 
-/* Work came after syscall_enter or a trap had looked. */
+/* Numbers beyond the table, and all calls of a traced instance. */
+uf_gate_unknown:
+	mov	%rax, UF_ORIG_RAX(%rsp)
+	mov	$SYSCALL_NONE, %eax
+	lea	syscall_table(%rip), %rcx
+	jmp	uf_gate_save
+	.globl	uf_gate_traced
+uf_gate_traced:
+	mov	%rsp, UF_UREGS+REGS_RSP(%r15)
+	lea	UF_UREGS(%r15), %rsp
+	and	$UF_CODE_MASK, %r11d
+	mov	%rax, UF_ORIG_RAX(%rsp)
+	mov	$SYSCALL_TRACED, %eax
+	lea	syscall_table(%rip), %rcx
+	jmp	uf_gate_save
+
+/* \at: uregs, \rip: the address after the call. What the gate had left in the registers. */
+	.macro	save_kept at, rip
+	mov	%rbx, REGS_RBX(\at)
+	mov	%rbp, REGS_RBP(\at)
+	mov	%r12, REGS_R12(\at)
+	mov	%r13, REGS_R13(\at)
+	mov	%r14, REGS_R14(\at)
+	movq	$0, REGS_RCX(\at)
+	mov	\rip, REGS_R11(\at)
+	movq	$RFLAGS_FIXED, REGS_RFLAGS(\at)
+	.endm
+
+/* A handler that wants all registers: fork. */
+	.globl	plat_gate_whole
+plat_gate_whole:
+	save_kept %rdi, %r11
+	jmp	*SYSCALL_WHOLE(%rcx,%rax,8)
+
+/* %rax is -1 to -SYSCALL_SPECIAL_LAST: an ordinary error, or one that only the core understands. */
+uf_failed:
+	cmp	$-SYSCALL_SPECIAL_FIRST, %rax
+	ja	uf_done
+	cmp	$-EREPLACED, %rax
+	je	uf_leave_replaced
+	mov	%rax, REGS_RAX(%rsp)
+uf_leave:
+	lea	UF_UREGS(%r15), %rsp
+	mov	REGS_RIP(%rsp), %r11
+	save_kept %rsp, %r11
+uf_leave_replaced:
+	mov	%rsp, %rdi
+	xor	%ebp, %ebp
+	call	uf_user_leave
+	jmp	uf_exit_full
+
+uf_leave_leaf:
+	lea	UF_UREGS(%r15), %rsp
+	mov	%rax, REGS_RAX(%rsp)
+	mov	%rdx, REGS_RDX(%rsp)
+	mov	%rsi, REGS_RSI(%rsp)
+	mov	%rdi, REGS_RDI(%rsp)
+	mov	%r8, REGS_R8(%rsp)
+	mov	%r9, REGS_R9(%rsp)
+	mov	%r10, REGS_R10(%rsp)
+	mov	%r11, REGS_RIP(%rsp)
+	movq	$-1, UF_ORIG_RAX(%rsp)
+	jmp	uf_leave
+
+/* Work came after uf_user_leave or a trap had looked. */
 uf_exit_work:
 	movq	$-1, UF_ORIG_RAX(%rsp)
 	mov	%rsp, %rdi
@@ -174,40 +255,67 @@ uf_run_on:
 	.globl	uf_copy_start
 uf_copy_start:
 
-/* struct copy_result uf_copy(void *dst, const void *src, size_t n) */
+/*
+ * struct copy_result uf_copy(void *dst, const void *src, size_t n)
+ * int plat_copy_try(void *dst, const void *src, size_t n)
+ * Words go up in order, so that what lies before a fault, rounded down to a word, has been copied.
+ * 4 and 8 bytes are one access.
+ */
 	.balign 32
 	.globl	uf_copy
 	.type	uf_copy, @function
+	.globl	plat_copy_try
+	.type	plat_copy_try, @function
 uf_copy:
-	mov	%rdx, %rcx
+plat_copy_try:
+	cmp	$8, %rdx
+	jne	1f
+	mov	(%rsi), %rax
+	mov	%rax, (%rdi)
+	xor	%eax, %eax
+	ret
+1:	jb	4f
 	cmp	$64, %rdx
 	ja	3f
-	shr	$3, %rcx
-	jz	2f
-1:	mov	(%rsi), %rax
+	mov	%edx, %ecx
+2:	mov	(%rsi), %rax
 	mov	%rax, (%rdi)
 	add	$8, %rsi
 	add	$8, %rdi
-	dec	%ecx
-	jnz	1b
-2:	mov	%edx, %ecx
-	and	$7, %ecx
-	jz	4f
-5:	movzbl	(%rsi), %eax
+	sub	$8, %ecx
+	cmp	$8, %ecx
+	jae	2b
+	test	%ecx, %ecx
+	jz	7f
+	mov	-8(%rsi,%rcx), %rax
+	mov	%rax, -8(%rdi,%rcx)
+7:	xor	%eax, %eax
+	ret
+4:	cmp	$4, %edx
+	jne	5f
+	mov	(%rsi), %eax
+	mov	%eax, (%rdi)
+	xor	%eax, %eax
+	ret
+5:	mov	%edx, %ecx
+	jecxz	7b
+6:	movzbl	(%rsi), %eax
 	mov	%al, (%rdi)
 	inc	%rsi
 	inc	%rdi
 	dec	%ecx
-	jnz	5b
-4:	xor	%eax, %eax
+	jnz	6b
+	xor	%eax, %eax
 	ret
-3:	shr	$3, %rcx
+3:	mov	%rdx, %rcx
+	shr	$3, %rcx
 	rep movsq
 	mov	%edx, %ecx
 	and	$7, %ecx
 	rep movsb
 	xor	%eax, %eax
 	ret
+	.size	plat_copy_try, . - plat_copy_try
 	.size	uf_copy, . - uf_copy
 
 /* struct copy_result uf_load32(const void *p, u32 *v) */

@@ -9,12 +9,15 @@
 _Static_assert(UF_KSTACK_SIZE == KSTACK_SIZE, "asm_offsets.h");
 _Static_assert(UF_ORIG_RAX == offsetof(struct uregs, orig_rax), "asm_offsets.h");
 _Static_assert(UF_WORK == THREAD_WORK && UF_USER_RIP == THREAD_USER_RSP, "asm_offsets.h");
+_Static_assert(UF_NSYSCALLS == offsetof(struct thread, nsyscalls), "asm_offsets.h");
 _Static_assert(UF_WORK_MASK == (WORK_RESCHED | WORK_SIGNAL | WORK_PARK), "asm_offsets.h");
 _Static_assert(UF_TRAP_ROOM >= sizeof(struct trap_info) && UF_TRAP_ROOM % 16 == 0, "");
 
 /* ---- entry.S --------------------------------------------------------------------------------- */
 
-extern char uf_gate[], uf_exit_fast[], uf_exit_fast_end[], uf_exit_full[], uf_exit_full_end[];
+extern char uf_gate[], uf_gate_traced[]; /* the latter: every call through syscall_traced */
+extern char uf_exit_leaf[], uf_exit_leaf_end[], uf_exit_fast[], uf_exit_fast_end[];
+extern char uf_exit_full[], uf_exit_full_end[];
 extern char uf_trap_tick[], uf_trap_fault[], uf_thread_start[];
 extern char uf_copy_start[], uf_copy_end[], uf_copy_fault[];
 
@@ -30,10 +33,18 @@ void uf_switch_stacks(u64 *save, u64 load);
 _Noreturn void uf_user_enter(struct thread *t);
 _Noreturn void uf_run_on(void *stack_top, void (*f)(void *), void *arg);
 
+/* Where a thread of the kernel that was interrupted at pc goes on: the start of an exit sequence,
+   so that it looks at its work again, or pc. Any context. */
+u64 uf_restart_exit(u64 pc);
+/* The gate of the instance's threads. */
+u64 uf_gate_address(void);
+
 /* The platform's, called by entry.S. What a switched-in thread does first, on its own stack. */
 void uf_switch_finish(struct thread *t);
 /* User code was interrupted, or work came just before its return. */
 void uf_user_work(struct uregs *r);
+/* A system call is over and there is work, or the core must decide what becomes of it. */
+void uf_user_leave(struct uregs *r);
 /* User code faulted; struct trap_info lies UF_TRAP_ROOM below r. */
 void uf_user_fault(struct uregs *r);
 
@@ -43,7 +54,7 @@ void uf_user_fault(struct uregs *r);
 struct vcpu;
 void fpu_init(void);
 void fpu_init_thread(struct thread *t);
-void fpu_switch_out(struct thread *from);
-void fpu_switch_in(struct vcpu *v, struct thread *to);
+/* Saves the registers for `from` and loads those of `to`; NULL: not a user thread, or dead. */
+void fpu_switch(struct vcpu *v, struct thread *from, struct thread *to);
 
 #endif

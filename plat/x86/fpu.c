@@ -120,17 +120,16 @@ static void load_sse(const struct xsave *x) {
 }
 
 /* The registers' state to f. */
-static void save_state(struct thread_fpu *f) {
+static inline __attribute__((always_inline)) void save_state(struct thread_fpu *f) {
   f->wide = is_wide();
-  if (likely(!f->wide)) {
+  if (likely(!f->wide))
     save_sse(&f->area);
-    return;
-  }
-  save(&f->area);
+  else
+    save(&f->area);
 }
 
-static void load_state(struct vcpu *v, struct thread_fpu *f) {
-  bool leftover = v->fpu_saved ? v->fpu_wide : is_wide(); /* in the registers */
+/* leftover: is more than SSE in the registers? */
+static inline __attribute__((always_inline)) void load_state(struct thread_fpu *f, bool leftover) {
   if (likely(!f->wide && !leftover)) {
     load_sse(&f->area);
     return;
@@ -153,26 +152,25 @@ void fpu_init_thread(struct thread *t) {
   t->fpu = f;
 }
 
-void fpu_switch_out(struct thread *from) {
-  struct vcpu *v = vcpu_self();
-  struct thread_fpu *f = fpu_of(from);
-  save_state(f);
-  v->fpu_wide = f->wide;
-  v->fpu_saved = true;
-  v->fpu_owner = from;
-  f->cpu = v->id + 1;
-}
-
-void fpu_switch_in(struct vcpu *v, struct thread *to) {
-  struct thread_fpu *f = fpu_of(to);
-  bool current = v->fpu_owner == to && f->cpu == v->id + 1;
-  if (!current)
-    load_state(v, f);
-  v->fpu_saved = false;
-  if (current)
-    return;
+void fpu_switch(struct vcpu *v, struct thread *from, struct thread *to) {
+  bool leftover;
+  if (likely(from)) {
+    struct thread_fpu *f = fpu_of(from);
+    save_state(f);
+    leftover = f->wide;
+    f->cpu = v->id + 1;
+    if (!to) {
+      v->fpu_owner = from;
+      return;
+    }
+  } else {
+    if (!to || (v->fpu_owner == to && fpu_of(to)->cpu == v->id + 1))
+      return; /* nobody has used the registers since */
+    leftover = is_wide();
+  }
+  load_state(fpu_of(to), leftover);
   v->fpu_owner = to;
-  f->cpu = v->id + 1;
+  fpu_of(to)->cpu = v->id + 1;
 }
 
 void plat_fpu_copy(struct thread *child) {

@@ -33,6 +33,24 @@ static int get(const char *path) {
     return complain();
   for (ssize_t n; (n = read(fd, buf, sizeof buf)) > 0;)
     fwrite(buf, 1, (size_t)n, stdout);
+  return close(fd);
+}
+
+/* Commands of standard input, `get PATH` or `put PATH TEXT`, each answered by a line. */
+static int serve(void) {
+  char line[1000], path[500], text[400];
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  while (fgets(line, sizeof line, stdin)) {
+    if (sscanf(line, "get %499s", path) == 1) {
+      if (get(path) == 0)
+        printf("\n");
+    } else if (sscanf(line, "put %499s %399s", path, text) == 2) {
+      if (put(path, text) == 0)
+        printf("put\n");
+    } else {
+      return 1;
+    }
+  }
   return 0;
 }
 
@@ -96,6 +114,8 @@ int main(int argc, char **argv) {
     return get(argc > 2 ? arg : NULL);
   if (!strcmp(what, "put"))
     return put(arg, argv[3]);
+  if (!strcmp(what, "serve"))
+    return serve();
   if (!strcmp(what, "symlink"))
     return symlink(arg, argv[3]) ? complain() : 0;
   if (!strcmp(what, "link"))

@@ -42,9 +42,25 @@ int main(void) {
   EXPECT(write(app, "AA", 2), 2);
   EXPECT(lseek(app, 0, SEEK_SET), 0);
   EXPECT(write(app, "BB", 2), 2);
+  EXPECT(lseek(app, 0, SEEK_CUR), 7); /* appending moves the position to the end */
+  EXPECT(lseek(app, -5, SEEK_CUR), 2);
+  EXPECT(pwrite(app, "", 0, 1), 0);
+  EXPECT(lseek(app, 0, SEEK_CUR), 2);
   FAILS(read(app, buf, 1), EBADF);
   EXPECT(pread(fd, buf, 100, 0), 7);
   CHECK(!memcmp(buf, "012AABB", 7));
+  int both = OK(open("file.tmp", O_RDWR | O_APPEND));
+  EXPECT(write(both, "C", 1), 1);
+  EXPECT(read(both, buf, 100), 0);    /* from the end */
+  EXPECT(pwrite(both, "D", 1, 0), 1); /* an append as well, which moves nothing */
+  EXPECT(read(both, buf, 100), 1);
+  EXPECT(buf[0], 'D');
+  EXPECT(write(both, "E", 1), 1);
+  OK(fcntl(both, F_SETFL, 0));
+  EXPECT(write(both, "F", 1), 1);
+  EXPECT(pread(fd, buf, 100, 0), 11);
+  CHECK(!memcmp(buf, "012AABBCDEF", 11));
+  OK(ftruncate(fd, 7));
   struct iovec out[3] = {{"x", 1}, {"", 0}, {"yz", 2}}, in[2] = {{buf, 2}, {buf + 10, 50}};
   OK(lseek(fd, 0, SEEK_SET));
   EXPECT(writev(fd, out, 3), 3);

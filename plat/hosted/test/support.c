@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "plat/hosted/test/support.h"
 #include "kernel/mm/kmalloc.h"
+#include "kernel/test/fake/kinds.h"
 #include "plat/hosted/pagemap.h"
 #include "plat/hosted/seg.h"
 #include <sched.h>

@@ -105,6 +105,7 @@ _Noreturn void vm_image(const struct options *o) {
   bundle->p_offset = at;
   bundle->p_vaddr = bundle->p_paddr = end;
   bundle->p_filesz = bundle->p_memsz = size;
+  bundle->p_align = 0; /* none; anything else below 2 MiB is refused by some loaders */
   seek(out, ehdr.e_phoff);
   fwrite(phdrs, sizeof *phdrs, ehdr.e_phnum, out);
   if (fclose(out) != 0)

@@ -25,6 +25,8 @@ static const char *audit_map(const struct table *t) {
     frames += t->level == TABLE_PAGES && t->e[i] & E_FRAME;
     if ((t->used[i / 64] >> i % 64 & 1) != (t->e[i] != 0))
       return wrong("map of used entries: entry %u is %lx", i, (unsigned long)t->e[i]);
+    if (t->e[i] != 0 && !(t->words >> i / 64 & 1))
+      return wrong("map of used words: entry %u is %lx", i, (unsigned long)t->e[i]);
   }
   return frames == t->frames ? NULL : wrong("%u frames, counted %u", t->frames, frames);
 }

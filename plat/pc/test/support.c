@@ -2,6 +2,7 @@
 #include "plat/pc/test/support.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/plat.h"
+#include "kernel/test/fake/kinds.h"
 #include "plat/pc/frames.h"
 #include <sched.h>
 #include <stdio.h>

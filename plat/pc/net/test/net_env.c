@@ -3,6 +3,7 @@
 #include "kernel/mm/kmalloc.h"
 #include "kernel/proc/cpu_time.h"
 #include "kernel/test/fake/fake.h"
+#include "kernel/test/fake/kinds.h"
 #include "kernel/time/timer.h"
 #include "plat/pc/irq.h"
 #include "plat/pc/net/stack.h"
