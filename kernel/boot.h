@@ -23,6 +23,7 @@ struct boot_args {
   const char *root;      /* host directory whose entries appear at `/`: kernel/fs/boot.c */
   const void *initramfs; /* cpio archive (newc) that becomes `/`; NULL: none */
   u64 initramfs_size;
+  void (*initramfs_done)(void); /* it has been unpacked and is not read any more; or NULL */
   const struct boot_mount *mounts;
   unsigned n_mounts;
   const char *program;     /* guest path or name to look up in PATH */

@@ -259,6 +259,14 @@ void trap_fault(struct uregs *r, const struct trap_info *info);
    there now and the access should be tried again (stack growth). Context: thread. */
 bool user_fault(u64 addr, bool write);
 
+/* No frame is left for private memory of the running µprocess that is touched first. The core gives
+   back what it keeps for later (images that nobody runs): true if that was something. Context:
+   thread, no spinlocks. */
+bool kernel_reclaim(void);
+/* Nothing has helped: the running µprocess is killed, and the log says why. It ends on its way back
+   to user code. Context: thread, no spinlocks. */
+void kernel_out_of_memory(void);
+
 /* A signal from outside (hosted: SIGINT, SIGTERM, SIGHUP, SIGWINCH...; pc: console) to the
    foreground process group, or µprocess 1. Context: idle or trap, no locks held. */
 void kernel_external_signal(int signo);

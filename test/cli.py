@@ -587,6 +587,22 @@ def vm_cpus(cli):
     expect(cli.run("cpus", options=["--vm"]), out=f"{os.cpu_count()}\n")
 
 
+@test
+def vm_memory(cli):
+    """What finds no memory at its first touch is killed, and the log says so; the rest goes on. The
+    memory of the initramfs comes back once it is unpacked."""
+    for cpus in (1, 4):
+        done = cli.run("touch", options=["--vm", "--memory=96M", f"--cpus={cpus}"], timeout=60)
+        expect(done, out="signal 9\n", err=r"out of memory: process 2 \(probe\) killed; \d+ of \d+ KiB")
+    root = cli.work / "root"
+    root.mkdir()
+    (root / "large").write_bytes(os.urandom(64 << 20))
+    done = cli.run("get", "/proc/meminfo", options=["--vm", "--memory=256M", f"--root={root}"])
+    expect(done)
+    total = int(re.search(r"MemTotal: *(\d+) kB", done.stdout)[1])
+    assert total > (256 - 24) << 10, total
+
+
 def boot(image, machine, *options):
     return subprocess.run(
         ["qemu-system-x86_64", "-M", machine, "-cpu", "max", "-m", "256", "-nodefaults",

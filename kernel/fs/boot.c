@@ -72,6 +72,8 @@ int vfs_boot(const struct boot_args *b) {
   int e = mount_root();
   if (e == 0 && b->initramfs)
     e = cpio_unpack(b->initramfs, b->initramfs_size);
+  if (e == 0 && b->initramfs_done)
+    b->initramfs_done();
   if (e == 0 && b->root)
     e = import_root(b->root);
   if (e == 0)

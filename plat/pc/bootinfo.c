@@ -85,6 +85,7 @@ static void drop_empty(void) {
 
 static void take_module(const struct module *m) {
   cut(m->addr, m->addr + m->size);
+  bootinfo.ram_end = max_u64(bootinfo.ram_end, m->addr + m->size);
   bootinfo.initramfs = m->addr;
   bootinfo.initramfs_size = m->size;
 }

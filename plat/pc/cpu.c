@@ -5,7 +5,7 @@
 #include "plat/pc/frames.h"
 #include "plat/pc/irq.h"
 #include "plat/pc/pc.h"
-#include "plat/pc/region.h"
+#include "plat/pc/reclaim.h"
 
 #define CR0_WANTED 0x80050033UL /* PG AM WP NE ET MP PE; EM and TS clear */
 #define CR0_AM 0x40000UL
@@ -245,6 +245,8 @@ static void sleep_until(u64 deadline, bool listen) {
 
 static void idle(unsigned cpu, u64 deadline, bool listen) {
   struct vcpu *v = &vcpus[cpu];
+  if (unlikely(reclaim_is_asked()))
+    reclaim_give();
   __atomic_store_n(&v->idle, 1, __ATOMIC_SEQ_CST);
   while (!was_interrupted() && !io_is_pending() && frames_zero_ahead())
     ;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copies between the kernel and regions: pages that are missing, regions of others. */
 #include "plat/pc/cpu.h"
-#include "plat/pc/region.h"
+#include "plat/pc/reclaim.h"
 
 /* The running thread's region keeps its own place among the active ones. */
 struct region *foreign_begin(const void *user) {
@@ -19,11 +19,13 @@ bool user_page(struct region *foreign, u64 addr, bool write) {
   struct region *r = foreign ? foreign : t->region;
   u64 off = r ? addr - region_base(r) : UF_REGION_SIZE;
   u32 page = (u32)off & (u32)PAGE_MASK;
-  if (off < UF_REGION_SIZE && region_fault(r, page, write))
-    return true;
+  if (off >= UF_REGION_SIZE)
+    return !foreign && user_fault(addr, write);
+  enum fault_result result = reclaim_touch(r, page, write);
   /* Both sides of a copy may be user memory (mremap): what failed may be the reading one. */
-  if (off < UF_REGION_SIZE && write && !region_allows(r, page, true) &&
-      region_fault(r, page, false))
-    return true;
-  return !foreign && user_fault(addr, write);
+  if (result == FAULT_REFUSED && write && !region_allows(r, page, true))
+    result = reclaim_touch(r, page, false);
+  if (result == FAULT_REFUSED)
+    return !foreign && user_fault(addr, write);
+  return result == FAULT_DONE;
 }

@@ -152,7 +152,8 @@ static void give_range(const struct frame_range *r, u64 taken, u64 lo, u64 hi) {
   total_frames += to - from;
 }
 
-void frames_init(const struct frame_range *ranges, unsigned n) {
+void frames_init(const struct frame_range *ranges, unsigned n, paddr top) {
+  frame_count = top >> PAGE_SHIFT;
   for (unsigned i = 0; i < n; i++)
     frame_count = max_u64(frame_count, ranges[i].to >> PAGE_SHIFT);
   u64 books = round_up(frame_count * sizeof(struct frame), PAGE_SIZE) >> PAGE_SHIFT;
@@ -174,6 +175,14 @@ void frames_init(const struct frame_range *ranges, unsigned n) {
 void frames_init_high(void) {
   for (unsigned i = 0; i < boot_range_count; i++)
     give_range(&boot_ranges[i], 0, FIRST_HIGH, frame_count);
+}
+
+void frames_add(paddr from, paddr to) {
+  const struct frame_range r = {from, to};
+  kassert(to >> PAGE_SHIFT <= frame_count);
+  spin_lock(&lock);
+  give_range(&r, 0, 0, frame_count);
+  spin_unlock(&lock);
 }
 
 /* ---- one frame ------------------------------------------------------------------------------- */
@@ -335,6 +344,12 @@ static void flush_stacks(struct cpu_frames *c) {
     block_free(c->zero[--c->n_zero], 0);
   while (zero_count > 0)
     block_free(zero_list_pop(), 0);
+}
+
+void frames_drain(void) {
+  spin_lock(&lock);
+  flush_stacks(mine());
+  spin_unlock(&lock);
 }
 
 paddr frames_alloc_run(size_t n, size_t align) {

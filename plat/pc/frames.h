@@ -30,14 +30,16 @@ static inline paddr phys_of(const void *v) {
 
 /* Usable physical memory, given once at boot before anything else here is called; ranges do not
    overlap, the kernel image and the boot modules are already cut out. Page 0 is never used. Takes
-   1/256 of the memory for its books, out of the first range that is large enough (it must be
-   reachable). Memory from 4 GiB on is given out by frames_init_high only, which pagetable_init
-   calls; `ranges` must be there until then. */
+   1/256 of the memory below `top` (or the ranges' end) for its books, out of the first range that
+   is large enough (it must be reachable). Memory from 4 GiB on is given out by frames_init_high
+   only, which pagetable_init calls; `ranges` must be there until then. */
 struct frame_range {
   paddr from, to;
 };
-void frames_init(const struct frame_range *ranges, unsigned n);
+void frames_init(const struct frame_range *ranges, unsigned n, paddr top);
 void frames_init_high(void);
+/* Whole frames of [from, to), below `top`, are usable from now on as well. */
+void frames_add(paddr from, paddr to);
 
 /* One frame with one reference, contents undefined (frame_alloc) or zero (frame_alloc_zeroed: taken
    from frames that are known to be zero where possible). 0 when out of memory. */
@@ -64,6 +66,9 @@ void *frame_owner(paddr p);
 
 /* Bytes. What the per-CPU stacks hold is free. */
 u64 frames_total(void), frames_used(void);
+
+/* Gives back what the calling CPU's stacks hold, and the frames known to be zero. */
+void frames_drain(void);
 
 /* Idle CPUs call this: zeroes one frame ahead; false when enough are there. */
 bool frames_zero_ahead(void);

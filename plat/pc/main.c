@@ -21,6 +21,11 @@ static void probe(void) {
   plat_poweroff(0);
 }
 
+static void free_initramfs(void) {
+  frames_add(bootinfo.initramfs,
+             round_down(bootinfo.initramfs + bootinfo.initramfs_size, PAGE_SIZE));
+}
+
 _Noreturn void pc_start(paddr start_info) {
   serial_init();
   cpu_init(0, (struct thread *)boot_stack);
@@ -28,7 +33,7 @@ _Noreturn void pc_start(paddr start_info) {
   cmdline_parse(bootinfo.cmdline, &args);
   if (machine_options.probe)
     probe();
-  frames_init(bootinfo.ram, bootinfo.n_ram);
+  frames_init(bootinfo.ram, bootinfo.n_ram, bootinfo.ram_end);
   pagetable_init(bootinfo.ram_end);
   acpi_init(bootinfo.rsdp);
   irq_init();
@@ -42,6 +47,7 @@ _Noreturn void pc_start(paddr start_info) {
   tick_busy();
   args.initramfs = bootinfo.initramfs ? phys_ptr(bootinfo.initramfs) : NULL;
   args.initramfs_size = bootinfo.initramfs_size;
+  args.initramfs_done = free_initramfs;
   smp_go();
   kernel_main(&args);
 }

@@ -121,10 +121,21 @@ void memobj_put(struct memobj *o) {
 
 /* ---- contents -------------------------------------------------------------------------------- */
 
+static bool has(const struct memobj *o, u64 index) {
+  return index < (o->size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+}
+
+bool memobj_has(struct memobj *o, u64 index) {
+  spin_lock(&o->lock);
+  bool is = has(o, index);
+  spin_unlock(&o->lock);
+  return is;
+}
+
 paddr memobj_frame(struct memobj *o, u64 index, bool make) {
   paddr p = 0;
   spin_lock(&o->lock);
-  if (index < (o->size + PAGE_SIZE - 1) >> PAGE_SHIFT)
+  if (has(o, index))
     p = lookup(o, index, make);
   if (p)
     frame_get(p);

@@ -25,5 +25,7 @@ struct memobj {
 /* The frame of page `index`, with a reference for the caller; made (zeros) if `make`. 0: beyond
    the end, not there, or no memory. Takes the object's lock. */
 paddr memobj_frame(struct memobj *o, u64 index, bool make);
+/* Does the object reach as far as page `index`? */
+bool memobj_has(struct memobj *o, u64 index);
 
 #endif

@@ -47,6 +47,9 @@ struct region {
 /* Is there a mapping of a memory object at offset off? A fault there that the core cannot resolve
    is beyond the end of the object: SIGBUS. */
 bool region_is_object(struct region *r, u64 off);
+/* region_fault, with the reason if it cannot be resolved. */
+enum fault_result { FAULT_DONE, FAULT_REFUSED, FAULT_NO_MEMORY };
+enum fault_result region_touch(struct region *r, u32 off, bool write);
 /* Is there a mapping at off whose rights allow the access? */
 bool region_allows(struct region *r, u64 off, bool write);
 

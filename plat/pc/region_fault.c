@@ -8,19 +8,19 @@
 
 static u64 writable_page(paddr p, u64 old) { return p | (old & E_KIND) | E_PAGE | E_FRAME | E_W; }
 
-static bool read_private(struct table *t, u64 off, u64 e) {
+static enum fault_result read_private(struct table *t, u64 off, u64 e) {
   table_set(t, page_index(off), frame_of_zeros() | (e & E_KIND) | E_PAGE);
-  return true;
+  return FAULT_DONE;
 }
 
-static bool first_write(struct table *t, u64 off, u64 e, struct gather *g) {
+static enum fault_result first_write(struct table *t, u64 off, u64 e, struct gather *g) {
   paddr p = frame_alloc_zeroed();
   if (p == 0)
-    return false;
+    return FAULT_NO_MEMORY;
   table_set(t, page_index(off), writable_page(p, e));
   if (e & E_P) /* the frame of zeros was there */
     gather_page(g, off);
-  return true;
+  return FAULT_DONE;
 }
 
 static void learn(struct region *r, u64 off) {
@@ -32,20 +32,21 @@ static void learn(struct region *r, u64 off) {
 }
 
 /* A frame that others may have as well. */
-static bool write_shared(struct region *r, struct table *t, u64 off, u64 e, struct gather *g) {
+static enum fault_result write_shared(struct region *r, struct table *t, u64 off, u64 e,
+                                      struct gather *g) {
   paddr old = e & E_ADDR;
   if (frame_refs(old) == 1) {
     t->e[page_index(off)] = e | E_W;
-    return true;
+    return FAULT_DONE;
   }
   paddr p = frame_alloc();
   if (p == 0)
-    return false;
+    return FAULT_NO_MEMORY;
   memcpy(phys_ptr(p), phys_ptr(old), PAGE_SIZE);
   t->e[page_index(off)] = writable_page(p, e);
   gather_frame(g, off, old);
   learn(r, off);
-  return true;
+  return FAULT_DONE;
 }
 
 /* ---- objects --------------------------------------------------------------------------------- */
@@ -68,38 +69,39 @@ static void map_around(struct table *t, u64 off, const struct objmap *m) {
   }
 }
 
-static bool object_fault(struct region *r, struct table *t, u64 off, u64 e) {
+static enum fault_result object_fault(struct region *r, struct table *t, u64 off, u64 e) {
   u32 page = (u32)(off >> PAGE_SHIFT);
   if (e & E_FRAME) {
     t->e[page_index(off)] = e | E_W;
-    return true;
+    return FAULT_DONE;
   }
   const struct objmap *m = objmaps_find(r->objs, page);
-  paddr p = m ? memobj_frame(m->o, m->first + (page - m->page), true) : 0;
+  u64 index = m ? m->first + (page - m->page) : 0;
+  paddr p = m ? memobj_frame(m->o, index, true) : 0;
   if (p == 0)
-    return false;
+    return m && memobj_has(m->o, index) ? FAULT_NO_MEMORY : FAULT_REFUSED;
   table_set(t, page_index(off), object_page(p, e));
   map_around(t, off, m);
-  return true;
+  return FAULT_DONE;
 }
 
 /* ---------------------------------------------------------------------------------------------- */
 
-static bool fault_locked(struct region *r, u64 off, bool write, struct gather *g) {
+static enum fault_result fault_locked(struct region *r, u64 off, bool write, struct gather *g) {
   bool writable;
   u64 e = region_entry(r, off, &writable);
   if (!(e & (write ? E_MAY_W : E_MAY_R)))
-    return false;
+    return FAULT_REFUSED;
   if (e & E_P && (!write || writable)) {
     gather_page(g, off); /* another thread was faster, or this CPU's TLB is behind */
-    return true;
+    return FAULT_DONE;
   }
   struct table *t = region_pages(r, off, g);
   if (t == NULL)
-    return false;
+    return FAULT_NO_MEMORY;
   e = table_entry(t, page_index(off));
   if (e & E_P && (!write || e & E_W))
-    return true; /* the tables were shared, the page is not */
+    return FAULT_DONE; /* the tables were shared, the page is not */
   if (e & E_OBJECT)
     return object_fault(r, t, off, e);
   if (e & E_FRAME)
@@ -107,14 +109,18 @@ static bool fault_locked(struct region *r, u64 off, bool write, struct gather *g
   return write ? first_write(t, off, e, g) : read_private(t, off, e);
 }
 
-bool region_fault(struct region *r, u32 off, bool write) {
+enum fault_result region_touch(struct region *r, u32 off, bool write) {
   struct gather g;
   gather_init(&g, r);
   spin_lock(&r->lock);
-  bool done = fault_locked(r, off & (u32)PAGE_MASK, write, &g);
+  enum fault_result result = fault_locked(r, off & (u32)PAGE_MASK, write, &g);
   gather_flush(&g);
   spin_unlock(&r->lock);
-  return done;
+  return result;
+}
+
+bool region_fault(struct region *r, u32 off, bool write) {
+  return region_touch(r, off, write) == FAULT_DONE;
 }
 
 bool region_allows(struct region *r, u64 off, bool write) {

@@ -37,7 +37,7 @@
 #include "plat/pc/cpu.h"
 #include "plat/pc/irq.h"
 #include "plat/pc/pc.h"
-#include "plat/pc/region.h"
+#include "plat/pc/reclaim.h"
 
 enum { SIGILL_ = 4, SIGTRAP_ = 5, SIGBUS_ = 7, SIGFPE_ = 8, SIGSEGV_ = 11 };
 enum {
@@ -213,24 +213,31 @@ void pc_interrupt(struct trap_frame *f) {
 /* ---- on the thread's kernel stack --------------------------------------------------------------
  */
 
-void uf_user_work(struct uregs *r) {
+/* What every CPU looks for on the slow way to user code. */
+static void look_around(void) {
   vcpu_self()->pending = 0;
+  if (unlikely(reclaim_is_asked()))
+    reclaim_give();
   io_poll_all();
+}
+
+void uf_user_work(struct uregs *r) {
+  look_around();
   trap_tick(r);
 }
 
 void uf_user_leave(struct uregs *r) {
-  vcpu_self()->pending = 0;
-  io_poll_all();
+  look_around();
   syscall_leave(r);
 }
 
-/* Most faults are the platform's own (first touch, copy-on-write) and need nothing of the core. */
+/* Most faults are the platform's own (first touch, copy-on-write) and need nothing of the core.
+   After one that found no memory there is nothing more to do: the µprocess has been killed. */
 static bool resolve(struct region *region, struct trap_info *info) {
   u64 off = info->addr - region_base(region);
   if (off >= UF_REGION_SIZE)
     return false;
-  if (region_fault(region, (u32)off & (u32)PAGE_MASK, info->write))
+  if (reclaim_touch(region, (u32)off & (u32)PAGE_MASK, info->write) != FAULT_REFUSED)
     return true;
   if (region_is_object(region, off) && region_allows(region, off, info->write)) {
     info->signo = SIGBUS_; /* beyond the end of the object */

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -64,6 +66,31 @@ static int eat(void) {
   }
 }
 
+/* A child touches more memory than there is; its parent tells how it ended, and goes on. */
+static int touch(void) {
+  int status;
+  if (fork() == 0) {
+    size_t n = (size_t)2 << 30;
+    char *p =
+        mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+      return complain();
+    for (size_t i = 0; i < n; i += 4096)
+      p[i] = 1;
+    return 0;
+  }
+  wait(&status);
+  printf("signal %d\n", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+  for (int i = 0; i < 20; i++) {
+    if (fork() == 0)
+      _exit(i);
+    wait(&status);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != i)
+      return complain();
+  }
+  return 0;
+}
+
 int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "";
   const char *arg = argc > 2 ? argv[2] : "";
@@ -101,6 +128,8 @@ int main(int argc, char **argv) {
     return unlink(arg) ? complain() : 0;
   if (!strcmp(what, "eat"))
     return eat();
+  if (!strcmp(what, "touch"))
+    return touch();
   if (!strcmp(what, "cpus"))
     printf("%ld\n", sysconf(_SC_NPROCESSORS_ONLN));
   if (!strcmp(what, "pid"))

@@ -77,8 +77,13 @@ void support_init(u64 bytes) {
   if (got != want)
     abort();
   u64 half = round_down(bytes / 2, PAGE_SIZE);
-  ranges[0] = (struct frame_range){TEST_PHYS_LO, TEST_PHYS_LO + half};
+  paddr late = TEST_PHYS_LO + half - hole; /* usable later, as the initramfs's is */
+  ranges[0] = (struct frame_range){TEST_PHYS_LO, late};
   ranges[1] = (struct frame_range){TEST_PHYS_LO + half + hole, TEST_PHYS_LO + hole + bytes};
   memset(want, 0xcc, bytes + hole);
-  frames_init(ranges, 2);
+  frames_init(ranges, 2, 0);
+  u64 before = frames_total();
+  frames_add(late, late + hole);
+  if (frames_total() != before + hole)
+    abort();
 }
