@@ -31,7 +31,7 @@ def sizes(quick):
     """KiB touched: forks."""
     if quick:
         return {1024: 20, 524288: 3}
-    return {1024: 20, 10240: 10, 102400: 6, 524288: 4, 1048576: 3, 3145728: 3}
+    return {1024: 20, 10240: 10, 102400: 6, 524288: 4, 1048576: 3, 3072000: 3}
 
 
 def values_of(lines, unit):
