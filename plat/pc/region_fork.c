@@ -18,14 +18,15 @@
 #define RED_ZONE 128u
 #define LEARN_FAULTS 64u /* of parent and child each, after a fork */
 #define HOT_TABLES_MAX 24u
+#define NO_PAGE UINT32_MAX
 
 struct fork {
   struct region *parent, *child;
-  u32 dead_lo, dead_hi; /* pages of the stack that need no copy */
-  u32 n_hot, at;        /* hot pages; those before `at` lie lower than what is being copied */
-  u32 n_tables;         /* page tables copied so far */
-  struct gather flush;  /* of the parent */
-  u32 hot[HOT_PAGES_MAX + 1];
+  u32 dead_lo, n_dead;        /* pages of the stack that need no copy */
+  u32 n_hot, at;              /* hot pages; those before `at` lie lower than what is being copied */
+  u32 n_tables;               /* page tables copied so far */
+  struct gather flush;        /* of the parent */
+  u32 hot[HOT_PAGES_MAX + 2]; /* ends with NO_PAGE */
 };
 
 /* ---- which pages are copied ------------------------------------------------------------------ */
@@ -43,13 +44,14 @@ static void add_hot(struct fork *f, u32 page) {
 
 static void choose(struct fork *f, const struct region_fork_args *a) {
   u32 floor = a->sp > RED_ZONE ? (a->sp - RED_ZONE) >> PAGE_SHIFT : 0;
-  f->dead_lo = f->dead_hi = 0;
+  f->dead_lo = f->n_dead = 0;
   if (a->stack_hi && floor > a->stack_lo >> PAGE_SHIFT && floor <= a->stack_hi >> PAGE_SHIFT) {
     f->dead_lo = a->stack_lo >> PAGE_SHIFT;
-    f->dead_hi = floor;
+    f->n_dead = floor - f->dead_lo;
   }
   f->n_hot = f->parent->hot ? hotset_read(f->parent->hot, f->hot) : 0;
   add_hot(f, a->sp >> PAGE_SHIFT);
+  f->hot[f->n_hot] = NO_PAGE;
   f->at = f->n_tables = 0;
 }
 
@@ -60,9 +62,7 @@ static bool has_hot(struct fork *f, u64 page, u64 end) {
   return f->at < f->n_hot && f->hot[f->at] < end;
 }
 
-static bool is_dead(const struct fork *f, u32 page) {
-  return page >= f->dead_lo && page < f->dead_hi;
-}
+static bool is_dead(const struct fork *f, u32 page) { return page - f->dead_lo < f->n_dead; }
 
 /* ---- one page -------------------------------------------------------------------------------- */
 
@@ -71,14 +71,13 @@ static u64 eager_page(paddr p, u64 e) {
   return p | (e & E_KIND) | E_P | E_A | E_NX | E_FRAME | E_W | E_EAGER;
 }
 
-/* The child's entry for the private page i of t, which is e. The parent's is left alone if it stays
-   the only owner. */
-static __attribute__((noinline)) u64 fork_private(struct fork *f, struct table *t, unsigned i,
+/* Pages that are not simply shared: the child's entry for page i of t, which is e. The parent's is
+   left alone if it stays the only owner. */
+static __attribute__((noinline)) u64 fork_special(struct fork *f, struct table *t, unsigned i,
                                                   u64 e, u32 page) {
   if (is_dead(f, page))
     return e & E_KIND;
-  if (f->at < f->n_hot && f->hot[f->at] <= page && has_hot(f, page, page + 1UL) && e & E_P &&
-      e & E_MAY_W) {
+  if (has_hot(f, page, page + 1UL) && e & E_P && e & E_MAY_W) {
     paddr p = frame_alloc();
     if (p) { /* without memory to spare it is shared */
       memcpy(phys_ptr(p), phys_ptr(e & E_ADDR), PAGE_SIZE);
@@ -93,12 +92,14 @@ static __attribute__((noinline)) u64 fork_private(struct fork *f, struct table *
   return table_share(t, i);
 }
 
-/* The same for any page. Most that a small process has mapped it has not touched. */
-static inline u64 fork_page(struct fork *f, struct table *t, unsigned i, u64 e, u32 page) {
+/* The same for any page. Most have not been touched, or are shared since an earlier fork. */
+static inline __attribute__((always_inline)) u64 fork_page(struct fork *f, struct table *t,
+                                                           unsigned i, u64 e, u32 page) {
   if (!(e & E_FRAME))
     return e;
-  if (!(e & E_OBJECT))
-    return fork_private(f, t, i, e, page);
+  bool plain = !(e & (E_W | E_EAGER)) && f->hot[f->at] > page && !is_dead(f, page);
+  if (!plain && !(e & E_OBJECT))
+    return fork_special(f, t, i, e, page);
   frame_get(e & E_ADDR);
   return e;
 }
