@@ -98,8 +98,8 @@ static int parse_rights(const u8 *data, u64 len, struct unix_control *c) {
   if (!r)
     return -ENOMEM;
   r->uid = uid;
-  if (old)
-    memcpy(r->files, old->files, had * sizeof r->files[0]);
+  for (u64 i = 0; i < had; i++)
+    r->files[i] = old->files[i];
   kfree_as(KMEM_SOCKET, old);
   c->rights = r;
   for (r->n = had; r->n < had + n; r->n++) {

@@ -28,7 +28,8 @@ hosted-region-src := $(addprefix plat/hosted/,region.c region_fork.c region_usag
 	pool.c seg.c seg_absorb.c seg_fork.c \
 	seg_thaw.c thaw.c memobj.c pagemap.c test/support.c) lib/spin.c
 
-$(O)/test/hosted/region_test: plat/hosted/test/region_test.c $(hosted-region-src) \
+hosted-region-tests := $(O)/test/hosted/region_test $(O)/test/hosted/warm_test
+$(hosted-region-tests): $(O)/test/hosted/%: plat/hosted/test/%.c $(hosted-region-src) \
 		$(wildcard plat/hosted/*.h plat/hosted/test/*.h)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include \
@@ -43,9 +44,10 @@ $(O)/test/hosted/clock_test: plat/hosted/test/clock_test.c plat/hosted/clock.c $
 
 .PHONY: hosted-unit-tests
 unit-tests: hosted-unit-tests
-hosted-unit-tests: $(O)/test/hosted/region_test $(O)/test/hosted/clock_test
+hosted-unit-tests: $(hosted-region-tests) $(O)/test/hosted/clock_test
 	timeout 120 $(O)/test/hosted/clock_test
 	timeout 300 $< auto 1 12000
 	timeout 300 $< lazy 2 12000
 	timeout 300 $< eager 3 6000
 	timeout 300 $< copy 4 6000
+	timeout 60 $(O)/test/hosted/warm_test

@@ -14,6 +14,8 @@ static struct list buckets[BUCKETS];
 static struct list lru = LIST_INIT(lru); /* oldest first */
 static u32 count, pages;
 
+static u32 pages_of_region(const struct region *r) { return r->anon_pages + r->kept_pages; }
+
 static struct list *bucket_of(u64 group) {
   struct list *b = &buckets[group % BUCKETS];
   if (!b->next)
@@ -25,7 +27,7 @@ static void unlink_region(struct region *r) {
   list_remove(&r->node);
   list_remove(&r->lru_node);
   count--;
-  pages -= r->anon_pages;
+  pages -= pages_of_region(r);
 }
 
 struct region *pool_take(u64 group) {
@@ -61,7 +63,7 @@ void pool_put(struct region *r) {
   list_push_front(bucket_of(r->group), &r->node);
   list_push_back(&lru, &r->lru_node);
   count++;
-  pages += r->anon_pages;
+  pages += pages_of_region(r);
   spin_unlock(&lock);
   while ((r = pop_oldest(false)) != NULL)
     region_free(r);

@@ -95,7 +95,7 @@ void region_free(struct region *r) {
 /* ---- the end of a µprocess: what its region keeps for the next one --------------------------- */
 
 #define WARM_EXTENTS_MAX 32
-#define WARM_WRITTEN_MAX 16  /* private pages of lazy extents that are worth keeping, in all */
+#define WARM_WRITTEN_MAX 512 /* private pages of lazy extents that are worth keeping, in all */
 #define WARM_SEARCH_NS 30000 /* and how long they may be searched for, now and by the next fork */
 
 static bool is_worth_keeping(const struct region *r, struct extent *e, u64 *written) {
@@ -150,6 +150,7 @@ static void strip(struct region *r) {
       host_unmap(r, e.off, e.end);
     extents_remove(&r->map, e.off, e.end);
   }
+  r->kept_pages = (u32)written;
   seg_drop_unused(r);
 }
 

@@ -38,6 +38,7 @@ struct region {
   u64 base, group;
   u32 slot;
   u32 anon_pages;                        /* mapped, in ANON extents */
+  u32 kept_pages;                        /* in the pool: private ones, in LAZY extents */
   struct seg *segs[REGION_SEGS_MAX + 1]; /* one more for the live part while one thaws */
   u32 n_segs;
   bool dying;                 /* the thaw thread keeps off; under the lock of thaw.c */
