@@ -57,8 +57,9 @@ class Machine:
             self.initrd = file.name
         command = QEMU + ["-M", machine, "-m", memory, "-smp", str(cpus), "-kernel", str(build / "bin/ufork-pc.elf"),
                           "-initrd", self.initrd, "-append", "console=framed terminal=no -- /runner"]
+        self.complaints = tempfile.TemporaryFile()
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.DEVNULL)
+                                        stderr=self.complaints)
         self.raw = b""
 
     def results(self):
@@ -98,8 +99,10 @@ class Machine:
             at = c
 
     def last_words(self):
-        """The kernel's log."""
-        return unframe(self.raw)[1].decode(errors="replace")
+        """The kernel's log, what QEMU said, and how it ended."""
+        self.complaints.seek(0)
+        log = unframe(self.raw)[1] + self.complaints.read()
+        return log.decode(errors="replace") + f"QEMU: status {self.process.returncode}\n"
 
 
 def run_all(build, tests, cpus):
