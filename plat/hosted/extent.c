@@ -93,7 +93,7 @@ void extents_remove(struct extents *x, u32 off, u32 end) {
 
 bool extents_mergeable(const struct extent *a, const struct extent *b) {
   return a->end == b->off && a->kind == b->kind && a->prot == b->prot && a->hot == b->hot &&
-         a->obj == b->obj && a->seg == b->seg &&
+         a->inherited == b->inherited && a->obj == b->obj && a->seg == b->seg &&
          (a->kind != EXTENT_OBJECT || a->obj_off + (a->end - a->off) == b->obj_off);
 }
 

@@ -22,7 +22,6 @@ struct extent {
   u32 off, end;
   u8 kind, prot;
   bool hot;           /* EMPTY: the class it was mapped with */
-  bool clean;         /* LAZY, in the pool: without private pages */
   bool inherited;     /* the parent had it when it forked */
   struct memobj *obj; /* OBJECT; reference held */
   u64 obj_off;        /* of `off` */

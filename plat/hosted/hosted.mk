@@ -25,7 +25,7 @@ tools: $(O)/bin/ufork
 # ---- tests: regions on libc, with a sanitizer whose shadow memory leaves the arena alone -----------
 
 hosted-region-src := $(addprefix plat/hosted/,region.c region_fork.c region_usage.c slots.c extent.c \
-	pool.c seg.c seg_absorb.c seg_fork.c \
+	pool.c seg.c seg_absorb.c seg_fork.c seg_share.c written.c \
 	seg_thaw.c thaw.c memobj.c pagemap.c test/support.c) lib/spin.c
 
 hosted-region-tests := $(O)/test/hosted/region_test $(O)/test/hosted/warm_test
@@ -35,6 +35,7 @@ $(hosted-region-tests): $(O)/test/hosted/%: plat/hosted/test/%.c $(hosted-region
 	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include \
 	  -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	  -DARENA_LO=0x200000000000UL -DALIAS_LO=0x110000000000UL \
+	  '-DSETTLED_SEGMENT=(1u<<20)' \
 	  '-DABSORB_FROM=(3u<<20)' $(filter %.c,$^) -o $@
 
 $(O)/test/hosted/clock_test: plat/hosted/test/clock_test.c plat/hosted/clock.c $(wildcard plat/hosted/*.h)

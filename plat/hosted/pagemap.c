@@ -5,6 +5,7 @@
 
 /* ioctl(PAGEMAP_SCAN), Linux 6.7; otherwise one word per page is read. */
 #define PAGEMAP_SCAN 0xc0606610u
+#define PAGE_IS_WRITTEN 2u
 #define PAGE_IS_FILE 4u
 #define PAGE_IS_PRESENT 8u
 #define PAGE_IS_SWAPPED 16u
@@ -27,7 +28,9 @@ struct scan_arg {
 static int fd = -1;
 static bool have_scan;
 
-static i64 scan(u64 start, u64 end, struct page_run *runs, u64 *walk_end) {
+enum what { PRIVATE, WRITTEN };
+
+static i64 scan(u64 start, u64 end, enum what what, struct page_run *runs, u64 *walk_end) {
   struct scan_arg a = {.size = sizeof(a),
                        .start = start,
                        .end = end,
@@ -37,6 +40,10 @@ static i64 scan(u64 start, u64 end, struct page_run *runs, u64 *walk_end) {
                        .category_mask = PAGE_IS_FILE | PAGE_IS_PFNZERO,
                        .category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
                        .return_mask = PAGE_IS_FILE};
+  if (what == WRITTEN) {
+    a.category_inverted = 0;
+    a.category_mask = a.return_mask = PAGE_IS_WRITTEN;
+  }
   i64 n = lx3(ioctl, fd, PAGEMAP_SCAN, &a);
   *walk_end = a.walk_end;
   return n;
@@ -49,17 +56,18 @@ int pagemap_init(void) {
   if (ret < 0)
     return (int)ret;
   fd = (int)ret;
-  have_scan = scan(here, here + PAGE_SIZE, runs, &walk_end) == 1;
+  have_scan = scan(here, here + PAGE_SIZE, PRIVATE, runs, &walk_end) == 1;
   return 0;
 }
 
 bool pagemap_available(void) { return fd >= 0; }
 
-static int each_scan(u64 at, u64 end, int (*f)(void *, u64, u64), void *arg, u64 *pages) {
+static int each_scan(u64 at, u64 end, enum what what, int (*f)(void *, u64, u64), void *arg,
+                     u64 *pages) {
   struct page_run runs[RUNS];
   while (at < end) {
     u64 next;
-    i64 n = LX_RETRY(scan(at, end, runs, &next));
+    i64 n = LX_RETRY(scan(at, end, what, runs, &next));
     if (n < 0)
       return (int)n;
     for (i64 i = 0; i < n; i++) {
@@ -102,5 +110,13 @@ static int each_word(u64 at, u64 end, int (*f)(void *, u64, u64), void *arg, u64
 int pagemap_each_private(u64 start, u64 end, int (*f)(void *arg, u64 from, u64 to), void *arg,
                          u64 *pages) {
   u64 unused = 0;
-  return (have_scan ? each_scan : each_word)(start, end, f, arg, pages ? pages : &unused);
+  pages = pages ? pages : &unused;
+  return have_scan ? each_scan(start, end, PRIVATE, f, arg, pages)
+                   : each_word(start, end, f, arg, pages);
+}
+
+int pagemap_each_written(u64 start, u64 end, int (*f)(void *arg, u64 from, u64 to), void *arg,
+                         u64 *pages) {
+  u64 unused = 0;
+  return each_scan(start, end, WRITTEN, f, arg, pages ? pages : &unused);
 }

@@ -14,4 +14,9 @@ bool pagemap_available(void);
 int pagemap_each_private(u64 start, u64 end, int (*f)(void *arg, u64 from, u64 to), void *arg,
                          u64 *pages);
 
+/* The same for pages that have been written since written_track (written.h) was told of them, or
+   may have been. */
+int pagemap_each_written(u64 start, u64 end, int (*f)(void *arg, u64 from, u64 to), void *arg,
+                         u64 *pages);
+
 #endif

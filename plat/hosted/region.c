@@ -88,6 +88,7 @@ void region_free(struct region *r) {
     seg_leave(r, r->segs[0]);
   anon_account(r, -(i64)r->anon_pages);
   extents_free(&r->map);
+  kfree(r->warm_pages);
   slot_give(r->slot);
   kfree_as(KMEM_REGION, r);
 }
@@ -95,31 +96,53 @@ void region_free(struct region *r) {
 /* ---- the end of a µprocess: what its region keeps for the next one --------------------------- */
 
 #define WARM_EXTENTS_MAX 32
-#define WARM_WRITTEN_MAX 512 /* private pages of lazy extents that are worth keeping, in all */
-#define WARM_SEARCH_NS 30000 /* and how long they may be searched for, now and by the next fork */
+#define WARM_PAGES_MAX 512 /* private pages of lazy extents that are kept, in all; */
+#define WARM_LARGE_MAX 16  /* of large segments, if the process lived longer than this: */
+#define SHORT_LIFE_NS 250000000
+#define WARM_SEARCH_NS 30000 /* and how long they may be searched for */
 
-static bool is_worth_keeping(const struct region *r, struct extent *e, u64 *written) {
-  u64 pages = *written, start = plat_now();
-  bool worth = pagemap_each_private(r->base + e->off, r->base + e->end, NULL, NULL, &pages) == 0 &&
-               pages <= WARM_WRITTEN_MAX && plat_now() - start <= WARM_SEARCH_NS;
-  if (worth) {
-    e->clean = pages == *written;
-    *written = pages;
+struct warm {
+  struct region *r;
+  u32 max;
+};
+
+static int note_warm(void *arg, u64 at, u64 end) {
+  struct warm *w = arg;
+  struct region *r = w->r;
+  if (!r->warm_pages)
+    r->warm_pages = kmalloc(WARM_PAGES_MAX * sizeof(*r->warm_pages));
+  if (!r->warm_pages)
+    return -ENOMEM;
+  for (; at < end; at += PAGE_SIZE) {
+    if (r->n_warm == w->max)
+      return -E2BIG;
+    r->warm_pages[r->n_warm++] = (u32)(at - r->base);
   }
-  return worth;
+  return 0;
 }
 
-/* A frozen extent whose segment somebody else still shares. Its pages go if they are many. */
-static bool keeps_warm_lazy(struct region *r, struct extent *e, u64 *written) {
-  bool keep = e->seg->frozen && e->prot == (REGION_READ | REGION_WRITE) &&
-              __atomic_load_n(&e->seg->sharers, __ATOMIC_SEQ_CST) > 1;
-  if (!keep || is_worth_keeping(r, e, written))
-    return keep;
-  e->clean = true;
+/*
+ * A frozen extent whose segment somebody else still shares. Its pages go if they are many: the next
+ * fork copies what is kept, which pays where workers live for a request (fork is then most of their
+ * life), not where fork is to be short and the child long.
+ */
+static bool keeps_warm_lazy(struct region *r, const struct extent *e) {
+  if (!e->seg->frozen || e->prot != (REGION_READ | REGION_WRITE) ||
+      __atomic_load_n(&e->seg->sharers, __ATOMIC_SEQ_CST) <= 1)
+    return false;
+  u64 start = plat_now();
+  bool many = start - r->born_at < SHORT_LIFE_NS || seg_extent_bytes(r, e->seg) <= SETTLED_SEGMENT;
+  u32 had = r->n_warm;
+  struct warm w = {r, many ? WARM_PAGES_MAX : had + WARM_LARGE_MAX};
+  w.max = w.max < WARM_PAGES_MAX ? w.max : WARM_PAGES_MAX;
+  if (pagemap_each_private(r->base + e->off, r->base + e->end, note_warm, &w, NULL) == 0 &&
+      plat_now() - start <= WARM_SEARCH_NS)
+    return true;
+  r->n_warm = had;
   return seg_map_private(r, e, e->prot) == 0;
 }
 
-static bool keeps_warm(struct region *r, struct extent *e, u64 *written) {
+static bool keeps_warm(struct region *r, const struct extent *e) {
   if (r->is_child && !e->inherited) /* the next child would have to give it up */
     return false;
   switch ((enum extent_kind)e->kind) {
@@ -128,7 +151,7 @@ static bool keeps_warm(struct region *r, struct extent *e, u64 *written) {
   case EXTENT_OBJECT:
     return !(e->prot & REGION_WRITE);
   case EXTENT_LAZY:
-    return keeps_warm_lazy(r, e, written);
+    return keeps_warm_lazy(r, e);
   case EXTENT_EMPTY:
     break;
   }
@@ -137,10 +160,10 @@ static bool keeps_warm(struct region *r, struct extent *e, u64 *written) {
 
 /* Leaves only what keeps warm. Splits nothing: needs no room. */
 static void strip(struct region *r) {
-  u64 written = 0;
+  r->n_warm = 0;
   for (u32 i = 0; i < r->map.n;) {
     struct extent e = r->map.v[i];
-    if (keeps_warm(r, &r->map.v[i], &written)) {
+    if (keeps_warm(r, &r->map.v[i])) {
       i++;
       continue;
     }
@@ -150,7 +173,7 @@ static void strip(struct region *r) {
       host_unmap(r, e.off, e.end);
     extents_remove(&r->map, e.off, e.end);
   }
-  r->kept_pages = (u32)written;
+  r->kept_pages = r->n_warm;
   seg_drop_unused(r);
 }
 

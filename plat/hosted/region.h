@@ -8,6 +8,7 @@
  *   pool.c         warm regions of dead µprocesses
  *   seg.c          lazy segments: map, unmap, protect
  *   seg_fork.c     fork: the lazy tier
+ *   seg_share.c    what the child gets of it
  *   seg_thaw.c     its end, part by part
  *   thaw.c         when that happens: the thaw thread
  */
@@ -45,11 +46,14 @@ struct region {
   u32 steps;                  /* of thawing, that took something away for a moment */
   u32 fault_off, fault_steps; /* the last fault that was put down to one */
   u64 forked_at, fork_gap;    /* when this region forked last, and how long after the time before */
+  u64 born_at;                /* time of the fork that made it, if its parent had segments */
   bool is_child;              /* came about by fork */
-  bool warm;            /* in the pool, or just out of it: does not count as a sharer of segs */
-  struct extents map;   /* in the pool: what the host still maps */
-  struct list node;     /* pool: bucket */
-  struct list lru_node; /* pool: age */
+  bool warm;          /* in the pool, or just out of it: does not count as a sharer of segs */
+  struct extents map; /* in the pool: what the host still maps */
+  u32 *warm_pages;    /* in the pool: private pages of lazy extents, in order; or NULL */
+  u32 n_warm;
+  struct list node;          /* pool: bucket */
+  struct list lru_node;      /* pool: age */
   struct region_usage usage; /* region_usage.c: what was found last, good until then */
   u64 usage_until;
 };

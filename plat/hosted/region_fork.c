@@ -165,6 +165,7 @@ static int fork_locked(struct region *parent, const struct region_fork_args *a,
     err = segs_fork(parent, child);
   child->warm = false;
   child->is_child = true;
+  child->born_at = parent->forked_at;
   if (err) {
     region_free(child);
     return err;

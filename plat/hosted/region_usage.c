@@ -17,7 +17,10 @@ static u64 object_bytes(const struct memobj *o) {
 /* Pages that only this region has: anonymous ones. */
 static u64 anonymous_bytes(const struct region *r, const struct extent *e) {
   u64 pages = 0;
-  pagemap_each_private(r->base + e->off, r->base + e->end, NULL, NULL, &pages);
+  if (e->seg)
+    seg_each_private(r, e->seg, e->off, e->end, NULL, NULL, &pages);
+  else
+    pagemap_each_private(r->base + e->off, r->base + e->end, NULL, NULL, &pages);
   return pages * PAGE_SIZE;
 }
 

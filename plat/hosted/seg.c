@@ -5,6 +5,7 @@
 #include "kernel/mm/kmalloc.h"
 #include "plat/hosted/linux.h"
 #include "plat/hosted/pagemap.h"
+#include "plat/hosted/written.h"
 
 #define RW (REGION_READ | REGION_WRITE)
 #define GAP_MAX (64u << 20) /* a larger hole inside a segment starts another one */
@@ -14,6 +15,7 @@ static bool have_guards;
 
 /* Tries guard pages on a shared file mapping (Linux 6.15). */
 void seg_init(void) {
+  written_init();
   i64 fd = lx2(memfd_create, "ufork-probe", LX_MFD_CLOEXEC);
   if (fd < 0)
     return;

@@ -12,7 +12,8 @@
  * Frozen: its regions (`sharers`) map the object private, so that the host copies what they write;
  * the former owner's populated mapping waits at `alias`, out of all µprocesses' reach. Nothing
  * writes to the object while there are two. New memory goes to another segment. A single sharer
- * that forks again writes its private pages to the object first (refresh). When it has many, or
+ * that forks again copies its private pages to the child if the segment is small and they are few
+ * (settled), else writes them to the object first (refresh). When it has many, or
  * time, it is thawed: the mapping moves back.
  *
  * Thawing goes from the low end up, one part at a time. Meanwhile the region has two segments of
@@ -44,13 +45,15 @@ struct seg {
   u32 cover_hi;  /* covers exist below this only */
   bool absorbed; /* seg_absorb has been here */
 
+  const struct region *tracked; /* in this region written.h knows what has been written; or NULL */
+
   /* frozen */
   bool refreshed; /* in this fork: the parent was alone and the object is what it sees. Another
                      sharer may leave at any time, so this is decided once */
   u64 alias;      /* page `off` is mapped at alias + off */
   u32 alias_slot;
-  u32 private_pages;    /* that the single sharer had at its last refresh, */
-  u64 refresh_ns;       /* and how long that took */
+  u32 private_pages;    /* that the parent had at the last fork */
+  u64 refresh_ns;       /* how long the last refresh took */
   struct extents shape; /* extents of the owner when it was frozen */
   struct piece *pieces;
   u32 n_pieces;
@@ -94,6 +97,26 @@ int segs_prepare(struct region *parent);
 /* Shares all segments of parent with child. Errors leave the parent as it was, and what the child
    has got in its books. */
 int segs_fork(struct region *parent, struct region *child);
+/* A frozen segment up to this size with up to that many pages that the parent has written is left
+   frozen: fork copies these pages. A larger one may be written to much just before a fork. */
+#ifndef SETTLED_SEGMENT
+#define SETTLED_SEGMENT MIB(4)
+#endif
+#define SETTLED_PAGES 96
+u64 seg_extent_bytes(const struct region *r, const struct seg *s);
+
+/* ---- inside fork (seg_share.c) --------------------------------------------------------------- */
+
+/* Maps all of frozen s, its owner's, private. Neighbours get one host mapping, as each costs as
+   much as several gaps in one. -ENOMEM. */
+int seg_map_frozen(struct region *r, struct seg *s);
+/* Calls f for each run of pages of [off, end), all of frozen s, that r has written, or may have; as
+   pagemap_each_private. */
+int seg_each_private(const struct region *r, const struct seg *s, u32 off, u64 end,
+                     int (*f)(void *arg, u64 from, u64 to), void *arg, u64 *pages);
+/* Enters frozen s in the child's table and books, with what the parent sees there. debt: the parent
+   may have written to it. -ENOMEM. */
+int seg_share_frozen(struct region *parent, struct region *child, struct seg *s, bool debt);
 /* Maps extent e of a frozen segment, without any private page. */
 int seg_map_private(struct region *r, const struct extent *e, int prot);
 /* r no longer maps anything of s. */

@@ -12,13 +12,6 @@
 #include "plat/hosted/seg.h"
 
 #define RW (REGION_READ | REGION_WRITE)
-#define POPULATE_MIN (4 * PAGE_SIZE) /* shorter runs are cheaper to fault in */
-
-int seg_map_private(struct region *r, const struct extent *e, int prot) {
-  i64 p = lx6(mmap, region_ptr(r, e->off), e->end - e->off, prot,
-              LX_MAP_PRIVATE | LX_MAP_FIXED | LX_MAP_NORESERVE, e->seg->obj->fd, e->off);
-  return lx_failed(p) ? -ENOMEM : 0;
-}
 
 /* ---- freezing -------------------------------------------------------------------------------- */
 
@@ -76,14 +69,6 @@ static int move_pieces(const struct seg *s, u32 n, u64 from_base, u64 to_base, u
   return 0;
 }
 
-static int map_all_private(struct region *r, struct seg *s) {
-  int err = 0;
-  for (u32 i = 0; i < r->map.n && !err; i++)
-    if (r->map.v[i].seg == s)
-      err = seg_map_private(r, &r->map.v[i], r->map.v[i].prot);
-  return err;
-}
-
 static int freeze(struct region *r, struct seg *s) {
   u32 moved = 0, back;
   int err = alias_take(&s->alias_slot, &s->alias);
@@ -93,7 +78,7 @@ static int freeze(struct region *r, struct seg *s) {
   if (!err)
     err = move_pieces(s, s->n_pieces, r->base, s->alias, &moved);
   if (!err)
-    err = map_all_private(r, s);
+    err = seg_map_frozen(r, s);
   if (!err) {
     s->frozen = true;
     return 0;
@@ -102,105 +87,6 @@ static int freeze(struct region *r, struct seg *s) {
     plat_panic("cannot undo the freeze of a segment");
   forget_shape(s);
   alias_give(s->alias_slot);
-  return err;
-}
-
-/* ---- sharing --------------------------------------------------------------------------------- */
-
-struct copy_run {
-  u64 from_base, to_base;
-};
-
-/* A run of pages goes from one region (or the alias) to another at the same offset. */
-static int copy_run(void *arg, u64 at, u64 end) {
-  const struct copy_run *c = arg;
-  u64 off = at - c->from_base;
-  if (end - at >= POPULATE_MIN)
-    lx3(madvise, c->to_base + off, end - at, LX_MADV_POPULATE_WRITE);
-  memcpy((void *)(c->to_base + off), (const void *)at, end - at);
-  return 0;
-}
-
-/* The same, for a run found in the target. */
-static int overwrite_run(void *arg, u64 at, u64 end) {
-  const struct copy_run *c = arg;
-  memcpy((void *)at, (const void *)(at - c->to_base + c->from_base), end - at);
-  return 0;
-}
-
-/* Runs f over the private pages of r in e, with both sides accessible. `alias`: where the parent's
-   pages are mapped as well, because it has just been frozen; or 0. */
-static int each_private(struct region *r, const struct extent *e, struct region *parent,
-                        struct region *child, u64 alias, int (*f)(void *, u64, u64)) {
-  struct copy_run c = {alias && e->prot == RW ? alias : parent->base, child->base};
-  u64 pages = 0;
-  if (e->prot == RW)
-    return pagemap_each_private(r->base + e->off, r->base + e->end, f, &c, NULL) ? -ENOMEM : 0;
-  int err = pagemap_each_private(r->base + e->off, r->base + e->end, NULL, NULL, &pages);
-  if (err || pages == 0)
-    return err;
-  if (!(e->prot & REGION_READ))
-    err = host_protect(parent, e->off, e->end, REGION_READ);
-  if (!err && e->prot != RW)
-    err = host_protect(child, e->off, e->end, RW);
-  if (!err)
-    err = pagemap_each_private(r->base + e->off, r->base + e->end, f, &c, NULL);
-  if (!err && e->prot != RW)
-    err = host_protect(child, e->off, e->end, e->prot);
-  if (!(e->prot & REGION_READ))
-    host_protect(parent, e->off, e->end, e->prot);
-  return err ? -ENOMEM : 0;
-}
-
-static bool has_seg(const struct region *r, const struct seg *s) {
-  for (u32 i = 0; i < r->n_segs; i++)
-    if (r->segs[i] == s)
-      return true;
-  return false;
-}
-
-/*
- * The child maps extent e. If its warm region does so already, pages that the previous inhabitant
- * wrote get the parent's contents: they are likely to be written again.
- */
-static int share_extent(struct region *parent, struct region *child, const struct extent *e,
-                        u64 alias) {
-  u32 i = extents_find(&child->map, e->off);
-  struct extent *warm = i < child->map.n && child->map.v[i].off <= e->off ? &child->map.v[i] : NULL;
-  if (warm && warm->clean) {
-    warm->clean = false;
-    return 0;
-  }
-  if (warm)
-    return each_private(child, e, parent, child, alias, overwrite_run);
-  int err = seg_map_private(child, e, e->prot);
-  if (!err)
-    extents_add_inherited(&child->map, e);
-  return err;
-}
-
-/* Enters frozen s in the child's table and books. */
-static int share(struct region *parent, struct region *child, struct seg *s, u64 alias) {
-  if (!has_seg(child, s)) {
-    int err = seg_enter(child, s);
-    if (err)
-      return err;
-    seg_get(s);
-  }
-  seg_share(s, child);
-  int err = 0;
-  for (u32 i = 0; i < parent->map.n && !err; i++)
-    if (parent->map.v[i].seg == s)
-      err = share_extent(parent, child, &parent->map.v[i], alias);
-  return err;
-}
-
-/* What the parent has written since the freeze, and others do not have, is copied to the child. */
-static int copy_debt(struct region *parent, struct region *child, struct seg *s) {
-  int err = 0;
-  for (u32 i = 0; i < parent->map.n && !err; i++)
-    if (parent->map.v[i].seg == s)
-      err = each_private(parent, &parent->map.v[i], parent, child, 0, copy_run);
   return err;
 }
 
@@ -268,9 +154,8 @@ static int refresh_or_thaw(struct region *r, struct seg *s) {
     const struct extent *e = &r->map.v[i];
     if (e->seg != s)
       continue;
-    err = e->prot & REGION_READ
-              ? pagemap_each_private(r->base + e->off, r->base + e->end, refresh_run, &f, NULL)
-              : -E2BIG;
+    err = e->prot & REGION_READ ? seg_each_private(r, s, e->off, e->end, refresh_run, &f, NULL)
+                                : -E2BIG;
   }
   s->private_pages = f.drop ? 0 : f.pages;
   s->refresh_ns = plat_now() - start;
@@ -286,13 +171,16 @@ static bool is_alone(const struct seg *s) {
 /* Freezes and shares s. If that fails after the freeze, and the child has s in its table, the child
    counts as a sharer. */
 static int fork_seg(struct region *parent, struct region *child, struct seg *s) {
-  bool fresh = !s->frozen, debt = !fresh && !s->refreshed;
-  int err = s->frozen ? 0 : freeze(parent, s);
-  if (!err)
-    err = share(parent, child, s, fresh ? s->alias : 0);
-  if (!err && debt)
-    err = copy_debt(parent, child, s);
+  bool fresh = !s->frozen;
+  int err = fresh ? freeze(parent, s) : 0;
+  err = err ? err : seg_share_frozen(parent, child, s, !fresh && !s->refreshed);
   return err;
+}
+
+/* Of a small segment fork copies the pages that the parent has ever written since the first one, as
+   long as they are few: they are hot, and stay private and writable. */
+static bool is_settled(const struct region *r, const struct seg *s) {
+  return s->private_pages <= SETTLED_PAGES && seg_extent_bytes(r, s) <= SETTLED_SEGMENT;
 }
 
 int segs_prepare(struct region *parent) {
@@ -304,7 +192,7 @@ int segs_prepare(struct region *parent) {
   for (u32 i = 0; i < parent->n_segs && !err; i++) {
     struct seg *s = parent->segs[i];
     u32 n = parent->n_segs;
-    s->refreshed = s->frozen && is_alone(s);
+    s->refreshed = s->frozen && is_alone(s) && !is_settled(parent, s);
     if (s->refreshed)
       err = refresh_or_thaw(parent, s);
     if (parent->n_segs != n)

@@ -62,7 +62,7 @@ static struct seg *begun(const struct region *r) {
   return NULL;
 }
 
-static u64 extent_bytes(const struct region *r, const struct seg *s) {
+u64 seg_extent_bytes(const struct region *r, const struct seg *s) {
   u64 sum = 0;
   for (u32 i = 0; i < r->map.n; i++)
     if (r->map.v[i].seg == s)
@@ -70,23 +70,21 @@ static u64 extent_bytes(const struct region *r, const struct seg *s) {
   return sum;
 }
 
-#define SMALL_SEGMENT MIB(4) /* larger: much may be written to it just before a fork */
-#define FEW_PAGES 64         /* private: fork copies them */
-#define SEARCH_PART MIB(8)   /* searched for private pages at a time */
-#define SEARCH_NS 40000      /* longer: page tables have filled up, which fork had to search */
+#define SEARCH_PART MIB(8) /* searched for private pages at a time */
+#define SEARCH_NS 40000    /* longer: page tables have filled up, which fork had to search */
 
 bool seg_is_worth_thawing(const struct region *r, const struct seg *s) {
   u64 pages = 0, start = plat_now();
   if (!s->frozen || !is_alone(s))
     return false;
-  if (extent_bytes(r, s) > SMALL_SEGMENT)
+  if (seg_extent_bytes(r, s) > SETTLED_SEGMENT)
     return true;
   for (u32 i = 0; i < r->map.n; i++) {
     const struct extent *e = &r->map.v[i];
     for (u64 at = e->off; e->seg == s && at < e->end; at += SEARCH_PART) {
       u64 to = min_u64(at + SEARCH_PART, e->end);
-      if (pagemap_each_private(r->base + at, r->base + to, NULL, NULL, &pages) ||
-          pages > FEW_PAGES || plat_now() - start > SEARCH_NS)
+      if (seg_each_private(r, s, (u32)at, to, NULL, NULL, &pages) || pages > SETTLED_PAGES ||
+          plat_now() - start > SEARCH_NS)
         return true;
     }
   }
@@ -97,7 +95,7 @@ static struct seg *largest_alone(const struct region *r) {
   struct seg *best = NULL;
   for (u32 i = 0; i < r->n_segs; i++) {
     struct seg *s = r->segs[i];
-    if (seg_is_worth_thawing(r, s) && (!best || extent_bytes(r, s) > extent_bytes(r, best)))
+    if (seg_is_worth_thawing(r, s) && (!best || seg_extent_bytes(r, s) > seg_extent_bytes(r, best)))
       best = s;
   }
   return best;
@@ -191,10 +189,10 @@ static int write_back_hidden(struct region *r, const struct seg *s, u32 from, u3
 /* The region's private pages of [from, to), which nobody can write to, go to live's object. */
 static int write_back(const struct thaw *t, const struct extent *e, u32 from, u32 to) {
   struct write_back w = {t->live, t->r->base};
-  u64 pages = 0, base = t->r->base;
+  u64 pages = 0;
   if (e->prot)
-    return pagemap_each_private(base + from, base + to, write_run, &w, NULL);
-  int err = pagemap_each_private(base + from, base + to, NULL, NULL, &pages);
+    return seg_each_private(t->r, e->seg, from, to, write_run, &w, NULL);
+  int err = seg_each_private(t->r, e->seg, from, to, NULL, NULL, &pages);
   return err || pages == 0 ? err : write_back_hidden(t->r, t->live, from, to);
 }
 
@@ -407,6 +405,7 @@ void seg_thaw_done(struct region *r, struct seg *s, struct seg *live) {
   memobj_resize(s->obj, live->top); /* what is beyond has been unmapped */
   s->frozen = false;
   s->private_pages = 0;
+  s->tracked = NULL;
   s->refresh_ns = 0;
   s->lo = live->lo;
   s->top = live->top;

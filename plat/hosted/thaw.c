@@ -3,7 +3,7 @@
  * Who shares a segment, and the thaw thread: a host thread that thaws segments soon after their
  * second last sharer has gone, so that the next fork finds them live. It works in small parts and
  * sleeps as long as it works. A region that forks all the time is left alone, and so is a small
- * segment with few private pages: fork itself deals with those (refresh in seg_fork.c).
+ * segment with few private pages: fork itself copies those (seg_share.c).
  *
  * A queued segment is not freed, as the queue has a reference. Its sharer is not freed while `busy`
  * points to it: before a region leaves its segments, thaw_keep_off sees to that.

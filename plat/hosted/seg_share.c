@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a region gets a frozen segment: private host mappings of the object, and copies of the
+ * pages that the parent has written since the freeze.
+ */
+#include "kernel/errno.h"
+#include "lib/string.h"
+#include "plat/hosted/linux.h"
+#include "plat/hosted/pagemap.h"
+#include "plat/hosted/seg.h"
+#include "plat/hosted/written.h"
+
+#define RW (REGION_READ | REGION_WRITE)
+
+/* ---- mappings -------------------------------------------------------------------------------- */
+
+int seg_map_private(struct region *r, const struct extent *e, int prot) {
+  i64 p = lx6(mmap, region_ptr(r, e->off), e->end - e->off, prot,
+              LX_MAP_PRIVATE | LX_MAP_FIXED | LX_MAP_NORESERVE, e->seg->obj->fd, e->off);
+  return lx_failed(p) ? -ENOMEM : 0;
+}
+
+int seg_map_frozen(struct region *r, struct seg *s) {
+  bool track = seg_extent_bytes(r, s) <= SETTLED_SEGMENT;
+  int err = 0;
+  for (u32 i = 0; i < r->map.n && !err; i++) {
+    const struct extent *e = &r->map.v[i];
+    if (e->seg != s)
+      continue;
+    err = seg_map_private(r, e, e->prot);
+    track = track && !err && written_track(r->base + e->off, r->base + e->end);
+  }
+  s->tracked = track ? r : NULL;
+  return err;
+}
+
+int seg_each_private(const struct region *r, const struct seg *s, u32 off, u64 end,
+                     int (*f)(void *arg, u64 from, u64 to), void *arg, u64 *pages) {
+  return (s->tracked == r ? pagemap_each_written
+                          : pagemap_each_private)(r->base + off, r->base + end, f, arg, pages);
+}
+
+/* ---- contents -------------------------------------------------------------------------------- */
+
+#define POPULATE_MIN (4 * PAGE_SIZE) /* shorter runs are cheaper to fault in */
+
+/* Pages go from one place to the child. Those that its region has privately, left by its previous
+   inhabitant, are all overwritten: they are likely to be written again. */
+struct copy {
+  u64 from;   /* where region offset 0 would be */
+  u64 frozen; /* the same for pages that the parent has not written */
+  u64 to;
+  const u32 *warm; /* in order: those not reached yet */
+  u32 n_warm;
+  u32 pages; /* of the parent's */
+};
+
+static void copy_page(const struct copy *c, u64 from, u32 off) {
+  memcpy((void *)(c->to + off), (const void *)(from + off), PAGE_SIZE);
+}
+
+static void restore_until(struct copy *c, u64 off) {
+  for (; c->n_warm && *c->warm < off; c->warm++, c->n_warm--)
+    copy_page(c, c->frozen, *c->warm);
+}
+
+static int copy_run(void *arg, u64 at, u64 end) {
+  struct copy *c = arg;
+  u64 off = at - c->from;
+  end -= c->from;
+  c->pages += (u32)((end - off) / PAGE_SIZE);
+  restore_until(c, off);
+  while (off < end) {
+    if (c->n_warm && *c->warm == off) {
+      copy_page(c, c->from, (u32)off);
+      c->warm++;
+      c->n_warm--;
+      off += PAGE_SIZE;
+      continue;
+    }
+    u64 until = c->n_warm ? min_u64(end, *c->warm) : end;
+    if (until - off >= POPULATE_MIN)
+      lx3(madvise, c->to + off, until - off, LX_MADV_POPULATE_WRITE);
+    memcpy((void *)(c->to + off), (const void *)(c->from + off), until - off);
+    off = until;
+  }
+  return 0;
+}
+
+/* The child's private pages in [off, end). */
+static void find_warm(struct copy *c, const struct region *child, u32 off, u32 end) {
+  u32 i = 0, k;
+  while (i < child->n_warm && child->warm_pages[i] < off)
+    i++;
+  for (k = i; k < child->n_warm && child->warm_pages[k] < end;)
+    k++;
+  c->warm = child->warm_pages + i;
+  c->n_warm = k - i;
+}
+
+/* Where frozen pages of e can be read without a fault: at the alias, if they could be before. */
+static u64 frozen_base(const struct region *parent, const struct extent *e) {
+  const struct seg *s = e->seg;
+  const struct extent *h = extents_at(&s->shape, e->off);
+  return h && h->end >= e->end && h->prot == RW ? s->alias : parent->base;
+}
+
+/* Extents that are not both readable and writable have no warm pages. */
+static int copy_hidden(struct region *parent, struct region *child, const struct extent *e,
+                       struct copy *c) {
+  u64 pages = 0;
+  int err = seg_each_private(parent, e->seg, e->off, e->end, NULL, NULL, &pages);
+  if (err || pages == 0)
+    return err;
+  if (!(e->prot & REGION_READ))
+    err = host_protect(parent, e->off, e->end, REGION_READ);
+  if (!err)
+    err = host_protect(child, e->off, e->end, RW);
+  if (!err)
+    err = seg_each_private(parent, e->seg, e->off, e->end, copy_run, c, NULL);
+  if (!err)
+    err = host_protect(child, e->off, e->end, e->prot);
+  if (!(e->prot & REGION_READ))
+    host_protect(parent, e->off, e->end, e->prot);
+  return err;
+}
+
+/* debt: the parent may have private pages. */
+static int copy_extent(struct region *parent, struct region *child, const struct extent *e,
+                       bool debt, u32 *pages) {
+  struct copy c = {.from = parent->base, .frozen = frozen_base(parent, e), .to = child->base};
+  int err = 0;
+  if (e->prot == RW)
+    find_warm(&c, child, e->off, e->end);
+  if (debt && e->prot != RW)
+    err = copy_hidden(parent, child, e, &c);
+  else if (debt)
+    err = seg_each_private(parent, e->seg, e->off, e->end, copy_run, &c, NULL);
+  if (!err)
+    restore_until(&c, e->end);
+  *pages += c.pages;
+  return err ? -ENOMEM : 0;
+}
+
+/* ---- a child --------------------------------------------------------------------------------- */
+
+static bool has_seg(const struct region *r, const struct seg *s) {
+  for (u32 i = 0; i < r->n_segs; i++)
+    if (r->segs[i] == s)
+      return true;
+  return false;
+}
+
+/* The child maps extent e, unless its warm region does so already. */
+static int map_in_child(struct region *child, const struct extent *e) {
+  if (extents_at(&child->map, e->off))
+    return 0;
+  int err = seg_map_private(child, e, e->prot);
+  if (!err)
+    extents_add_inherited(&child->map, e);
+  return err;
+}
+
+int seg_share_frozen(struct region *parent, struct region *child, struct seg *s, bool debt) {
+  u32 pages = 0;
+  int err = 0;
+  if (!has_seg(child, s)) {
+    err = seg_enter(child, s);
+    if (err)
+      return err;
+    seg_get(s);
+  }
+  seg_share(s, child);
+  for (u32 i = 0; i < parent->map.n && !err; i++) {
+    const struct extent *e = &parent->map.v[i];
+    if (e->seg != s)
+      continue;
+    err = map_in_child(child, e);
+    if (!err)
+      err = copy_extent(parent, child, e, debt, &pages);
+  }
+  if (debt)
+    s->private_pages = pages;
+  return err;
+}

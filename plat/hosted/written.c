@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "plat/hosted/written.h"
+#include "plat/hosted/linux.h"
+#include "plat/hosted/pagemap.h"
+
+/* userfaultfd with features WP_ASYNC and WP_UNPOPULATED: Linux 6.7. */
+#define NR_USERFAULTFD 323
+#define USER_MODE_ONLY 1u
+#define O_CLOEXEC 02000000u
+#define UFFD_API 0xaaUL
+#define FEATURES (1UL << 15 | 1UL << 13)
+#define UFFDIO_API 0xc018aa3fu
+#define UFFDIO_REGISTER 0xc020aa00u
+#define UFFDIO_WRITEPROTECT 0xc018aa06u
+#define MODE_WP 2u /* to register for */
+#define PROTECT 1u /* the pages */
+
+static int fd = -1;
+
+bool written_track(u64 start, u64 end) {
+  struct {
+    u64 start, len, mode, ioctls;
+  } range = {start, end - start, MODE_WP, 0};
+  struct {
+    u64 start, len, mode;
+  } protect = {start, end - start, PROTECT};
+  return fd >= 0 && lx3(ioctl, fd, UFFDIO_REGISTER, &range) == 0 &&
+         LX_RETRY(lx3(ioctl, fd, UFFDIO_WRITEPROTECT, &protect)) == 0;
+}
+
+/* ---- does the host do that? ------------------------------------------------------------------ */
+
+static u64 pages_written(u64 start, u64 end) {
+  u64 pages = 0;
+  return pagemap_each_written(start, end, NULL, NULL, &pages) ? UINT64_MAX : pages;
+}
+
+/* Three pages, of which one is read and one written. */
+static bool works(u64 at) {
+  u64 end = at + 3 * PAGE_SIZE;
+  volatile u8 *p = (volatile u8 *)at;
+  if (!written_track(at, end))
+    return false;
+  (void)p[0];
+  p[PAGE_SIZE] = 1;
+  return pages_written(at, end) == 1 && pages_written(at + PAGE_SIZE, end) == 1;
+}
+
+static bool probe(void) {
+  i64 file = lx2(memfd_create, "ufork-probe", LX_MFD_CLOEXEC);
+  if (file < 0)
+    return false;
+  lx2(ftruncate, file, 3 * PAGE_SIZE);
+  i64 p = lx6(mmap, NULL, 3 * PAGE_SIZE, LX_PROT_READ | LX_PROT_WRITE, LX_MAP_PRIVATE, file, 0);
+  bool ok = !lx_failed(p) && works((u64)p);
+  if (!lx_failed(p))
+    lx2(munmap, p, 3 * PAGE_SIZE);
+  lx1(close, file);
+  return ok;
+}
+
+void written_init(void) {
+  struct {
+    u64 api, features, ioctls;
+  } api = {UFFD_API, FEATURES, 0};
+  i64 ret = lx_call6(NR_USERFAULTFD, O_CLOEXEC | USER_MODE_ONLY, 0, 0, 0, 0, 0);
+  if (ret < 0)
+    return;
+  fd = (int)ret;
+  if (lx3(ioctl, fd, UFFDIO_API, &api) == 0 && probe())
+    return;
+  lx1(close, fd);
+  fd = -1;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which pages of a private file mapping have been written, found out at less cost than by
+ * pagemap_each_private: the host looks at page tables only, and not at the pages.
+ */
+#ifndef UFORK_HOSTED_WRITTEN_H
+#define UFORK_HOSTED_WRITTEN_H
+
+#include "lib/types.h"
+
+/* Finds out whether the host can do this. */
+void written_init(void);
+
+/* From now on pages of [start, end), a fresh private file mapping, will be told by
+   pagemap_each_written. Never fewer than have been written, whatever becomes of the mapping. False
+   if the host cannot. */
+bool written_track(u64 start, u64 end);
+
+#endif
