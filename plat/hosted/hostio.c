@@ -136,6 +136,20 @@ void hostio_nap(u64 deadline, const u32 *kicked) {
   uf_idle_wait(deaf_epfd, &ev, 1, timeout_arg(deadline, &ts), wait_nr, kicked);
 }
 
+#define HUNG_UP (POLLHUP | POLLRDHUP | POLLERR)
+
+void hostio_verify(struct hostio *h) {
+  struct {
+    i32 fd;
+    i16 events, revents;
+  } p = {h->fd, POLLIN | POLLPRI | POLLOUT | POLLRDHUP, 0};
+  if (!(__atomic_load_n(&h->ready, __ATOMIC_SEQ_CST) & HUNG_UP))
+    return;
+  hostio_begin(h, HUNG_UP);
+  if (lx3(poll, &p, 1, 0) > 0)
+    hostio_more(h, (u32)(u16)p.revents);
+}
+
 #define LOOK_CYCLES 100000 /* some tens of microseconds */
 
 void hostio_look(void) {

@@ -38,6 +38,9 @@ void hostio_look(void);
 static inline void hostio_begin(struct hostio *h, u32 bit) {
   __atomic_and_fetch(&h->ready, ~bit, __ATOMIC_SEQ_CST);
 }
+/* A transfer would have blocked. An event of before a socket was connected may have come late, and
+   says that it is hung up: if it seems so, asks the host. */
+void hostio_verify(struct hostio *h);
 /* It may succeed once more. */
 static inline void hostio_more(struct hostio *h, u32 bit) {
   __atomic_or_fetch(&h->ready, bit, __ATOMIC_SEQ_CST);
