@@ -59,17 +59,17 @@ struct size_class {
 struct magazine {
   struct object *head;
   u32 count;
+  i32 out; /* objects handed out minus objects taken back through this cache; may be negative */
 };
 
 struct cpu_cache {
   struct spin lock;
-  i64 used; /* bytes handed out minus bytes taken back through this cache; may be negative */
   struct magazine mags[NCLASSES];
 } __attribute__((aligned(64)));
 
 static struct size_class classes[NCLASSES];
 static struct cpu_cache caches[MAX_CPUS];
-static u64 large_used;
+static u64 large_used, large_pages, slab_pages;
 
 /* Objects moved between a CPU and its class at a time: about 8 KiB worth, 2 to 32. */
 static u32 batch_of(unsigned class) {
@@ -119,6 +119,7 @@ static struct slab *slab_new(unsigned class) {
   struct slab *s = plat_pages_alloc(SLAB_PAGES, SLAB_SIZE);
   if (s == NULL)
     return NULL;
+  __atomic_add_fetch(&slab_pages, SLAB_PAGES, __ATOMIC_RELAXED);
   s->magic = SLAB_MAGIC;
   s->class = class;
   s->used = 0;
@@ -202,8 +203,10 @@ static void flush(struct magazine *m, unsigned class) {
     m->head = o->next;
     m->count--;
     struct slab *empty = slab_put(sc, o);
-    if (empty != NULL)
+    if (empty != NULL) {
+      __atomic_sub_fetch(&slab_pages, SLAB_PAGES, __ATOMIC_RELAXED);
       plat_pages_free(empty, SLAB_PAGES);
+    }
   }
   spin_unlock(&sc->lock);
 }
@@ -220,7 +223,7 @@ static void *small_alloc(size_t n) {
   if (likely(o != NULL)) {
     m->head = o->next;
     m->count--;
-    c->used += class_size[class];
+    __atomic_store_n(&m->out, m->out + 1, __ATOMIC_RELAXED);
   }
   spin_unlock(&c->lock);
   if (o != NULL)
@@ -240,7 +243,7 @@ static void small_free(struct slab *s, struct object *o) {
   o->next = m->head;
   m->head = o;
   m->count++;
-  c->used -= class_size[class];
+  __atomic_store_n(&m->out, m->out - 1, __ATOMIC_RELAXED);
   if (unlikely(m->count > 2 * batch_of(class)))
     flush(m, class);
   spin_unlock(&c->lock);
@@ -263,11 +266,13 @@ static void *large_alloc(size_t n) {
   s->npages = npages;
   s->size = npages * PAGE_SIZE - sizeof *s;
   __atomic_add_fetch(&large_used, s->size, __ATOMIC_RELAXED);
+  __atomic_add_fetch(&large_pages, npages, __ATOMIC_RELAXED);
   return s + 1;
 }
 
 static void large_free(struct slab *s) {
   __atomic_sub_fetch(&large_used, s->size, __ATOMIC_RELAXED);
+  __atomic_sub_fetch(&large_pages, s->npages, __ATOMIC_RELAXED);
   s->magic = 0;
   plat_pages_free(s, s->npages);
 }
@@ -323,9 +328,30 @@ char *kstrndup(const char *s, size_t n) {
 
 char *kstrdup(const char *s) { return kstrndup(s, strlen(s)); }
 
+/* Objects of a class that are handed out. CPUs may allocate and free meanwhile. */
+static i64 objects_out(unsigned class) {
+  i64 sum = 0;
+  for (unsigned i = 0; i < MAX_CPUS; i++)
+    sum += __atomic_load_n(&caches[i].mags[class].out, __ATOMIC_RELAXED);
+  return sum;
+}
+
 u64 kmalloc_used(void) {
   i64 sum = (i64)__atomic_load_n(&large_used, __ATOMIC_RELAXED);
-  for (unsigned i = 0; i < MAX_CPUS; i++)
-    sum += __atomic_load_n(&caches[i].used, __ATOMIC_RELAXED);
+  for (unsigned c = 0; c < NCLASSES; c++)
+    sum += objects_out(c) * class_size[c];
   return (u64)sum;
+}
+
+bool kmalloc_class(unsigned i, unsigned *size, u64 *objects) {
+  if (i >= NCLASSES)
+    return false;
+  *size = class_size[i];
+  *objects = (u64)objects_out(i);
+  return true;
+}
+
+u64 kmalloc_pages(void) {
+  return __atomic_load_n(&slab_pages, __ATOMIC_RELAXED) +
+         __atomic_load_n(&large_pages, __ATOMIC_RELAXED);
 }

@@ -16,5 +16,8 @@ char *kstrdup(const char *s);
 char *kstrndup(const char *s, size_t n);
 
 u64 kmalloc_used(void); /* bytes handed out, for --stats and leak tests */
+/* Size class i, from 0: bytes and objects that are handed out; false: there are no more classes. */
+bool kmalloc_class(unsigned i, unsigned *size, u64 *objects);
+u64 kmalloc_pages(void); /* page frames the heap has, free objects included */
 
 #endif

@@ -8,6 +8,7 @@
 #include "kernel/errno.h"
 #include "kernel/mm/space.h"
 #include "kernel/proc/proc.h"
+#include "kernel/sched/lock_check.h"
 #include "kernel/thread.h"
 #include "lib/string.h"
 
@@ -19,16 +20,22 @@ static bool range_ok(u64 uaddr, u64 n) {
 
 static void *absolute(u64 uaddr) { return (void *)(thread_current()->tcb_base + uaddr); }
 
+/* For an access that follows at once. */
+static void *accessed(u64 uaddr) {
+  lock_check_user();
+  return absolute(uaddr);
+}
+
 int copy_from_user(void *dst, u64 uaddr, size_t n) {
   if (n == 0)
     return 0;
-  return range_ok(uaddr, n) ? plat_copy_in(dst, absolute(uaddr), n) : -EFAULT;
+  return range_ok(uaddr, n) ? plat_copy_in(dst, accessed(uaddr), n) : -EFAULT;
 }
 
 int copy_to_user(u64 uaddr, const void *src, size_t n) {
   if (n == 0)
     return 0;
-  return range_ok(uaddr, n) ? plat_copy_out(absolute(uaddr), src, n) : -EFAULT;
+  return range_ok(uaddr, n) ? plat_copy_out(accessed(uaddr), src, n) : -EFAULT;
 }
 
 int clear_user(u64 uaddr, size_t n) {
@@ -89,7 +96,7 @@ bool user_fault(u64 addr, bool write) {
 /* ---- single words ---------------------------------------------------------------------- */
 
 int user_load32(u64 uaddr, u32 *v) {
-  return range_ok(uaddr, sizeof *v) ? plat_user_load32(absolute(uaddr), v) : -EFAULT;
+  return range_ok(uaddr, sizeof *v) ? plat_user_load32(accessed(uaddr), v) : -EFAULT;
 }
 
 int user_store32(u64 uaddr, u32 v) { return copy_to_user(uaddr, &v, sizeof v); }
@@ -97,6 +104,6 @@ int user_store32(u64 uaddr, u32 v) { return copy_to_user(uaddr, &v, sizeof v); }
 int user_store64(u64 uaddr, u64 v) { return copy_to_user(uaddr, &v, sizeof v); }
 
 int user_cmpxchg32(u64 uaddr, u32 old, u32 new_, u32 *seen) {
-  return range_ok(uaddr, sizeof old) ? plat_user_cmpxchg32(absolute(uaddr), old, new_, seen)
+  return range_ok(uaddr, sizeof old) ? plat_user_cmpxchg32(accessed(uaddr), old, new_, seen)
                                      : -EFAULT;
 }

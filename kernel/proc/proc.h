@@ -144,6 +144,8 @@ struct proc *proc_find(int pid);
 /* Calls f for every process (a reference is held during the call, no locks); for /proc. */
 void proc_for_each(void (*f)(struct proc *p, void *arg), void *arg);
 unsigned proc_count(void);
+/* Ids in use (of processes, threads, groups and sessions), and threads. */
+void pids_count(unsigned *ids, unsigned *threads);
 
 /* µprocess 1; NULL before it exists. */
 struct proc *proc_init_process(void);

@@ -8,6 +8,7 @@
 #include "kernel/sched/sched.h"
 #include "kernel/kassert.h"
 #include "kernel/mm/image.h"
+#include "kernel/sched/lock_check.h"
 #include "kernel/time/timer.h"
 #include "lib/string.h"
 
@@ -278,6 +279,7 @@ void schedule(void) {
   struct thread *me = thread_current();
   struct cpu *c = this_cpu();
   unsigned cpu = me->cpu;
+  lock_check_sleep();
   bool may_park = me->state == THREAD_SLEEPING;
   u64 now = plat_now_here();
   housekeep(c, now);

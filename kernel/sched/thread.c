@@ -20,6 +20,7 @@ struct cache {
 static struct cache cpu_cache[MAX_CPUS]; /* touched by their own CPU only */
 static struct cache shared = {LIST_INIT(shared.free), 0};
 static struct spin shared_lock;
+static u64 blocks; /* that exist, those in caches too; atomic */
 
 static void cache_push(struct cache *c, struct thread *t) {
   if (c->free.next == NULL)
@@ -56,16 +57,23 @@ static void reset(struct thread *t) {
   t->refs = 1;
   list_init(&t->run_node);
   list_init(&t->proc_node);
+#ifdef LOCK_CHECK
+  t->checked = LOCK_CHECKED;
+#endif
   if (sig)
     thread_sig_reset(sig);
 }
 
 struct thread *thread_alloc_new(void) {
   struct thread *t = plat_pages_alloc(KSTACK_SIZE / PAGE_SIZE, KSTACK_SIZE);
-  if (t)
-    reset(t);
+  if (!t)
+    return NULL;
+  __atomic_add_fetch(&blocks, 1, __ATOMIC_RELAXED);
+  reset(t);
   return t;
 }
+
+u64 thread_blocks(void) { return __atomic_load_n(&blocks, __ATOMIC_RELAXED); }
 
 struct thread *thread_alloc(void) {
   struct thread *t = take_cached();
@@ -91,6 +99,7 @@ static void release(struct thread *t) {
   if (kept)
     return;
   thread_sig_free(t->sig);
+  __atomic_sub_fetch(&blocks, 1, __ATOMIC_RELAXED);
   plat_pages_free(t, KSTACK_SIZE / PAGE_SIZE);
 }
 

@@ -4,7 +4,7 @@
 #include "kernel/time/timer.h"
 
 void waitq_init(struct waitq *q) {
-  q->lock.held = 0;
+  q->lock = (struct spin)SPIN_INIT;
   list_init(&q->waiters);
 }
 

@@ -8,6 +8,7 @@
 #include "kernel/mm/image.h"
 #include "kernel/mm/space.h"
 #include "kernel/proc/proc.h"
+#include "kernel/sched/lock_check.h"
 #include "kernel/sched/sched.h"
 #include "kernel/signal/signal.h"
 #include "kernel/syscall/entry.h"
@@ -99,6 +100,7 @@ bool syscall_enter(struct uregs *r) {
   i64 ret = unlikely(boot.trace) ? dispatch_traced(r) : dispatch(r);
   t->nsyscalls++;
   r->rax = (u64)ret;
+  lock_check_none();
   if (unlikely((__atomic_load_n(&t->work, __ATOMIC_RELAXED) & WORK_EDGE) || is_restart(ret) ||
                r->orig_rax == (u64)-1))
     return leave_slowly(r, ret);
