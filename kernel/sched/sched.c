@@ -50,6 +50,15 @@ void sched_init(void) {
 
 /* ---- queues -------------------------------------------------------------------------- */
 
+/* Without the lock; another CPU may be taking one away. */
+static inline u32 nqueued(const struct cpu *c) {
+  return __atomic_load_n(&c->nqueued, __ATOMIC_RELAXED);
+}
+
+static inline u32 work_of(const struct thread *t) {
+  return __atomic_load_n(&t->work, __ATOMIC_RELAXED);
+}
+
 static void push_locked(struct cpu *c, struct thread *t) {
   list_push_back(&c->rq, &t->run_node);
   __atomic_store_n(&c->nqueued, c->nqueued + 1, __ATOMIC_RELAXED);
@@ -75,7 +84,7 @@ static void rq_push(struct cpu *c, struct thread *t) {
 
 /* Queues a thread just woken here. */
 static void rq_add(struct cpu *c, struct thread *t, unsigned flags) {
-  if ((flags & WAKE_SYNC) && !c->handoff && c->nqueued == 0 && thread_current() != c->idle)
+  if ((flags & WAKE_SYNC) && !c->handoff && nqueued(c) == 0 && thread_current() != c->idle)
     c->handoff = t;
   else
     rq_push(c, t);
@@ -89,7 +98,7 @@ static inline void claim(struct thread *t, unsigned cpu) {
 /* Takes the first thread of `from` to run it on CPU number `cpu`. */
 static struct thread *rq_take(struct cpu *from, unsigned cpu) {
   struct thread *t = NULL;
-  if (__atomic_load_n(&from->nqueued, __ATOMIC_RELAXED) == 0)
+  if (nqueued(from) == 0)
     return NULL;
   spin_lock(&from->lock);
   struct list *n = list_pop_front(&from->rq);
@@ -154,7 +163,7 @@ static void announce(struct cpu *c, unsigned flags) {
   bool idle = me == c->idle;
   if (!idle)
     need_tick(c, me->cpu, true);
-  if (!(flags & WAKE_SYNC) && (!idle || c->nqueued > 1))
+  if (!(flags & WAKE_SYNC) && (!idle || nqueued(c) > 1))
     kick_idle(me->cpu);
 }
 
@@ -166,7 +175,8 @@ static bool make_runnable(struct thread *t, unsigned states, bool *queue) {
   enum thread_state s = state_of(t);
   *queue = false;
   while (STATE_BIT(s) & states) {
-    if (!t->on_cpu) { /* read after its state: a running thread is on its CPU before it sleeps */
+    if (!__atomic_load_n(&t->on_cpu, __ATOMIC_RELAXED)) { /* read after its state: a running thread
+                                                             is on its CPU before it sleeps */
       __atomic_store_n(&t->state, THREAD_RUNNABLE, __ATOMIC_RELAXED);
       return *queue = true;
     }
@@ -222,7 +232,7 @@ u64 sched_thread_time(const struct thread *t) {
   u64 sum = t->used.time;
   u64 since = t->run_since;
   u64 now = plat_now_here();
-  return t->on_cpu && now > since ? sum + (now - since) : sum;
+  return __atomic_load_n(&t->on_cpu, __ATOMIC_RELAXED) && now > since ? sum + (now - since) : sum;
 }
 
 u64 sched_switches(void) {
@@ -259,7 +269,7 @@ static void switch_to(struct cpu *c, struct thread *me, struct thread *next, u64
   next->slice_end = now + SLICE_NS;
   c->prev = me;
   c->switches++;
-  if (c->nqueued > 0)
+  if (nqueued(c) > 0)
     kick_idle(next->cpu);
   plat_switch(me, next);
   finish_switch();
@@ -280,10 +290,10 @@ void schedule(void) {
   struct cpu *c = this_cpu();
   unsigned cpu = me->cpu;
   lock_check_sleep();
-  bool may_park = me->state == THREAD_SLEEPING;
+  bool may_park = __atomic_load_n(&me->state, __ATOMIC_RELAXED) == THREAD_SLEEPING;
   u64 now = plat_now_here();
   housekeep(c, now);
-  if (me->work & WORK_RESCHED)
+  if (work_of(me) & WORK_RESCHED)
     thread_clear_work(me, WORK_RESCHED);
   struct thread *next = take_own(c, cpu);
   if (!next && (me == c->idle || state_of(me) != THREAD_RUNNABLE))
@@ -292,7 +302,7 @@ void schedule(void) {
     next = c->idle;
   if (next)
     switch_to(c, me, next, now);
-  if (may_park && unlikely(me->work & WORK_PARK))
+  if (may_park && unlikely(work_of(me) & WORK_PARK))
     proc_park_here();
 }
 
@@ -314,7 +324,7 @@ void sched_tick(void) {
   account(me, now);
   housekeep(c, now);
   rq_settle(c);
-  if (c->nqueued == 0) {
+  if (nqueued(c) == 0) {
     need_tick(c, me->cpu, false);
     return;
   }

@@ -418,7 +418,8 @@ void seg_drop_unused(struct region *r) {
       i = 0;
       continue;
     }
-    /* A warm region may know a segment that has been thawed since: its span is that of the owner. */
+    /* A warm region may know a segment that has been thawed since: its span is that of the owner.
+     */
     if (!s->frozen && !r->warm)
       seg_each_piece(r, s, unmap_piece, r);
     seg_leave(r, s);
