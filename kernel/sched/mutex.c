@@ -15,7 +15,7 @@ void mutex_init(struct mutex *m) {
 /* Whoever gets the lock here leaves it CONTENDED, since others may sleep as well. */
 void mutex_lock_slow(struct mutex *m) {
   struct waiter w = {.exclusive = true};
-  kassert(m->owner != thread_current());
+  kassert(__atomic_load_n(&m->owner, __ATOMIC_RELAXED) != thread_current());
   for (;;) {
     waitq_prepare(&m->q, &w, THREAD_UNINTERRUPTIBLE);
     if (__atomic_exchange_n(&m->state, MUTEX_CONTENDED, __ATOMIC_SEQ_CST) == MUTEX_FREE)
@@ -23,7 +23,7 @@ void mutex_lock_slow(struct mutex *m) {
     schedule();
   }
   waitq_finish(&w);
-  m->owner = thread_current();
+  __atomic_store_n(&m->owner, thread_current(), __ATOMIC_RELAXED);
 }
 
 void mutex_unlock_slow(struct mutex *m) { waitq_wake(&m->q, 1, 0, 0); }

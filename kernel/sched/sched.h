@@ -152,8 +152,8 @@ int schedule_until(u64 deadline);
 
 /* For sections that may sleep or touch user memory. Not recursive; not interruptible. */
 struct mutex {
-  u32 state; /* MUTEX_* */
-  struct thread *owner;
+  u32 state;            /* MUTEX_* */
+  struct thread *owner; /* atomic */
   struct waitq q;
 #ifdef LOCK_CHECK
   u32 class; /* 0: not yet known */
@@ -170,7 +170,7 @@ static inline bool mutex_trylock_raw(struct mutex *m) {
   if (!__atomic_compare_exchange_n(&m->state, &expected, MUTEX_HELD, false, __ATOMIC_ACQUIRE,
                                    __ATOMIC_RELAXED))
     return false;
-  m->owner = thread_current();
+  __atomic_store_n(&m->owner, thread_current(), __ATOMIC_RELAXED);
   return true;
 }
 
@@ -180,7 +180,7 @@ static inline void mutex_lock_raw(struct mutex *m) {
 }
 
 static inline void mutex_unlock_raw(struct mutex *m) {
-  m->owner = NULL;
+  __atomic_store_n(&m->owner, NULL, __ATOMIC_RELAXED);
   if (unlikely(__atomic_exchange_n(&m->state, MUTEX_FREE, __ATOMIC_SEQ_CST) == MUTEX_CONTENDED))
     mutex_unlock_slow(m);
 }

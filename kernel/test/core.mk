@@ -37,6 +37,7 @@ $(eval $(call race_test,race_sched,kernel/test/test_sched.c $(SRC_test_sched)))
 $(eval $(call race_test,race_core,kernel/test/race_core.c kernel/mm/kmalloc.c kernel/time/timer.c \
 	kernel/proc/pid.c kernel/test/no_sched.c))
 
+
 RACE_TESTS := race_sched race_core
 .PHONY: test-tsan
 unit-tests: test-tsan
