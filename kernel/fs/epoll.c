@@ -263,11 +263,22 @@ static bool anything_ready(struct epoll *ep) {
   return any;
 }
 
+/* Is anything ready, or may it be again after the harvest that is under way? The caller waits for
+   the mutex and looks. Without the lock one can be seen before and the other after a harvest; with
+   it a list that is emptied for a moment goes with `harvesting`. */
+static bool has_ready(struct epoll *ep) {
+  if (!list_seems_empty(&ep->ready) || __atomic_load_n(&ep->harvesting, __ATOMIC_SEQ_CST))
+    return true;
+  spin_lock(&ep->lock);
+  bool any = !list_empty(&ep->ready) || __atomic_load_n(&ep->harvesting, __ATOMIC_SEQ_CST);
+  spin_unlock(&ep->lock);
+  return any;
+}
+
 static u32 epoll_poll(struct file *f, struct poller *p) {
   struct epoll *ep = f->priv;
   poll_wait(p, &ep->wq);
-  bool maybe = !list_seems_empty(&ep->ready) || __atomic_load_n(&ep->harvesting, __ATOMIC_SEQ_CST);
-  return maybe && anything_ready(ep) ? POLLIN | POLLRDNORM : 0;
+  return has_ready(ep) && anything_ready(ep) ? POLLIN | POLLRDNORM : 0;
 }
 
 static void epoll_release(struct file *f) {
@@ -461,11 +472,6 @@ static i64 harvest(struct epoll *ep, u64 uaddr, u32 max) {
   push_ready(ep, &again);
   mutex_unlock(&ep->mtx);
   return e < 0 ? e : stored;
-}
-
-/* What somebody is harvesting may be ready again: the caller waits for the mutex and looks. */
-static bool has_ready(struct epoll *ep) {
-  return !list_seems_empty(&ep->ready) || __atomic_load_n(&ep->harvesting, __ATOMIC_SEQ_CST);
 }
 
 /* Like waitq_wait_until, but exclusive: one event wakes one of many waiting threads. */
