@@ -55,6 +55,7 @@ help:
 	@echo 'make          build the tools into $(BUILD)/bin (V=1 shows every command)'
 	@echo 'make run      the main job: Redis snapshots by fork and nginx, on uFork and on Linux'
 	@echo 'make test     all tests'
+	@echo 'make soak     an hour of everything at once (SECONDS=N CPUS=N,N... SEED=N DEBUG=1)'
 	@echo 'make ports    programs from unmodified sources into $(BUILD)/rootfs'
 	@echo 'make test-python  tests of CPython itself, on uFork and on Linux (half an hour)'
 	@echo 'make image    the kernel for bare x86-64: build/bin/ufork-pc.elf'

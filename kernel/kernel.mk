@@ -14,6 +14,8 @@ CFLAGS_KERN := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(shell gcc -
 CFLAGS_PLAT_pc := -mcmodel=kernel -fno-pic -fno-pie
 
 # $(1): platform
+# A debug kernel has the same folders, objects of its own, and checks: of locks, of freed memory.
+CFLAGS_PLAT_hosted-debug := -I$(S)/plat/hosted -DLOCK_CHECK -DKMALLOC_DEBUG
 define kern_rules
 $(O)/obj/kern/$(1)/%.o: $(S)/%.c
 	@mkdir -p $$(@D)
@@ -28,4 +30,5 @@ $(O)/obj/kern/$(1)/kernel-core.o: $(KERN_SRC:%.c=$(O)/obj/kern/$(1)/%.o)
 	$$(CC) -nostdlib -r -o $$@ $$^
 endef
 $(eval $(call kern_rules,hosted))
+$(eval $(call kern_rules,hosted-debug))
 $(eval $(call kern_rules,pc))

@@ -144,6 +144,10 @@ int region_create(u64 group, struct region **out);
 /* Unmaps and frees everything; no thread runs in it. */
 void region_destroy(struct region *r);
 u64 region_base(const struct region *r);
+/* Regions that exist, but for those the platform keeps warm for later. Any context. */
+unsigned region_count(void);
+/* Gives back what the platform keeps warm. Context: thread. */
+void region_trim(void);
 
 /* Private zeroed memory. The range is unmapped. -ENOMEM. */
 int region_map(struct region *r, u32 off, u32 len, int prot, enum region_class c);

@@ -17,6 +17,17 @@
 #include "lib/list.h"
 #include "lib/spin.h"
 
+#ifdef LOCK_CHECK
+#define HELD_MAX 16
+#define LOCK_CHECKED 0x4c4f434bu
+struct held_lock {
+  const void *lock;
+  u32 class;
+  bool sleeps; /* a mutex */
+  const struct lock_site *site;
+};
+#endif
+
 #define KSTACK_SIZE 16384
 #define MAX_CPUS 64
 
@@ -84,6 +95,12 @@ struct thread {
   u64 clear_tid;          /* user address (CLONE_CHILD_CLEARTID) */
   u64 robust_list;        /* user address */
   char name[16];
+
+#ifdef LOCK_CHECK
+  struct held_lock held[HELD_MAX]; /* sched/lock_check.c: the order they were taken in */
+  u32 nheld;
+  u32 checked; /* LOCK_CHECKED: not just a stack that was there before threads */
+#endif
 
   struct list *dying_rights; /* ipc/unix_control.c: its outermost unix_rights_free, or NULL */
 };

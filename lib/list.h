@@ -12,14 +12,25 @@ struct list {
 #define LIST_INIT(name)                                                                            \
   { &(name), &(name) }
 
-static inline void list_init(struct list *l) { l->next = l->prev = l; }
+/* `next` is stored atomically, for list_seems_empty; that costs nothing. */
+static inline void list_set_next(struct list *l, struct list *next) {
+  __atomic_store_n(&l->next, next, __ATOMIC_RELAXED);
+}
+static inline void list_init(struct list *l) {
+  list_set_next(l, l);
+  l->prev = l;
+}
 static inline bool list_empty(const struct list *l) { return l->next == l; }
+/* Without the lock that protects the list: what was true at some moment. */
+static inline bool list_seems_empty(const struct list *l) {
+  return __atomic_load_n(&l->next, __ATOMIC_RELAXED) == l;
+}
 
 static inline void list_insert_between(struct list *n, struct list *prev, struct list *next) {
   next->prev = n;
-  n->next = next;
+  list_set_next(n, next);
   n->prev = prev;
-  prev->next = n;
+  list_set_next(prev, n);
 }
 
 static inline void list_push_front(struct list *head, struct list *n) {
@@ -32,7 +43,7 @@ static inline void list_push_back(struct list *head, struct list *n) {
 
 /* Unlinks n and leaves it empty, so that removing it again is harmless. */
 static inline void list_remove(struct list *n) {
-  n->prev->next = n->next;
+  list_set_next(n->prev, n->next);
   n->next->prev = n->prev;
   list_init(n);
 }

@@ -5,7 +5,7 @@
 
 KEEPS_REGISTERS void spin_lock_slow(struct spin *s) {
   unsigned spins = 0;
-  while (!spin_trylock(s)) {
+  while (!spin_trylock_raw(s)) {
     __builtin_ia32_pause();
     if (++spins % SPINS_BEFORE_RELAX == 0)
       plat_relax();

@@ -3,7 +3,7 @@
 """Runs the system tests: every C program of test/sys, on Linux, under `ufork run`, and on platform
 pc in an emulated machine.
 
-    run.py --build DIR --system native|ufork|pc [--compiler gcc|clang] [--jobs N] [--cpus N]
+    run.py --build DIR --system native|ufork|pc [--compiler gcc|clang] [--cpus N] [--debug] [--jobs N]
            [NAME...]
 
 A test is compiled by the system's compiler and run in a directory of its own. It passes when it
@@ -82,11 +82,14 @@ def run(command, timeout, cwd=None, env=None):
 
 
 class Test:
-    def __init__(self, name, system, build, cc):
+    def __init__(self, name, system, build, cc, cpus="", debug=False):
         self.name, self.system, self.build, self.cc = name, system, build, cc
+        self.ufork = [f"{build}/bin/ufork{'-debug' if debug else ''}", "run"]
+        self.ufork += [f"--cpus={cpus}"] if cpus else []
         self.source = HERE / "sys" / f"{name}.c"
         self.set = settings(self.source)
         self.variant = system if cc == "gcc" else f"{system}-{cc}"
+        self.variant += (f", {cpus} CPUs" if cpus else "") + (", debug" if debug else "")
         built = "native" if system == "native" else "ufork" if cc == "gcc" else f"ufork-{cc}"
         self.program = build / "test" / built / name
 
@@ -116,8 +119,8 @@ class Test:
         if self.system == "native":
             return [str(self.program)] + arguments
         options = [o for o in self.set["options"].split(",") if o]
-        ufork = shlex.split(os.environ.get("UFORK_RUN", f"{self.build}/bin/ufork run"))
-        return ufork + options + [str(self.program)] + arguments
+        given = os.environ.get("UFORK_RUN")
+        return (shlex.split(given) if given else self.ufork) + options + [str(self.program)] + arguments
 
     def check(self):
         """Runs the test; returns what is wrong, or nothing."""
@@ -176,8 +179,9 @@ def main():
     parser.add_argument("--system", choices=["native", "ufork", "pc"], required=True)
     parser.add_argument("--compiler", choices=["gcc", "clang"], default="gcc",
                         help="of the programs under ufork and on pc")
+    parser.add_argument("--cpus", default="", help="virtual ones under ufork (default: the host's), on pc the machine's (default: 2)")
+    parser.add_argument("--debug", action="store_true", help="under ufork: the debug kernel")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--cpus", type=int, default=2, help="of the machine on pc")
     parser.add_argument("names", nargs="*", metavar="NAME", help="tests to run (default: all)")
     args = parser.parse_args()
     os.umask(0o022)
@@ -185,7 +189,12 @@ def main():
     names = args.names or sorted(p.stem for p in (HERE / "sys").glob("*.c"))
     if args.system == "native" and args.compiler != "gcc":
         parser.error("the native tests are compiled by gcc")
-    tests = [Test(name, args.system, args.build.resolve(), args.compiler) for name in names]
+    if args.system == "pc" and not args.cpus:
+        args.cpus = "2"
+    if args.system == "native" and args.cpus or args.system != "ufork" and args.debug:
+        parser.error("--cpus is not for native, and --debug only for ufork")
+    tests = [Test(name, args.system, args.build.resolve(), args.compiler, args.cpus, args.debug)
+             for name in names]
     tests = [t for t in tests if t.set["only"] in ("", args.system) or
              (t.set["only"] == "ufork" and args.system == "pc")]
     failed = 0
@@ -193,13 +202,14 @@ def main():
     if on_pc:
         for test in tests:
             test.variant = f"pc, CPUs: {args.cpus}"
-    for test, wrong in check_on_pc(tests, args.cpus) if on_pc else check_here(tests, args.jobs):
+    for test, wrong in check_on_pc(tests, int(args.cpus)) if on_pc else check_here(tests, args.jobs):
         failed += bool(wrong)
         print(f"{'FAIL' if wrong else 'ok'} {test.title()}", flush=True)
         if wrong:
             print("    " + wrong.replace("\n", "\n    "), flush=True)
     variant = "" if args.compiler == "gcc" else f", {args.compiler}"
-    variant += f", CPUs: {args.cpus}" if on_pc else ""
+    variant += f", CPUs: {args.cpus}" if args.cpus else ""
+    variant += ", debug" if args.debug else ""
     print(f"system tests ({args.system}{variant}): {len(tests) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -1,17 +1,17 @@
 # `make test`: every step below in this order, each even if one before it failed, then one line
 # with the counts of all. STEP:N lets make run N jobs at once within the step.
-TEST_STEPS := deps tools:2 unit-tests:2 test-sys-native test-core-links test-sys-ufork \
-	test-sys-clang test-sys-pc test-sys-pc-cpus test-pc-devices test-pc-loaders test-cli ports:2 test-ports \
-	check-format tidy
+TEST_STEPS := deps tools:2 unit-tests:2 test-sys-native test-core-links test-lock-order test-sys-matrix \
+	test-sys-debug test-soak test-sys-clang test-sys-pc test-sys-pc-cpus test-pc-devices test-pc-loaders \
+	test-cli ports:2 test-ports check-format tidy
 
 test:
 	@python3 $(S)/test/all.py $(TEST_STEPS)
 
-# The system tests; `make test-sys-ufork NAMES="fork_return pipe_basics"` runs some of them. On pc the
-# machine has CPUS CPUs; with other counts `make test` runs what has most to do with them, and
-# `make test-sys-pc-all` everything.
+# The system tests; `make test-sys-ufork NAMES="fork_return pipe_basics"` runs some of them. CPUS=N is
+# the number of (virtual) CPUs; on pc it is 2 if not given, and `make test` runs with other counts what
+# has most to do with them, `make test-sys-pc-all` everything.
 NAMES ?=
-CPUS ?= 2
+CPUS ?=
 PC_CPUS_NAMES := cpu_limit cpu_times cpus_parallel cpus_tlb epoll_many exec_thread exec_vfork fork_atfork \
 	fork_bomb fork_generations fork_server fork_shared fork_storm fork_thaw fork_thread fork_tree fpu_state \
 	futex_private futex_shared mm_secret pipe_atomic pipe_pingpong pipe_spin preempt sig_preempt sig_storm \
@@ -21,11 +21,16 @@ PC_CPUS_NAMES := cpu_limit cpu_times cpus_parallel cpus_tlb epoll_many exec_thre
 test-sys-native: tools
 	@python3 $(S)/test/run.py --build $(O) --system native $(NAMES)
 test-sys-ufork: tools
-	@python3 $(S)/test/run.py --build $(O) --system ufork $(NAMES)
+	@python3 $(S)/test/run.py --build $(O) --system ufork $(if $(CPUS),--cpus $(CPUS)) $(if $(DEBUG),--debug) $(NAMES)
+# All of them with 1, 2 and 8 virtual CPUs, whatever the host has.
+.PHONY: test-sys-matrix
+test-sys-matrix: tools
+	@status=0; for cpus in 1 2 8; do \
+	  python3 $(S)/test/run.py --build $(O) --system ufork --cpus $$cpus $(NAMES) || status=1; done; exit $$status
 test-sys-clang: tools
 	@python3 $(S)/test/run.py --build $(O) --system ufork --compiler clang $(NAMES)
 test-sys-pc: tools image $(O)/test/pc-runner
-	@python3 $(S)/test/run.py --build $(O) --system pc --cpus $(CPUS) $(NAMES)
+	@python3 $(S)/test/run.py --build $(O) --system pc $(if $(CPUS),--cpus $(CPUS)) $(NAMES)
 test-sys-pc-cpus: tools image $(O)/test/pc-runner
 	@python3 $(S)/test/run.py --build $(O) --system pc --cpus 1 $(PC_CPUS_NAMES)
 	@python3 $(S)/test/run.py --build $(O) --system pc --cpus 8 $(PC_CPUS_NAMES)
@@ -43,3 +48,24 @@ test-cli: tools
 	@python3 $(S)/test/cli.py --build $(O) $(NAMES)
 test-core-links: $(O)/obj/kern/hosted/kernel-core.o
 	@python3 $(S)/test/core-links.py $< $(S)/kernel/plat.h
+
+# Everything at once at random, two minutes; an hour (SECONDS=N) on each of CPUS=N,N... with `make soak`.
+SEED ?=
+.PHONY: test-soak soak
+test-soak: tools
+	@python3 $(S)/test/soak.py --build $(O) $(if $(SEED),--seed $(SEED)) $(if $(DEBUG),--debug)
+soak: tools
+	@python3 $(S)/test/soak.py --build $(O) --seconds $(or $(SECONDS),3600) $(if $(CPUS),--cpus $(CPUS)) \
+	  $(if $(SEED),--seed $(SEED)) $(if $(DEBUG),--debug)
+
+# A kernel that checks how locks are taken: the tests in which threads meet, or NAMES. `make
+# test-sys-debug NAMES=all` runs all of them.
+DEBUG_TESTS := $(patsubst $(S)/test/sys/%.c,%,$(wildcard $(addprefix $(S)/test/sys/,thread*.c sig_*.c \
+	fork_thread.c fork_again_frozen.c fork_storm.c futex*.c pipe_*.c unix_*.c tcp*.c epoll*.c exec_thread.c \
+	wait_*.c sysv_*.c pty.c timer*.c signalfd.c fs_locks.c fs_rename.c mm_map.c vfork.c posix_ipc.c)))
+.PHONY: test-sys-debug test-lock-order
+test-sys-debug: tools $(O)/bin/ufork-debug
+	@python3 $(S)/test/run.py --build $(O) --system ufork --debug --cpus 2 \
+	  $(if $(filter all,$(NAMES)),,$(or $(NAMES),$(DEBUG_TESTS)))
+test-lock-order:
+	@python3 $(S)/test/lock_order.py

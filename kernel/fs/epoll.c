@@ -35,10 +35,11 @@ struct epoll_event {
 
 struct epoll {
   struct mutex mtx;
-  struct file *file;            /* its own; no reference */
-  struct spin lock;             /* ready */
-  struct list ready;            /* watches that may have something */
-  struct waitq wq;              /* epoll_wait and those who poll the epoll file */
+  struct file *file; /* its own; no reference */
+  struct spin lock;  /* ready */
+  struct list ready; /* watches that may have something */
+  bool harvesting;   /* some are out of it and may come back; written under mtx, atomic */
+  struct waitq wq;   /* epoll_wait and those who poll the epoll file */
   struct list watches[BUCKETS]; /* by descriptor; mtx */
   u32 count;
 };
@@ -239,6 +240,7 @@ static int check_nesting(struct file *epf, struct file *f) {
 static bool anything_ready(struct epoll *ep) {
   bool any = false;
   mutex_lock(&ep->mtx);
+  __atomic_store_n(&ep->harvesting, true, __ATOMIC_SEQ_CST);
   for (;;) {
     struct watch *w = NULL;
     spin_lock(&ep->lock);
@@ -256,14 +258,27 @@ static bool anything_ready(struct epoll *ep) {
       break;
     }
   }
+  __atomic_store_n(&ep->harvesting, false, __ATOMIC_SEQ_CST);
   mutex_unlock(&ep->mtx);
+  return any;
+}
+
+/* Is anything ready, or may it be again after the harvest that is under way? The caller waits for
+   the mutex and looks. Without the lock one can be seen before and the other after a harvest; with
+   it a list that is emptied for a moment goes with `harvesting`. */
+static bool has_ready(struct epoll *ep) {
+  if (!list_seems_empty(&ep->ready) || __atomic_load_n(&ep->harvesting, __ATOMIC_SEQ_CST))
+    return true;
+  spin_lock(&ep->lock);
+  bool any = !list_empty(&ep->ready) || __atomic_load_n(&ep->harvesting, __ATOMIC_SEQ_CST);
+  spin_unlock(&ep->lock);
   return any;
 }
 
 static u32 epoll_poll(struct file *f, struct poller *p) {
   struct epoll *ep = f->priv;
   poll_wait(p, &ep->wq);
-  return !list_empty(&ep->ready) && anything_ready(ep) ? POLLIN | POLLRDNORM : 0;
+  return has_ready(ep) && anything_ready(ep) ? POLLIN | POLLRDNORM : 0;
 }
 
 static void epoll_release(struct file *f) {
@@ -402,13 +417,18 @@ static struct watch *pop_ready(struct epoll *ep) {
   return n ? list_entry(n, struct watch, ready_node) : NULL;
 }
 
+/* Level-triggered watches are ready for the other threads that wait as well. */
 static void push_ready(struct epoll *ep, struct list *again) {
+  bool any = !list_empty(again);
   spin_lock(&ep->lock);
   while (!list_empty(again)) {
     struct list *n = list_pop_front(again);
     list_push_back(&ep->ready, n);
   }
   spin_unlock(&ep->lock);
+  __atomic_store_n(&ep->harvesting, false, __ATOMIC_SEQ_CST);
+  if (any)
+    waitq_wake(&ep->wq, 1, POLLIN | POLLRDNORM, 0);
 }
 
 /* Takes a ready watch's events; level-triggered ones are to be looked at again next time. */
@@ -436,6 +456,7 @@ static i64 harvest(struct epoll *ep, u64 uaddr, u32 max) {
   u32 stored = 0, n = 0;
   i64 e = 0;
   mutex_lock(&ep->mtx);
+  __atomic_store_n(&ep->harvesting, true, __ATOMIC_SEQ_CST);
   while (e == 0 && stored + n < max) {
     struct watch *w = pop_ready(ep);
     if (w && harvest_one(w, &batch[n], &again))
@@ -452,8 +473,6 @@ static i64 harvest(struct epoll *ep, u64 uaddr, u32 max) {
   mutex_unlock(&ep->mtx);
   return e < 0 ? e : stored;
 }
-
-static bool has_ready(struct epoll *ep) { return !list_empty(&ep->ready); }
 
 /* Like waitq_wait_until, but exclusive: one event wakes one of many waiting threads. */
 static int sleep_for_events(struct epoll *ep, u64 deadline) {

@@ -20,7 +20,7 @@ static u64 take(struct eventfd *ev) {
   u64 got;
   spin_lock(&ev->lock);
   got = ev->semaphore && ev->count ? 1 : ev->count;
-  ev->count -= got;
+  __atomic_store_n(&ev->count, ev->count - got, __ATOMIC_RELEASE); /* poll reads it as it is */
   spin_unlock(&ev->lock);
   return got;
 }
@@ -30,7 +30,7 @@ static bool add(struct eventfd *ev, u64 n) {
   spin_lock(&ev->lock);
   fits = n <= COUNT_MAX - ev->count;
   if (fits)
-    ev->count += n;
+    __atomic_store_n(&ev->count, ev->count + n, __ATOMIC_RELEASE);
   spin_unlock(&ev->lock);
   return fits;
 }

@@ -7,7 +7,7 @@
 
 static void table_init(struct fdtable *t) {
   t->refs = 1;
-  t->lock.held = 0;
+  t->lock = (struct spin)SPIN_INIT;
   t->cap = FD_INLINE;
   t->end = t->lowest = 0;
   t->slots = t->inline_slots;

@@ -23,7 +23,7 @@ struct file *file_alloc(const struct file_ops *ops, u32 flags, void *priv) {
   f->pos = 0;
   f->priv = priv;
   list_init(&f->epoll_watches);
-  f->epoll_lock.held = 0;
+  f->epoll_lock = (struct spin)SPIN_INIT;
   f->epoll_watched = false;
   f->async = NULL;
   f->in_flight = 0;

@@ -64,6 +64,9 @@ struct pfs_memory {
 /* All zero for a zombie. */
 void pfs_memory(struct proc *p, struct pfs_memory *m);
 
+/* procfs_figures.c: what there is of each kind of kernel object, a line `NAME NUMBER` each. */
+int pfs_show_figures(struct text *t, const struct pfs_who *w);
+
 /* procfs_system.c */
 int pfs_show_mounts(struct text *t, const struct pfs_who *w);
 

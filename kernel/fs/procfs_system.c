@@ -303,6 +303,7 @@ static const struct pfs_node root_children[] = {
     DIRECTORY("sys", sys_dir),
     DIRECTORY("sysvipc", sysvipc_dir),
     LINK("thread-self", thread_self_target),
+    TEXT("ufork", pfs_show_figures),
     TEXT("uptime", show_uptime),
     TEXT("version", show_version),
     END,

@@ -54,6 +54,7 @@ struct size_class {
   struct spin lock;
   struct list partial;
   u32 nfree_slabs; /* entirely free ones among partial */
+  u32 taken;       /* objects out of its slabs, in CPU caches included */
 } __attribute__((aligned(64)));
 
 struct magazine {
@@ -71,6 +72,7 @@ struct cpu_cache {
 static struct size_class classes[NCLASSES];
 static struct cpu_cache caches[MAX_CPUS];
 static i64 large_used[KMEM_NKINDS];
+static u64 large_pages, slab_pages;
 
 /* Objects moved between a CPU and its class at a time: about 8 KiB worth, 2 to 32. */
 static const u8 batch[NCLASSES] = {32, 32, 32, 32, 32, 32, 32, 32, 21, 16, 10, 8, 5, 4, 2};
@@ -115,6 +117,7 @@ static struct slab *slab_new(unsigned class) {
   struct slab *s = plat_pages_alloc(SLAB_PAGES, SLAB_SIZE);
   if (s == NULL)
     return NULL;
+  __atomic_add_fetch(&slab_pages, SLAB_PAGES, __ATOMIC_RELAXED);
   s->magic = SLAB_MAGIC;
   s->class = class;
   s->used = 0;
@@ -140,6 +143,7 @@ static struct object *slab_take(struct size_class *sc, struct slab *s) {
     s->uncut += s->size;
     poison(o, s->class);
   }
+  sc->taken++;
   if (s->used++ == 0)
     sc->nfree_slabs--;
   if (slab_exhausted(s))
@@ -154,6 +158,7 @@ static struct slab *slab_put(struct size_class *sc, struct object *o) {
     list_push_front(&sc->partial, &s->node);
   o->next = s->free;
   s->free = o;
+  sc->taken--;
   if (--s->used != 0)
     return NULL;
   list_remove(&s->node);
@@ -198,8 +203,10 @@ static void flush(struct magazine *m, unsigned class) {
     m->head = o->next;
     m->count--;
     struct slab *empty = slab_put(sc, o);
-    if (empty != NULL)
+    if (empty != NULL) {
+      __atomic_sub_fetch(&slab_pages, SLAB_PAGES, __ATOMIC_RELAXED);
       plat_pages_free(empty, SLAB_PAGES);
+    }
   }
   spin_unlock(&sc->lock);
 }
@@ -281,11 +288,13 @@ static void *large_alloc(enum kmem_kind k, size_t n) {
   s->npages = npages;
   s->size = npages * PAGE_SIZE - sizeof *s;
   __atomic_add_fetch(&large_used[k], (i64)s->size, __ATOMIC_RELAXED);
+  __atomic_add_fetch(&large_pages, npages, __ATOMIC_RELAXED);
   return s + 1;
 }
 
 static void large_free(enum kmem_kind k, struct slab *s) {
   __atomic_sub_fetch(&large_used[k], (i64)s->size, __ATOMIC_RELAXED);
+  __atomic_sub_fetch(&large_pages, s->npages, __ATOMIC_RELAXED);
   s->magic = 0;
   plat_pages_free(s, s->npages);
 }
@@ -371,4 +380,32 @@ u64 kmalloc_used(void) {
   for (unsigned k = 0; k < KMEM_NKINDS; k++)
     sum += kmalloc_used_as((enum kmem_kind)k);
   return sum;
+}
+
+/* Objects of a class that are handed out; others may allocate and free meanwhile. */
+static u64 objects_out(unsigned class) {
+  struct size_class *sc = &classes[class];
+  spin_lock(&sc->lock);
+  i64 n = (i64)sc->taken;
+  spin_unlock(&sc->lock);
+  for (unsigned i = 0; i < MAX_CPUS; i++) {
+    struct cpu_cache *c = &caches[i];
+    spin_lock(&c->lock);
+    n -= c->mags[class].count;
+    spin_unlock(&c->lock);
+  }
+  return n > 0 ? (u64)n : 0;
+}
+
+bool kmalloc_class(unsigned i, unsigned *size, u64 *objects) {
+  if (i >= NCLASSES)
+    return false;
+  *size = class_size[i];
+  *objects = objects_out(i);
+  return true;
+}
+
+u64 kmalloc_pages(void) {
+  return __atomic_load_n(&slab_pages, __ATOMIC_RELAXED) +
+         __atomic_load_n(&large_pages, __ATOMIC_RELAXED);
 }

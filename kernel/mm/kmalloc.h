@@ -43,5 +43,8 @@ const char *kmem_name(enum kmem_kind k);
 /* Bytes handed out as k. Exact while nobody allocates or frees. */
 u64 kmalloc_used_as(enum kmem_kind k);
 u64 kmalloc_used(void); /* bytes handed out, for --stats and leak tests */
+/* Size class i, from 0: bytes and objects that are handed out; false: there are no more classes. */
+bool kmalloc_class(unsigned i, unsigned *size, u64 *objects);
+u64 kmalloc_pages(void); /* page frames the heap has, free objects included */
 
 #endif

@@ -126,9 +126,19 @@ int space_fork(struct space *s, u64 sp, struct space **out) {
 
 /* ---- limits ---------------------------------------------------------------------------- */
 
-bool space_memory_fits(u64 bytes) {
+static bool fits_now(u64 bytes) {
   u64 limit = plat_mem_limit(), used = plat_mem_used();
   return used <= limit && bytes <= limit - used;
+}
+
+/* What is kept warm for later is in use, too. */
+bool space_memory_fits(u64 bytes) {
+  if (likely(fits_now(bytes)))
+    return true;
+  if (bytes > plat_mem_limit())
+    return false;
+  region_trim();
+  return fits_now(bytes);
 }
 
 int space_check_limits(const struct space *s, u64 bytes, bool data) {

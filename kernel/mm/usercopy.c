@@ -8,6 +8,7 @@
 #include "kernel/errno.h"
 #include "kernel/mm/space.h"
 #include "kernel/proc/proc.h"
+#include "kernel/sched/lock_check.h"
 #include "kernel/thread.h"
 #include "lib/string.h"
 
@@ -27,12 +28,14 @@ static __attribute__((noinline)) int copy_to_user_slow(u64 uaddr, const void *sr
 }
 
 int copy_from_user(void *dst, u64 uaddr, size_t n) {
+  lock_check_user();
   if (likely(user_range_ok(uaddr, n) && plat_copy_try(dst, user_address(uaddr), n) == 0))
     return 0;
   return copy_from_user_slow(dst, uaddr, n);
 }
 
 int copy_to_user(u64 uaddr, const void *src, size_t n) {
+  lock_check_user();
   if (likely(user_range_ok(uaddr, n) && plat_copy_try(user_address(uaddr), src, n) == 0))
     return 0;
   return copy_to_user_slow(uaddr, src, n);
@@ -96,6 +99,7 @@ bool user_fault(u64 addr, bool write) {
 /* ---- single words ---------------------------------------------------------------------- */
 
 int user_load32(u64 uaddr, u32 *v) {
+  lock_check_user();
   return user_range_ok(uaddr, sizeof *v) ? plat_user_load32(user_address(uaddr), v) : -EFAULT;
 }
 
@@ -104,6 +108,7 @@ int user_store32(u64 uaddr, u32 v) { return copy_to_user(uaddr, &v, sizeof v); }
 int user_store64(u64 uaddr, u64 v) { return copy_to_user(uaddr, &v, sizeof v); }
 
 int user_cmpxchg32(u64 uaddr, u32 old, u32 new_, u32 *seen) {
+  lock_check_user();
   return user_range_ok(uaddr, sizeof old)
              ? plat_user_cmpxchg32(user_address(uaddr), old, new_, seen)
              : -EFAULT;

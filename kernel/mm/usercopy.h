@@ -9,6 +9,7 @@
 #define UFORK_KERNEL_USERCOPY_H
 
 #include "include/ufork/abi.h"
+#include "kernel/sched/lock_check.h"
 #include "kernel/thread.h"
 #include "lib/types.h"
 
@@ -24,10 +25,12 @@ int copy_from_user(void *dst, u64 uaddr, size_t n); /* 0 or -EFAULT */
 int copy_to_user(u64 uaddr, const void *src, size_t n);
 /* The same for a few bytes, without a function's overhead. */
 static inline int user_get(void *dst, u64 uaddr, size_t n) {
+  lock_check_user();
   bool done = user_range_ok(uaddr, n) && plat_copy_try(dst, user_address(uaddr), n) == 0;
   return likely(done) ? 0 : copy_from_user(dst, uaddr, n);
 }
 static inline int user_put(u64 uaddr, const void *src, size_t n) {
+  lock_check_user();
   bool done = user_range_ok(uaddr, n) && plat_copy_try(user_address(uaddr), src, n) == 0;
   return likely(done) ? 0 : copy_to_user(uaddr, src, n);
 }

@@ -12,7 +12,7 @@ struct spin pids_lock;
 static struct slot slots[PID_MAX];
 static u64 used[PID_MAX / WORD_BITS] = {1}; /* 0 is no id */
 static int last;
-static unsigned nprocs, max_procs = PID_MAX;
+static unsigned nprocs, nthreads, max_procs = PID_MAX;
 
 void pids_limit(unsigned n) {
   if (n > 0 && n < PID_MAX)
@@ -20,6 +20,17 @@ void pids_limit(unsigned n) {
 }
 
 unsigned proc_count(void) { return __atomic_load_n(&nprocs, __ATOMIC_RELAXED); }
+
+void pids_count(unsigned *ids, unsigned *threads) {
+  *ids = *threads = 0;
+  spin_lock(&pids_lock);
+  for (unsigned w = 0; w < ARRAY_LEN(used); w++)
+    for (u64 left = used[w]; left; left &= left - 1)
+      ++*ids;
+  *threads = nthreads;
+  spin_unlock(&pids_lock);
+  *ids -= 1; /* 0 is none */
+}
 
 /* The first free id in [from, to), or 0. */
 static int find_free(int from, int to) {
@@ -38,6 +49,7 @@ static int find_free(int from, int to) {
 static void set_locked(int id, enum pid_role role, void *object) {
   slots[id].object[role] = object;
   used[id / WORD_BITS] |= 1UL << (id % WORD_BITS);
+  nthreads += role == PID_THREAD;
   if (role != PID_PROC)
     return;
   __atomic_store_n(&nprocs, nprocs + 1, __ATOMIC_RELAXED);
@@ -82,6 +94,7 @@ void pid_clear(int id, enum pid_role role) {
   struct slot *s = &slots[id];
   kassert(s->object[role]);
   s->object[role] = NULL;
+  nthreads -= role == PID_THREAD;
   if (role == PID_PROC)
     __atomic_store_n(&nprocs, nprocs - 1, __ATOMIC_RELAXED);
   if (names_nothing(s))

@@ -159,6 +159,8 @@ void proc_for_each(void (*f)(struct proc *p, void *arg), void *arg);
 unsigned proc_count(void);
 /* The lowest PID >= from that is in use, or -1. */
 int proc_next_pid(int from);
+/* Ids in use (of processes, threads, groups and sessions), and threads. */
+void pids_count(unsigned *ids, unsigned *threads);
 
 /* µprocess 1; NULL before it exists. */
 struct proc *proc_init_process(void);

@@ -4,6 +4,9 @@
 
 void mutex_init(struct mutex *m) {
   m->state = MUTEX_FREE;
+#ifdef LOCK_CHECK
+  m->class = 0;
+#endif
   waitq_init(&m->q);
 }
 

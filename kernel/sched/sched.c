@@ -8,6 +8,7 @@
 #include "kernel/sched/sched.h"
 #include "kernel/kassert.h"
 #include "kernel/mm/image.h"
+#include "kernel/sched/lock_check.h"
 #include "kernel/time/timer.h"
 #include "lib/string.h"
 
@@ -49,6 +50,15 @@ void sched_init(void) {
 
 /* ---- queues -------------------------------------------------------------------------- */
 
+/* Without the lock; another CPU may be taking one away. */
+static inline u32 nqueued(const struct cpu *c) {
+  return __atomic_load_n(&c->nqueued, __ATOMIC_RELAXED);
+}
+
+static inline u32 work_of(const struct thread *t) {
+  return __atomic_load_n(&t->work, __ATOMIC_RELAXED);
+}
+
 static void push_locked(struct cpu *c, struct thread *t) {
   list_push_back(&c->rq, &t->run_node);
   __atomic_store_n(&c->nqueued, c->nqueued + 1, __ATOMIC_RELAXED);
@@ -74,7 +84,7 @@ static void rq_push(struct cpu *c, struct thread *t) {
 
 /* Queues a thread just woken here. */
 static void rq_add(struct cpu *c, struct thread *t, unsigned flags) {
-  if ((flags & WAKE_SYNC) && !c->handoff && c->nqueued == 0 && thread_current() != c->idle)
+  if ((flags & WAKE_SYNC) && !c->handoff && nqueued(c) == 0 && thread_current() != c->idle)
     c->handoff = t;
   else
     rq_push(c, t);
@@ -88,7 +98,7 @@ static inline void claim(struct thread *t, unsigned cpu) {
 /* Takes the first thread of `from` to run it on CPU number `cpu`. */
 static struct thread *rq_take(struct cpu *from, unsigned cpu) {
   struct thread *t = NULL;
-  if (__atomic_load_n(&from->nqueued, __ATOMIC_RELAXED) == 0)
+  if (nqueued(from) == 0)
     return NULL;
   spin_lock(&from->lock);
   struct list *n = list_pop_front(&from->rq);
@@ -153,7 +163,7 @@ static void announce(struct cpu *c, unsigned flags) {
   bool idle = me == c->idle;
   if (!idle)
     need_tick(c, me->cpu, true);
-  if (!(flags & WAKE_SYNC) && (!idle || c->nqueued > 1))
+  if (!(flags & WAKE_SYNC) && (!idle || nqueued(c) > 1))
     kick_idle(me->cpu);
 }
 
@@ -165,7 +175,8 @@ static bool make_runnable(struct thread *t, unsigned states, bool *queue) {
   enum thread_state s = state_of(t);
   *queue = false;
   while (STATE_BIT(s) & states) {
-    if (!t->on_cpu) { /* read after its state: a running thread is on its CPU before it sleeps */
+    if (!__atomic_load_n(&t->on_cpu, __ATOMIC_RELAXED)) { /* read after its state: a running thread
+                                                             is on its CPU before it sleeps */
       __atomic_store_n(&t->state, THREAD_RUNNABLE, __ATOMIC_RELAXED);
       return *queue = true;
     }
@@ -196,10 +207,10 @@ static inline bool wake_into_handoff(struct thread *t) {
   struct thread *me = thread_current();
   struct cpu *c = this_cpu();
   bool done = false;
-  if (c->handoff || c->nqueued > 0 || me == c->idle || !c->ticking)
+  if (c->handoff || nqueued(c) > 0 || me == c->idle || !c->ticking)
     return false;
   spin_lock(&t->wake_lock);
-  if (likely((STATE_BIT(state_of(t)) & ASLEEP) && !t->on_cpu)) {
+  if (likely((STATE_BIT(state_of(t)) & ASLEEP) && !__atomic_load_n(&t->on_cpu, __ATOMIC_RELAXED))) {
     __atomic_store_n(&t->state, THREAD_RUNNABLE, __ATOMIC_RELAXED);
     c->handoff = t;
     done = true;
@@ -240,7 +251,7 @@ u64 sched_thread_time(const struct thread *t) {
   u64 sum = t->used.time;
   u64 since = t->run_since;
   u64 now = plat_now_here();
-  return t->on_cpu && now > since ? sum + (now - since) : sum;
+  return __atomic_load_n(&t->on_cpu, __ATOMIC_RELAXED) && now > since ? sum + (now - since) : sum;
 }
 
 u64 sched_switches(void) {
@@ -283,7 +294,7 @@ static inline __attribute__((always_inline)) void switch_to(struct cpu *c, struc
   plat_switch(me, next);
   finish_switch();
   me = thread_current();
-  if (unlikely(me->work & WORK_PARK) && me->may_park)
+  if (unlikely(work_of(me) & WORK_PARK) && me->may_park)
     proc_park_here();
 }
 
@@ -304,7 +315,7 @@ static void housekeep(struct cpu *c, u64 now) {
 static __attribute__((noinline)) void schedule_any(struct cpu *c, struct thread *me, u64 now) {
   unsigned cpu = me->cpu;
   housekeep(c, now);
-  if (me->work & WORK_RESCHED)
+  if (work_of(me) & WORK_RESCHED)
     thread_clear_work(me, WORK_RESCHED);
   struct thread *next = take_own(c, cpu);
   if (!next && (me == c->idle || state_of(me) != THREAD_RUNNABLE))
@@ -312,21 +323,22 @@ static __attribute__((noinline)) void schedule_any(struct cpu *c, struct thread 
   if (!next && state_of(me) != THREAD_RUNNABLE)
     next = c->idle;
   if (next) {
-    if (c->nqueued > 0)
+    if (nqueued(c) > 0)
       kick_idle(cpu);
     switch_to(c, me, next, now);
-  } else if (me->may_park && unlikely(me->work & WORK_PARK)) {
+  } else if (me->may_park && unlikely(work_of(me) & WORK_PARK)) {
     proc_park_here();
   }
 }
 
 void schedule(void) {
+  lock_check_sleep();
   u64 now = plat_now_here();
   struct thread *me = thread_current();
   struct cpu *c = this_cpu();
   struct thread *next = c->handoff;
-  me->may_park = me->state == THREAD_SLEEPING;
-  if (unlikely(!next || c->nqueued > 0 || me->work & WORK_RESCHED || housekeeping_due(c, now))) {
+  me->may_park = state_of(me) == THREAD_SLEEPING;
+  if (unlikely(!next || nqueued(c) > 0 || work_of(me) & WORK_RESCHED || housekeeping_due(c, now))) {
     schedule_any(c, me, now);
     return;
   }
@@ -353,7 +365,7 @@ void sched_tick(void) {
   account(me, now);
   housekeep(c, now);
   rq_settle(c);
-  if (c->nqueued == 0) {
+  if (nqueued(c) == 0) {
     need_tick(c, me->cpu, false);
     return;
   }

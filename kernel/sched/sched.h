@@ -113,7 +113,7 @@ bool waitq_has_waiters(struct waitq *q);
    made true before the look at the queue. */
 void waitq_wake_locking(struct waitq *q, int n, u32 events, unsigned flags);
 static inline void waitq_wake_unordered(struct waitq *q, int n, u32 events, unsigned flags) {
-  if (unlikely(!list_empty(&q->waiters)))
+  if (unlikely(!list_seems_empty(&q->waiters)))
     waitq_wake_locking(q, n, events, flags);
 }
 
@@ -158,6 +158,9 @@ int schedule_until(u64 deadline);
 struct mutex {
   u32 state; /* MUTEX_* */
   struct waitq q;
+#ifdef LOCK_CHECK
+  u32 class; /* 0: not yet known */
+#endif
 };
 enum { MUTEX_FREE, MUTEX_HELD, MUTEX_CONTENDED };
 
@@ -165,21 +168,51 @@ void mutex_init(struct mutex *m);
 KEEPS_REGISTERS void mutex_lock_slow(struct mutex *m);
 KEEPS_REGISTERS void mutex_unlock_slow(struct mutex *m);
 
-static inline bool mutex_trylock(struct mutex *m) {
+static inline bool mutex_trylock_raw(struct mutex *m) {
   u32 expected = MUTEX_FREE;
   return __atomic_compare_exchange_n(&m->state, &expected, MUTEX_HELD, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED);
 }
 
-static inline void mutex_lock(struct mutex *m) {
-  if (unlikely(!mutex_trylock(m)))
+static inline void mutex_lock_raw(struct mutex *m) {
+  if (unlikely(!mutex_trylock_raw(m)))
     CALL_KEEPING(mutex_lock_slow, m);
 }
 
-/* A full barrier. */
-static inline void mutex_unlock(struct mutex *m) {
+static inline void mutex_unlock_raw(struct mutex *m) {
   if (unlikely(__atomic_exchange_n(&m->state, MUTEX_FREE, __ATOMIC_SEQ_CST) == MUTEX_CONTENDED))
     CALL_KEEPING(mutex_unlock_slow, m);
 }
+
+#ifndef LOCK_CHECK
+
+static inline bool mutex_trylock(struct mutex *m) { return mutex_trylock_raw(m); }
+static inline void mutex_lock(struct mutex *m) { mutex_lock_raw(m); }
+/* A full barrier. */
+static inline void mutex_unlock(struct mutex *m) { mutex_unlock_raw(m); }
+
+#else
+
+static inline bool mutex_trylock_at(struct mutex *m, const struct lock_site *site) {
+  if (!mutex_trylock_raw(m))
+    return false;
+  lock_check_take(m, &m->class, true, true, site);
+  return true;
+}
+
+static inline void mutex_lock_at(struct mutex *m, const struct lock_site *site) {
+  lock_check_take(m, &m->class, true, false, site);
+  mutex_lock_raw(m);
+}
+
+static inline void mutex_unlock(struct mutex *m) {
+  lock_check_drop(m);
+  mutex_unlock_raw(m);
+}
+
+#define mutex_trylock(m) mutex_trylock_at((m), LOCK_SITE(m))
+#define mutex_lock(m) mutex_lock_at((m), LOCK_SITE(m))
+
+#endif
 
 #endif

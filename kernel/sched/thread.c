@@ -64,6 +64,9 @@ static void reset(struct thread *t) {
   t->refs = 1;
   list_init(&t->run_node);
   list_init(&t->proc_node);
+#ifdef LOCK_CHECK
+  t->checked = LOCK_CHECKED;
+#endif
   if (sig)
     thread_sig_reset(sig);
 }

@@ -4,7 +4,7 @@
 #include "kernel/time/timer.h"
 
 void waitq_init(struct waitq *q) {
-  q->lock.held = 0;
+  q->lock = (struct spin)SPIN_INIT;
   list_init(&q->waiters);
 }
 
@@ -40,10 +40,12 @@ void waitq_remove(struct waiter *w) {
 }
 
 void waitq_prepare(struct waitq *q, struct waiter *w, enum thread_state state) {
-  w->thread = thread_current();
-  if (w->q != q)
+  struct thread *me = thread_current();
+  if (__atomic_load_n(&w->q, __ATOMIC_ACQUIRE) != q) {
+    w->thread = me; /* wakers look at it while w is linked */
     waitq_add(q, w);
-  sched_set_state(w->thread, state);
+  }
+  sched_set_state(me, state);
 }
 
 void waitq_prepare_unordered(struct waitq *q, struct waiter *w, enum thread_state state) {
@@ -86,7 +88,7 @@ void waitq_wake(struct waitq *q, int n, u32 events, unsigned flags) {
    sched_set_state order the other side. */
 bool waitq_has_waiters(struct waitq *q) {
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
-  return !list_empty(&q->waiters);
+  return !list_seems_empty(&q->waiters);
 }
 
 /* ---- timed sleep --------------------------------------------------------------------- */

@@ -7,12 +7,18 @@
 
 /* ---- threads and processes -------------------------------------------------------------- */
 
+static u64 sigs; /* that exist; atomic */
+
 struct thread_sig *thread_sig_alloc(void) {
   struct thread_sig *ts = kmalloc_as(KMEM_SIGNAL, sizeof *ts);
-  if (ts)
-    thread_sig_reset(ts);
+  if (!ts)
+    return NULL;
+  __atomic_add_fetch(&sigs, 1, __ATOMIC_RELAXED);
+  thread_sig_reset(ts);
   return ts;
 }
+
+u64 thread_sigs(void) { return __atomic_load_n(&sigs, __ATOMIC_RELAXED); }
 
 void thread_sig_reset(struct thread_sig *ts) {
   memset(ts, 0, sizeof *ts);
@@ -20,7 +26,11 @@ void thread_sig_reset(struct thread_sig *ts) {
   sigpending_init(&ts->pending);
 }
 
-void thread_sig_free(struct thread_sig *ts) { kfree_as(KMEM_SIGNAL, ts); }
+void thread_sig_free(struct thread_sig *ts) {
+  if (ts)
+    __atomic_sub_fetch(&sigs, 1, __ATOMIC_RELAXED);
+  kfree_as(KMEM_SIGNAL, ts);
+}
 
 struct sighand *sighand_create(void) {
   struct sighand *sh = kzalloc_as(KMEM_SIGNAL, sizeof *sh);

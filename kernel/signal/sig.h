@@ -100,6 +100,7 @@ struct thread_sig {
 struct thread_sig *thread_sig_alloc(void);
 void thread_sig_reset(struct thread_sig *ts);
 void thread_sig_free(struct thread_sig *ts); /* NULL is fine */
+u64 thread_sigs(void);                       /* that exist: cached thread blocks keep theirs */
 struct sighand *sighand_create(void);
 struct sighand *sighand_fork(struct sighand *from); /* actions only */
 void sighand_free(struct sighand *sh);

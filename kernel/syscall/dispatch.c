@@ -9,6 +9,7 @@
 #include "kernel/mm/image.h"
 #include "kernel/mm/space.h"
 #include "kernel/proc/proc.h"
+#include "kernel/sched/lock_check.h"
 #include "kernel/sched/sched.h"
 #include "kernel/signal/signal.h"
 #include "kernel/syscall/entry.h"
@@ -27,6 +28,21 @@ static i64 syscall_none(struct uregs *r) {
 
 static i64 syscall_traced(struct uregs *r);
 
+#ifdef LOCK_CHECK
+/* Every call but the leaf ones, which take no lock. */
+#define SYS(nr, name, args, level, note)                                                           \
+  static i64 checked_##name(struct uregs *r) {                                                     \
+    i64 ret = sys_##name(r);                                                                       \
+    lock_check_none();                                                                             \
+    return ret;                                                                                    \
+  }
+#define LEAF(nr, name, args, level, note)
+#include "kernel/syscall/table.def"
+#define HANDLER(name) checked_##name
+#else
+#define HANDLER(name) sys_##name
+#endif
+
 /* Defaults come first, and are overridden. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverride-init"
@@ -42,7 +58,7 @@ const struct syscall_table syscall_table = {
         {
             [0 ... SYSCALL_SLOTS - 1] = {.handler = syscall_none},
             [SYSCALL_TRACED] = {.gate = plat_gate_whole},
-#define SYS(nr, name, args, level, note) [nr] = {.handler = sys_##name},
+#define SYS(nr, name, args, level, note) [nr] = {.handler = HANDLER(name)},
 #define LEAF(nr, name, args, level, note) [nr] = {.leaf = sys_##name},
 #define WHOLE(nr, name, args, level, note) [nr] = {.gate = plat_gate_whole},
 #include "kernel/syscall/table.def"
@@ -52,7 +68,7 @@ const struct syscall_table syscall_table = {
             [0 ... SYSCALL_SLOTS - 1] = {.handler = syscall_none},
             [SYSCALL_TRACED] = {.handler = syscall_traced},
 #define SYS(nr, name, args, level, note)
-#define WHOLE(nr, name, args, level, note) [nr] = {.handler = sys_##name},
+#define WHOLE(nr, name, args, level, note) [nr] = {.handler = HANDLER(name)},
 #include "kernel/syscall/table.def"
         },
 };
@@ -100,6 +116,7 @@ static i64 syscall_traced(struct uregs *r) {
 void user_return(struct uregs *r) {
   struct thread *t = thread_current();
   u32 work;
+  lock_check_none();
   while ((work = __atomic_load_n(&t->work, __ATOMIC_SEQ_CST)) & WORK_EDGE) {
     t->at_edge = true;
     if (work & WORK_RESCHED)

@@ -24,6 +24,27 @@ $(O)/test/kernel/$(1): $(S)/kernel/test/$(1).c $(addprefix $(S)/,$(SRC_$(1)) $(F
 endef
 $(foreach t,$(CORE_TESTS),$(eval $(call core_test,$(t))))
 
+# The same code under the thread sanitizer: the scheduler with four CPUs, then what many threads use.
+# It does not know fences; ours order a store before a load (who sleeps, who wakes) and publish nothing.
+# $(1): program; $(2): its sources
+define race_test
+$(O)/test/kernel/$(1): $(addprefix $(S)/,$(2) $(FAKE_SRC)) $(wildcard $(S)/kernel/*/*.h $(S)/kernel/*.h \
+		$(S)/lib/*.h $(S)/kernel/test/fake/*.h)
+	@mkdir -p $$(@D)
+	$$(CC) $(filter-out -MMD -MP -DKMALLOC_DEBUG,$(CFLAGS_FAKE)) -fsanitize=thread -Wno-tsan $$(filter %.c,$$^) -pthread -o $$@
+endef
+$(eval $(call race_test,race_sched,kernel/test/test_sched.c $(SRC_test_sched)))
+$(eval $(call race_test,race_core,kernel/test/race_core.c kernel/mm/kmalloc.c kernel/time/timer.c \
+	kernel/proc/pid.c kernel/test/no_sched.c))
+
+
+RACE_TESTS := race_sched race_core
+.PHONY: test-tsan
+unit-tests: test-tsan
+test-tsan: $(RACE_TESTS:%=$(O)/test/kernel/%)
+	set -e; for t in $(RACE_TESTS); do \
+	  TSAN_OPTIONS=halt_on_error=1 timeout 120 $(O)/test/kernel/$$t 4; done
+
 # The library under other names, beside the C library's.
 $(O)/test/kernel/string.o: $(S)/lib/string.c
 	@mkdir -p $(@D)

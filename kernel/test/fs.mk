@@ -23,3 +23,9 @@ fs-unit-tests: $(FS_TESTS:%=$(O)/test/kernel/%)
 	timeout 100 $(O)/test/kernel/fs_epoll
 	timeout 100 $(O)/test/kernel/fs_cpio
 	timeout 100 $(O)/test/kernel/fs_line
+
+# Under the thread sanitizer, with the scheduler (core.mk).
+$(eval $(call race_test,race_fs,kernel/test/race_fs.c kernel/sched/sched.c kernel/sched/thread.c \
+	$(filter-out kernel/test/no_sched.c,$(FS_TEST_SRC))))
+RACE_TESTS += race_fs
+test-tsan: $(O)/test/kernel/race_fs

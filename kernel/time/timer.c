@@ -64,7 +64,7 @@ static void heap_remove(struct ktimer *t) {
     root = meld(root, sub);
   }
   t->child = t->next = t->prev = NULL;
-  t->armed = false;
+  __atomic_store_n(&t->armed, false, __ATOMIC_RELAXED);
 }
 
 static void publish_next(void) {
@@ -82,7 +82,7 @@ void ktimer_arm(struct ktimer *t, u64 deadline) {
   if (t->armed)
     heap_remove(t);
   t->deadline = deadline;
-  t->armed = true;
+  __atomic_store_n(&t->armed, true, __ATOMIC_RELAXED);
   root = meld(root, t);
   bool earlier = root == t;
   publish_next();
@@ -102,10 +102,14 @@ bool ktimer_disarm(struct ktimer *t) {
   return was;
 }
 
+/* A callback that is under way may arm the timer once more. */
 bool ktimer_cancel(struct ktimer *t) {
-  bool was = ktimer_disarm(t);
-  while (__atomic_load_n(&t->firing, __ATOMIC_ACQUIRE))
-    plat_relax();
+  bool was = false;
+  do {
+    was |= ktimer_disarm(t);
+    while (__atomic_load_n(&t->firing, __ATOMIC_ACQUIRE))
+      plat_relax();
+  } while (ktimer_is_armed(t));
   return was;
 }
 
@@ -120,12 +124,14 @@ u64 ktimer_run(u64 now) {
   while (root && root->deadline <= now) {
     struct ktimer *t = root;
     heap_remove(t);
-    t->firing = true;
+    __atomic_add_fetch(
+        &t->firing, 1,
+        __ATOMIC_RELAXED); /* by several CPUs at once if the callback arms it for the past */
     spin_unlock(&timers_lock);
     t->fire(t);
     /* The callback may have let the owner know that it is done, but the owner frees t only
        after ktimer_cancel, which waits for this store. */
-    __atomic_store_n(&t->firing, false, __ATOMIC_RELEASE);
+    __atomic_sub_fetch(&t->firing, 1, __ATOMIC_RELEASE);
     spin_lock(&timers_lock);
   }
   publish_next();

@@ -17,7 +17,7 @@ struct ktimer {
   void (*fire)(struct ktimer *t);
   struct ktimer *child, *next, *prev; /* prev: left sibling, or parent of a first child */
   bool armed;                         /* in the heap; under the timers' lock */
-  bool firing;                        /* callback under way; under the timers' lock */
+  u32 firing;                         /* callbacks under way; atomic */
 };
 
 /* Makes t unarmed. The owner keeps the memory until ktimer_cancel has returned. */

@@ -21,6 +21,8 @@ int hostio_init(unsigned ncpus);
 
 /* life.c */
 void mem_set_limit(u64 bytes);
+/* plat_panic of a context: backtrace from its program counter and frame pointer. */
+_Noreturn void life_panic_at(const char *why, u64 pc, u64 frame);
 
 /* stdio.c: remembers the terminal's settings, to restore them at the end. */
 void stdio_init(void);

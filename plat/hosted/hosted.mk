@@ -18,9 +18,15 @@ $(O)/bin/ufork: $(hosted-libc-objs) $(hosted-objs) $(O)/obj/kern/hosted/kernel-c
 	@mkdir -p $(@D)
 	$(CC) -pie -Wl,-z,now,-z,relro,-z,noexecstack -pthread -o $@ $^
 
+# The same with a debug kernel, which `make DEBUG=1` uses instead (kernel/sched/lock_check.h).
+hosted-debug-objs := $(patsubst $(O)/obj/kern/hosted/%,$(O)/obj/kern/hosted-debug/%,$(hosted-objs))
+$(O)/bin/ufork-debug: $(hosted-libc-objs) $(hosted-debug-objs) $(O)/obj/kern/hosted-debug/kernel-core.o
+	@mkdir -p $(@D)
+	$(CC) -pie -Wl,-z,now,-z,relro,-z,noexecstack -pthread -o $@ $^
+
 .PHONY: ufork
 ufork: $(O)/bin/ufork
-tools: $(O)/bin/ufork
+tools: $(O)/bin/ufork $(if $(DEBUG),$(O)/bin/ufork-debug)
 
 # ---- tests: regions on libc, with a sanitizer whose shadow memory leaves the arena alone -----------
 

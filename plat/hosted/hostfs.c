@@ -137,7 +137,7 @@ static int inode_for(struct host_super *s, int handle, struct inode **out) {
     h->handle = handle;
     h->host_dev = st.dev;
     h->ctime = 0;
-    h->lock.held = 0;
+    h->lock = (struct spin)SPIN_INIT;
     h->reader = NULL;
     list_push_front(bucket(st.dev, st.ino), &h->node);
   }

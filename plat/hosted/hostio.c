@@ -157,17 +157,40 @@ static void deliver(const struct lx_epoll_event *ev) {
   spin_unlock(&s->lock);
 }
 
+/* What the host says of h now, of `events` and what is always told. */
+static u32 ask(const struct hostio *h, u32 events) {
+  struct lx_pollfd p = {h->fd, (i16)events, 0};
+  struct lx_timespec zero = {0, 0};
+  return LX_RETRY(lx5(ppoll, &p, 1, &zero, NULL, 0)) > 0 ? (u32)(u16)p.revents : 0;
+}
+
+/* A thread may have gone to sleep since the bits were cleared. */
+static void found(struct hostio *h, u32 bits) {
+  if (!bits)
+    return;
+  __atomic_or_fetch(&h->ready, bits, __ATOMIC_SEQ_CST);
+  waitq_wake(h->q, 0, bits, 0);
+}
+
 void hostio_make_sure(struct hostio *h) {
   u32 r = __atomic_load_n(&h->ready, __ATOMIC_SEQ_CST);
   if (likely(!(r & HOSTIO_PERHAPS)))
     return;
   __atomic_and_fetch(&h->ready, ~HOSTIO_PERHAPS, __ATOMIC_SEQ_CST);
-  struct lx_pollfd p = {h->fd, POLLIN, 0};
-  struct lx_timespec zero = {0, 0};
-  if (LX_RETRY(lx5(ppoll, &p, 1, &zero, NULL, 0)) <= 0 || !(p.revents & POLLIN))
+  found(h, ask(h, POLLIN) & POLLIN);
+}
+
+#define HUNG_UP (POLLHUP | POLLRDHUP | POLLERR)
+
+/* Asks again after clearing what is not so, since it may have become so in between. What is so is
+   left alone, and wakes nobody. */
+void hostio_verify(struct hostio *h) {
+  u32 seems = __atomic_load_n(&h->ready, __ATOMIC_SEQ_CST) & HUNG_UP;
+  u32 wrong = likely(!seems) ? 0 : seems & ~ask(h, POLLRDHUP);
+  if (likely(!wrong))
     return;
-  __atomic_or_fetch(&h->ready, POLLIN, __ATOMIC_SEQ_CST);
-  waitq_wake(h->q, 0, POLLIN, 0); /* a reader may have gone to sleep meanwhile */
+  __atomic_and_fetch(&h->ready, ~wrong, __ATOMIC_SEQ_CST);
+  found(h, ask(h, POLLRDHUP) & wrong);
 }
 
 /* Timeout as epoll_pwait2 or epoll_pwait takes it. */

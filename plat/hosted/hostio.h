@@ -59,6 +59,9 @@ static inline void hostio_more(struct hostio *h, u32 bit) {
 /* Asks the host whether it really would, where hostio_more has left that open: who was told that a
    socket is readable may then block in reading it. */
 void hostio_make_sure(struct hostio *h);
+/* A transfer would have blocked, or poll finds a hang-up: an event of before a socket was connected
+   may have come late, and says that it is hung up. If it seems so, asks the host. */
+void hostio_verify(struct hostio *h);
 /* What to try, and after hostio_make_sure what to report: an error or a hang-up is readable for
    ever. */
 static inline u32 hostio_ready(const struct hostio *h) {

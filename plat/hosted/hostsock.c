@@ -87,6 +87,7 @@ static void sock_release(struct sock *s) {
 /* Sleeps until `bit` is ready, for at most `timeout` nanoseconds (0: for ever). */
 static int await(struct host_sock *h, u32 bit, u64 timeout) {
   u64 deadline = timeout ? plat_now() + timeout : UINT64_MAX;
+  hostio_verify(&h->io);
   int err = waitq_wait_until(&h->sock.wait, hostio_ready(&h->io) & bit, deadline);
   return err == -ETIMEDOUT ? -EAGAIN : err;
 }
@@ -329,6 +330,10 @@ static u32 sock_poll(struct sock *s, struct poller *p) {
   poll_wait(p, &s->wait);
   hostio_make_sure(&h->io);
   u32 r = hostio_ready(&h->io);
+  if (unlikely(r & (POLLHUP | POLLERR))) {
+    hostio_verify(&h->io);
+    r = hostio_ready(&h->io);
+  }
   if (!(r & POLLIN)) {
     hostio_look();
     r = hostio_ready(&h->io);

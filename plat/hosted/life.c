@@ -75,17 +75,22 @@ static void log_string(const char *s) { plat_log(s, strlen(s)); }
 
 extern char __executable_start[];
 
-/* Frames of the kernel stack the caller runs on; addresses as addr2line takes them for ufork. */
-static void backtrace(void) {
-  u64 *frame = __builtin_frame_address(0);
+static void log_address(u64 pc) {
+  char buf[32];
+  fmt(buf, sizeof(buf), " %lx", (unsigned long)(pc - (u64)__executable_start));
+  log_string(buf);
+}
+
+/* pc, then the callers on the kernel stack that `frame` lies on; addresses as addr2line takes them
+   for ufork. */
+static void backtrace(u64 pc, u64 *frame) {
   u64 block = (u64)frame & ~(u64)(KSTACK_SIZE - 1);
   log_string("ufork: addr2line -fe ufork");
+  log_address(pc);
   for (int i = 0; i < 32 && ((u64)frame & ~(u64)(KSTACK_SIZE - 1)) == block; i++) {
-    char buf[32];
     if (frame[1] == 0)
       break;
-    fmt(buf, sizeof(buf), " %lx", (unsigned long)(frame[1] - (u64)__executable_start));
-    log_string(buf);
+    log_address(frame[1]);
     if (frame[0] <= (u64)frame)
       break;
     frame = (u64 *)frame[0];
@@ -110,16 +115,21 @@ static _Noreturn void die_by(int sig) {
     lx1(exit_group, 128 + sig);
 }
 
-_Noreturn void plat_panic(const char *why) {
+_Noreturn void life_panic_at(const char *why, u64 pc, u64 frame) {
   static u32 panicking;
   if (__atomic_exchange_n(&panicking, 1, __ATOMIC_SEQ_CST) == 0) {
     stdio_restore();
     log_string("ufork: kernel bug: ");
     log_string(why);
     log_string("\n");
-    backtrace();
+    backtrace(pc, (u64 *)frame);
   }
   die_by(HOST_SIGABRT);
+}
+
+_Noreturn void plat_panic(const char *why) {
+  u64 *frame = __builtin_frame_address(0);
+  life_panic_at(why, frame[1], frame[0]);
 }
 
 _Noreturn void plat_poweroff(int wait_status) {

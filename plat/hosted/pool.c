@@ -77,6 +77,15 @@ void pool_drain(void) {
     region_free(r);
 }
 
+unsigned region_count(void) {
+  spin_lock(&lock);
+  unsigned n = slots_in_use() - count;
+  spin_unlock(&lock);
+  return n;
+}
+
+void region_trim(void) { pool_drain(); }
+
 static bool maps(const struct region *r, const struct seg *s) {
   for (u32 i = 0; i < r->n_segs; i++)
     if (r->segs[i] == s)

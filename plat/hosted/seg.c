@@ -420,7 +420,9 @@ void seg_drop_unused(struct region *r) {
       i = 0;
       continue;
     }
-    if (!s->frozen)
+    /* A warm region may know a segment that has been thawed since: its span is that of the owner.
+     */
+    if (!s->frozen && !r->warm)
       seg_each_piece(r, s, unmap_piece, r);
     seg_leave(r, s);
   }

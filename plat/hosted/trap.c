@@ -6,6 +6,7 @@
  */
 #include "lib/fmt.h"
 #include "plat/hosted/cpu.h"
+#include "plat/hosted/hosted.h"
 #include "plat/hosted/hostio.h"
 #include "plat/hosted/region.h"
 
@@ -72,11 +73,13 @@ static void kick_in_kernel(struct vcpu *v, u64 *g) {
   g[LX_REG_RIP] = between(pc, uf_idle_check, uf_idle_end) ? (u64)uf_idle_out : uf_restart_exit(pc);
 }
 
-static _Noreturn void kernel_bug(int sig, const struct lx_siginfo *info, const u64 *g) {
+static _Noreturn void kernel_bug(int sig, const struct lx_siginfo *info, const u64 *g,
+                                 const struct vcpu *v) {
   char msg[160];
-  fmt(msg, sizeof(msg), "host signal %d in the kernel at %p, address %p, stack %p", sig,
-      (void *)g[LX_REG_RIP], (void *)info->addr, (void *)g[LX_REG_RSP]);
-  plat_panic(msg);
+  fmt(msg, sizeof(msg), "host signal %d (code %d) in the kernel, address %p, region %p, stack %p",
+      sig, info->code, (void *)info->addr, (void *)(v ? v->current->tcb_base : 0),
+      (void *)g[LX_REG_RSP]);
+  life_panic_at(msg, g[LX_REG_RIP], g[LX_REG_RBP]);
 }
 
 /* Where does the running thread spend its time? */
@@ -112,7 +115,7 @@ void hosted_signal(int sig, struct lx_siginfo *info, struct lx_ucontext *uc) {
     g[LX_REG_RDX] = info->addr;
     g[LX_REG_RIP] = (u64)uf_copy_fault;
   } else {
-    kernel_bug(sig, info, g);
+    kernel_bug(sig, info, g, v);
   }
 }
 

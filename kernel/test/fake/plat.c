@@ -128,13 +128,26 @@ void plat_tick_needed(unsigned cpu, bool needed) { (void)cpu, (void)needed; }
 u64 fake_timer_deadline;
 
 void plat_timer_changed(u64 deadline) {
-  fake_timer_deadline = deadline;
+  __atomic_store_n(&fake_timer_deadline, deadline, __ATOMIC_RELAXED);
   for (unsigned i = 0; i < fake_ncpus; i++)
     plat_cpu_kick(i);
 }
 
+/* The thread sanitizer follows kernel threads if it is told of each switch, which comes after what
+   the CPU has done before. Between CPUs the scheduler has to order. */
+#ifdef __SANITIZE_THREAD__
+void *__tsan_create_fiber(unsigned flags);
+void __tsan_switch_to_fiber(void *fiber, unsigned flags);
+static void *fiber_create(void) { return __tsan_create_fiber(0); }
+static void fiber_switch(void *f) { __tsan_switch_to_fiber(f, 0); }
+#else
+static void *fiber_create(void) { return NULL; }
+static void fiber_switch(void *f) { (void)f; }
+#endif
+
 struct context {
   ucontext_t uc;
+  void *fiber;
   void (*entry)(struct thread *t);
   struct thread *thread;
   char stack[CONTEXT_STACK];
@@ -146,9 +159,17 @@ static void trampoline(unsigned lo, unsigned hi) {
   abort();
 }
 
+static __attribute__((noinline)) struct context *context_of(struct thread *t) {
+  struct context *c = t->fpu;
+  if (!c) {
+    t->fpu = c = malloc(sizeof *c);
+    c->fiber = fiber_create();
+  }
+  return c;
+}
+
 void plat_thread_init(struct thread *t, void (*entry)(struct thread *t)) {
-  struct context *c = t->fpu ? t->fpu : malloc(sizeof *c);
-  t->fpu = c;
+  struct context *c = context_of(t);
   c->entry = entry;
   c->thread = t;
   getcontext(&c->uc);
@@ -162,6 +183,7 @@ void plat_switch(struct thread *from, struct thread *to) {
   static __thread ucontext_t host; /* where a host thread came from: never returned to */
   struct context *f = from->fpu, *n = to->fpu;
   fake_become(to);
+  fiber_switch(n->fiber);
   swapcontext(f ? &f->uc : &host, &n->uc);
 }
 

@@ -416,6 +416,41 @@ static void step(void) {
   op_count++;
 }
 
+/* ---- a case that random operations hardly ever meet ------------------------------------------ */
+
+static void must(bool ok, const char *what) {
+  if (!ok) {
+    printf("FAIL %s\n", what);
+    exit(1);
+  }
+}
+
+/* A warm region knows a segment that its owner has thawed since, and that reaches further there.
+   What the next fork takes off the warm region is the segment's extent, not its span. */
+static void warm_region_of_thawed_segment(void) {
+  enum { COLD = 0x50000000, COLD_LEN = 6 << 20, BEHIND = COLD + COLD_LEN + 0x2000, LEN = 0x8000 };
+  struct region_fork_args a = {.sp = 0};
+  struct region *owner, *child, *other, *next;
+  must(region_create(7, &owner) == 0, "create");
+  must(region_map(owner, COLD, COLD_LEN, 3, REGION_COLD) == 0, "map");
+  must(region_map(owner, BEHIND, LEN, 3, REGION_HOT) == 0, "map behind");
+  *(volatile u64 *)(region_base(owner) + COLD) = 1;
+  must(region_fork(owner, &a, &child) == 0, "fork");
+  region_destroy(child); /* warm from now on */
+  must(region_unmap(owner, BEHIND, LEN) == 0, "unmap");
+  while (seg_thaw_step(owner, THAW_PART) > 0)
+    ;
+  must(region_create(7, &other) == 0, "create another");
+  must(region_map(other, BEHIND, LEN, 3, REGION_HOT) == 0, "map in another");
+  must(region_fork(other, &a, &next) == 0, "fork into the warm region");
+  must(next == child, "the warm region is used");
+  for (u32 off = 0; off < LEN; off += 4096)
+    must(*(volatile u64 *)(region_base(next) + BEHIND + off) == 0, "contents");
+  region_destroy(next);
+  region_destroy(other);
+  region_destroy(owner);
+}
+
 /* ---- what must be left at the end: nothing --------------------------------------------------- */
 
 static unsigned host_mappings_in_arena(void) {
@@ -471,6 +506,8 @@ int main(int argc, char **argv) {
   for (unsigned i = 0; i < OBJECTS; i++)
     if (memobj_create(OBJECT_PAGES * 4096, &objects[i]))
       return 1;
+  if (fork_mode == FORK_AUTO)
+    warm_region_of_thawed_segment();
   for (u64 n = strtoull(argv[3], NULL, 0); n > 0; n--)
     step();
   finish(argv[1]);

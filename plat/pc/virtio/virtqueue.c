@@ -238,7 +238,7 @@ int vq_wait_polling(struct virtqueue *q, struct vq_request *r, u64 ns) {
 
 void vq_slots_init(struct vq_slots *s, unsigned n) {
   kassert(n > 0 && n <= VQ_SLOTS_MAX);
-  s->lock.held = 0;
+  s->lock = (struct spin)SPIN_INIT;
   s->free = n == 32 ? UINT32_MAX : (1u << n) - 1;
   waitq_init(&s->q);
 }
