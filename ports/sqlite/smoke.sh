@@ -67,7 +67,7 @@ script() {
   awk -v n="$1" -v sql="$2" 'BEGIN { for (i = 1; i <= n; i++) { t = sql; gsub(/I/, i, t); print t } }'
 }
 for who in a b c d; do
-  n=60; [ $who != d ] || n=3000
+  n=60; [ $who != d ] || n=30000
   script $n "begin immediate; insert into t values('$who', I, 'a'); insert into t values('$who', I, 'b');
     commit; select writefile('many.$who', 'I') is null;" >many.$who.sql
 done
@@ -82,7 +82,7 @@ wait
 grep -h . many.r.out
 grep -hiE 'error|busy|locked' many.?.out
 sqlite3 many.db "SELECT who, count(*), max(i) FROM t WHERE who <> 'd' GROUP BY who;
-  SELECT 'd', count(*) = 2 * max(i), max(i) >= $(cat many.d), max(i) < 2000 FROM t WHERE who = 'd';
+  SELECT 'd', count(*) = 2 * max(i), max(i) >= $(cat many.d), max(i) < 30000 FROM t WHERE who = 'd';
   PRAGMA integrity_check; PRAGMA wal_checkpoint(TRUNCATE);"
 sqlite3 many.db "INSERT INTO t VALUES('e', 1, 'a'); SELECT count(*) FROM t WHERE who = 'e'"
 rm -f many.*
