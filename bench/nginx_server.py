@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from redis_server import free_port, pseudo_random
+from redis_server import end_server, free_port, pseudo_random
 
 SIZES = {"small": 612, "64KB": 65536}
 CONNECTIONS = 16
@@ -80,14 +80,7 @@ class Server:
         return (self.directory / "error.log").read_text(errors="replace").count(": reconfiguring")
 
     def stop(self):
-        """Ends the server; its own processes alone are killed if it does not."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end_server(self.process)
         self.log.close()
 
 

@@ -16,6 +16,17 @@ def free_port():
         return s.getsockname()[1]
 
 
+def end_server(process):
+    """Ends a server; it alone is killed if it does not."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
 class Client:
     """One connection that speaks RESP."""
 
@@ -132,14 +143,7 @@ class Server:
         return self.client.ask("DEBUG", "DIGEST")
 
     def stop(self):
-        """Ends the server; its own processes alone are killed if it does not."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end_server(self.process)
         self.log.close()
 
 
