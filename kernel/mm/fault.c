@@ -41,9 +41,10 @@ static bool grow_stack(struct space *s, u64 off) {
 /* The mapping allows what just failed: another thread changed it meanwhile, so trying again helps.
  */
 static bool may_retry(struct space *s, u64 page) {
-  if (s->retry_off != page)
+  if (s->retry_off != page || s->retry_changes != s->changes)
     s->retry_count = 0;
   s->retry_off = page;
+  s->retry_changes = s->changes;
   return ++s->retry_count <= RETRY_MAX;
 }
 

@@ -29,7 +29,7 @@ static struct space *space_alloc(struct image *image) {
   vma_list_init(&s->vmas);
   s->brk_lo = s->brk = 0;
   s->mmap_hint = SPACE_MMAP_LO;
-  s->retry_off = s->retry_count = 0;
+  s->retry_off = s->retry_count = s->changes = s->retry_changes = 0;
   return s;
 }
 
@@ -153,6 +153,7 @@ int space_check_limits(const struct space *s, u64 bytes, bool data) {
 /* ---- region and list in step ------------------------------------------------------------- */
 
 int space_map(struct space *s, const struct vma *v) {
+  s->changes++;
   int prot = space_region_prot(v->prot);
   int err = vma_reserve(&s->vmas, 1);
   if (err)
@@ -171,6 +172,7 @@ int space_map(struct space *s, const struct vma *v) {
 }
 
 int space_unmap(struct space *s, u64 off, u64 len) {
+  s->changes++;
   u64 end = off + len;
   int err = vma_reserve(&s->vmas, 1);
   if (err)
@@ -206,6 +208,7 @@ static i64 newly_writable(const struct space *s, u64 off, u64 end) {
 }
 
 int space_protect(struct space *s, u64 off, u64 len, int prot) {
+  s->changes++;
   if (!vma_range_full(&s->vmas, off, len))
     return -ENOMEM;
   if (prot & PROT_WRITE) {

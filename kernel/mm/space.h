@@ -46,7 +46,10 @@ struct space {
   u32 brk_lo, brk; /* start of the heap, current break; offsets */
   u32 mmap_hint;   /* no hole in [SPACE_MMAP_LO, mmap_hint) */
   u32 retry_off;   /* page of the last fault that was told to try again, */
-  u32 retry_count; /* and how often in a row: a platform's bug must not loop for ever */
+  u32 retry_count; /* and how often in a row without a change: a platform's bug must not loop for
+                      ever */
+  u32 changes;     /* of mappings so far */
+  u32 retry_changes;
 };
 
 /* Spaces that there are, and that there were at most (about). For --stats. */

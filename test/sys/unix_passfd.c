@@ -31,6 +31,14 @@ static int recv_fd(int sock) {
   return fd;
 }
 
+/* The macro of musl compares a size with a difference. */
+static struct cmsghdr *next_of(struct msghdr *m, struct cmsghdr *h) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-compare"
+  return CMSG_NXTHDR(m, h);
+#pragma GCC diagnostic pop
+}
+
 /* Two messages of one call, which may arrive as one; the second being wrong, nothing is sent. */
 static void two_messages(int s[2]) {
   int fds[2] = {0, 1}, got[4] = {-1, -1, -1, -1}, n = 0;
@@ -41,7 +49,7 @@ static void two_messages(int s[2]) {
       .msg_iov = &v, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
   struct cmsghdr *h = CMSG_FIRSTHDR(&m);
   OK(pipe(fds));
-  for (int i = 0; i < 2; i++, h = CMSG_NXTHDR(&m, h)) {
+  for (int i = 0; i < 2; i++, h = next_of(&m, h)) {
     h->cmsg_level = SOL_SOCKET, h->cmsg_type = SCM_RIGHTS, h->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(h), &fds[i], sizeof(int));
     if (i == 0) { /* for CMSG_NXTHDR */
@@ -54,7 +62,7 @@ static void two_messages(int s[2]) {
   FAILS(sendmsg(s[1], &m, 0), EBADF);
   m.msg_control = room, m.msg_controllen = sizeof room;
   EXPECT(recvmsg(s[0], &m, MSG_DONTWAIT), 1);
-  for (h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
+  for (h = CMSG_FIRSTHDR(&m); h; h = next_of(&m, h)) {
     int k = (int)((h->cmsg_len - CMSG_LEN(0)) / sizeof(int));
     CHECK(h->cmsg_type == SCM_RIGHTS && n + k <= 4);
     memcpy(got + n, CMSG_DATA(h), (size_t)k * sizeof(int));
