@@ -136,6 +136,7 @@ void uf_user_leave(struct uregs *r) {
 void uf_user_fault(struct uregs *r) {
   struct trap_info info = *(struct trap_info *)((char *)r - UF_TRAP_ROOM);
   struct region *region = thread_current()->region;
+  vcpu_self()->pending = 0; /* this thread has its share of the kick; the next one owes nothing */
   /* Memory of a lazy segment ends with its object: past the end there is no mapping. */
   if (info.signo == HOST_SIGBUS && info.page_fault && region &&
       !region_is_object(region, info.addr - region_base(region))) {
