@@ -13,6 +13,17 @@
 
 	.text
 
+/* Arguments, and the address after the call, to the uregs at %rsp. */
+	.macro	save_args
+	mov	%rdx, REGS_RDX(%rsp)
+	mov	%rsi, REGS_RSI(%rsp)
+	mov	%rdi, REGS_RDI(%rsp)
+	mov	%r8, REGS_R8(%rsp)
+	mov	%r9, REGS_R9(%rsp)
+	mov	%r10, REGS_R10(%rsp)
+	mov	%r11, REGS_RIP(%rsp)
+	.endm
+
 /*
  * The gate: %r15 thread, %r11 return address, %rsp the user's. Vector registers stay live. Every
  * call goes through syscall_table (kernel/syscall/dispatch.c), whose first column has the leaf
@@ -50,13 +61,7 @@ plat_gate_full:
 	lea	UF_UREGS(%r15), %rsp	/* drops the return address */
 	mov	%rax, UF_ORIG_RAX(%rsp)
 uf_gate_save:
-	mov	%rdx, REGS_RDX(%rsp)
-	mov	%rsi, REGS_RSI(%rsp)
-	mov	%rdi, REGS_RDI(%rsp)
-	mov	%r8, REGS_R8(%rsp)
-	mov	%r9, REGS_R9(%rsp)
-	mov	%r10, REGS_R10(%rsp)
-	mov	%r11, REGS_RIP(%rsp)
+	save_args
 	mov	%rsp, %rdi
 	call	*SYSCALL_HANDLERS(%rcx,%rax,8)
 	incq	UF_NSYSCALLS(%r15)
@@ -138,13 +143,7 @@ uf_leave_replaced:
 uf_leave_leaf:
 	lea	UF_UREGS(%r15), %rsp
 	mov	%rax, REGS_RAX(%rsp)
-	mov	%rdx, REGS_RDX(%rsp)
-	mov	%rsi, REGS_RSI(%rsp)
-	mov	%rdi, REGS_RDI(%rsp)
-	mov	%r8, REGS_R8(%rsp)
-	mov	%r9, REGS_R9(%rsp)
-	mov	%r10, REGS_R10(%rsp)
-	mov	%r11, REGS_RIP(%rsp)
+	save_args
 	movq	$-1, UF_ORIG_RAX(%rsp)
 	jmp	uf_leave
 
