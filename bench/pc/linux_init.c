@@ -4,6 +4,7 @@
  * virtual devices, addresses of the network interfaces; then it becomes /runner. µFork's kernel
  * does as much before its first process.
  */
+#include "console.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -15,14 +16,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-static _Noreturn void fail(const char *what) {
-  perror(what);
-  printf("@@ failed %s\n", what);
-  fflush(stdout);
-  for (;;)
-    pause();
-}
 
 static void mount_at(const char *type, const char *where) {
   mkdir(where, 0755);

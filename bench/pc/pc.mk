@@ -12,10 +12,10 @@ bench-pc: $(BENCH_PROGRAMS:%=$(O)/bench/glibc/%) $(BENCH_PC)/ufork/runner $(BENC
 $(O)/bench/glibc/%: $(S)/bench/%.c $(S)/bench/measure.h
 	@mkdir -p $(@D)
 	gcc -O2 -static $(WARN) -o $@ $<
-$(BENCH_PC)/ufork/%: $(S)/bench/pc/%.c $(O)/bin/ufork-cc $(O)/sysroot/.stamp
+$(BENCH_PC)/ufork/%: $(S)/bench/pc/%.c $(S)/bench/pc/console.h $(O)/bin/ufork-cc $(O)/sysroot/.stamp
 	@mkdir -p $(@D)
 	$(O)/bin/ufork-cc -O2 $(WARN) -o $@ $<
-$(BENCH_PC)/linux/%: $(S)/bench/pc/%.c $(O)/bin/native-cc $(O)/native-sysroot/.stamp
+$(BENCH_PC)/linux/%: $(S)/bench/pc/%.c $(S)/bench/pc/console.h $(O)/bin/native-cc $(O)/native-sysroot/.stamp
 	@mkdir -p $(@D)
 	$(O)/bin/native-cc -O2 $(WARN) -o $@ $<
 $(BENCH_PC)/%: $(S)/bench/pc/%.c $(S)/bench/measure.h

@@ -9,6 +9,7 @@
  *
  * then `@@ done`, and sleeps until the machine is ended from outside.
  */
+#include "console.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -22,14 +23,6 @@
 
 #define WORDS_MAX 32
 #define PATIENCE 3000 /* of 20 ms */
-
-static _Noreturn void fail(const char *what) {
-  perror(what);
-  printf("@@ failed %s\n", what);
-  fflush(stdout);
-  for (;;)
-    pause();
-}
 
 static pid_t launch(char **words, int quiet) {
   static char *env[] = {"PATH=/usr/bin:/bin", "HOME=/", "LC_ALL=C", NULL};
