@@ -153,8 +153,10 @@ void region_trim(void);
 int region_map(struct region *r, u32 off, u32 len, int prot, enum region_class c);
 /* A memory object's pages from objoff on, shared with all who map it (survives fork shared). */
 int region_map_object(struct region *r, u32 off, u32 len, int prot, struct memobj *o, u64 objoff);
-/* Unmaps whatever is mapped in the range (holes are fine); private contents are lost. */
-int region_unmap(struct region *r, u32 off, u32 len);
+/* Unmaps whatever is mapped in the range (holes are fine); private contents are lost. `lazily`: the
+   region's own code may still be able to touch the memory for a while, if the platform has reason
+   to expect that the range is mapped again soon. */
+int region_unmap(struct region *r, u32 off, u32 len, bool lazily);
 int region_protect(struct region *r, u32 off, u32 len, int prot);
 /* Private memory of the range reads as zeros again (MADV_DONTNEED). */
 int region_discard(struct region *r, u32 off, u32 len);

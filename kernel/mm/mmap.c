@@ -226,12 +226,15 @@ i64 sys_mmap(struct uregs *r) {
 /* ---- munmap, mprotect ---------------------------------------------------------------------- */
 
 i64 sys_munmap(struct uregs *r) {
-  struct space *s = proc_current()->space;
+  struct proc *p = proc_current();
+  struct space *s = p->space;
   u64 off = r->rdi, len = mman_pages(r->rsi);
   if (off & (PAGE_SIZE - 1) || len == 0 || off > UF_REGION_SIZE || len > UF_REGION_SIZE - off)
     return -EINVAL;
   mutex_lock(&s->lock);
-  int err = space_unmap(s, off, len);
+  /* Who can show the difference: another thread that uses what this one has given up. */
+  bool alone = p->nthreads == 1 && s->refs == 1;
+  int err = alone ? space_unmap_lazily(s, off, len) : space_unmap(s, off, len);
   mutex_unlock(&s->lock);
   return err;
 }

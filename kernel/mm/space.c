@@ -68,7 +68,7 @@ static int hide_from_child(const struct space *parent, struct region *child) {
     const struct vma *v = &parent->vmas.v[i];
     int err = 0;
     if (v->flags & VMA_DONTFORK)
-      err = region_unmap(child, v->off, v->len);
+      err = region_unmap(child, v->off, v->len, false);
     else if (v->flags & VMA_WIPEONFORK)
       err = region_discard(child, v->off, v->len);
     if (err)
@@ -171,7 +171,7 @@ int space_map(struct space *s, const struct vma *v) {
   return 0;
 }
 
-int space_unmap(struct space *s, u64 off, u64 len) {
+static int unmap(struct space *s, u64 off, u64 len, bool lazily) {
   s->changes++;
   u64 end = off + len;
   int err = vma_reserve(&s->vmas, 1);
@@ -180,7 +180,7 @@ int space_unmap(struct space *s, u64 off, u64 len) {
   for (u32 i = vma_index(&s->vmas, off); i < s->vmas.n && s->vmas.v[i].off < end; i++) {
     const struct vma *v = &s->vmas.v[i];
     u64 lo = max_u64(off, v->off), hi = min_u64(end, vma_end(v));
-    err = region_unmap(s->region, lo, hi - lo);
+    err = region_unmap(s->region, lo, hi - lo, lazily);
     if (err) { /* the list follows what has been done */
       vma_remove(&s->vmas, off, lo - off);
       return err;
@@ -191,6 +191,10 @@ int space_unmap(struct space *s, u64 off, u64 len) {
     s->mmap_hint = max_u64(off, SPACE_MMAP_LO);
   return 0;
 }
+
+int space_unmap(struct space *s, u64 off, u64 len) { return unmap(s, off, len, false); }
+
+int space_unmap_lazily(struct space *s, u64 off, u64 len) { return unmap(s, off, len, true); }
 
 static void set_prot(struct vma *v, u64 prot) { v->prot = prot; }
 

@@ -93,6 +93,8 @@ static inline int space_region_prot(int prot) {
 int space_map(struct space *s, const struct vma *v);
 /* Unmaps what there is in the range. */
 int space_unmap(struct space *s, u64 off, u64 len);
+/* The same, but its process may still be able to touch it for a while (region_unmap). */
+int space_unmap_lazily(struct space *s, u64 off, u64 len);
 /* Changes the protection of a fully mapped range; -EACCES, -ENOMEM. */
 int space_protect(struct space *s, u64 off, u64 len, int prot);
 

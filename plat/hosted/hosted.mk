@@ -30,7 +30,7 @@ tools: $(O)/bin/ufork $(if $(DEBUG),$(O)/bin/ufork-debug)
 
 # ---- tests: regions on libc, with a sanitizer whose shadow memory leaves the arena alone -----------
 
-hosted-region-src := $(addprefix plat/hosted/,region.c region_fork.c region_usage.c slots.c extent.c \
+hosted-region-src := $(addprefix plat/hosted/,region.c parked.c region_fork.c region_usage.c slots.c extent.c \
 	pool.c seg.c seg_absorb.c seg_fork.c seg_share.c written.c \
 	seg_thaw.c thaw.c memobj.c pagemap.c test/support.c) lib/spin.c
 

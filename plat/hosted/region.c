@@ -84,6 +84,7 @@ static void unmap_everything(struct region *r) {
 void region_free(struct region *r) {
   thaw_keep_off(r);
   unmap_everything(r);
+  parked_drop(r, 0, UINT32_MAX); /* their neighbours have gone: nothing to split, no error */
   while (r->n_segs)
     seg_leave(r, r->segs[0]);
   anon_account(r, -(i64)r->anon_pages);
@@ -197,7 +198,7 @@ static void to_pool(struct region *r) {
 void region_destroy(struct region *r) {
   thaw_keep_off(r);
   r->usage_until = 0;
-  if (r->anon_pages > HOT_PAGES_MAX) {
+  if (parked_drop(r, 0, UINT32_MAX) || r->anon_pages > HOT_PAGES_MAX) {
     region_free(r);
     return;
   }
@@ -280,6 +281,8 @@ static int add_extent(struct region *r, struct extent *e) {
 static int replace_range(struct region *r, struct extent *e) {
   int err = extents_reserve(&r->map, 6);
   if (!err)
+    err = parked_drop(r, e->off, e->end);
+  if (!err)
     err = clear_range(r, e->off, e->end);
   if (!err)
     err = add_extent(r, e);
@@ -313,6 +316,10 @@ static int map_locked(struct region *r, u32 off, u32 len, int prot, enum region_
   struct extent e = {.off = off, .end = off + len, .prot = host_prot(prot)};
   e.hot = c == REGION_HOT;
   int err = extents_reserve(&r->map, 6);
+  if (!err && e.prot == (REGION_READ | REGION_WRITE) && parked_take(r, e.off, e.end))
+    return 0;
+  if (!err)
+    err = parked_drop(r, e.off, e.end);
   if (!err)
     err = clear_range(r, e.off, e.end);
   if (!err && e.prot) {
@@ -327,8 +334,13 @@ static int map_locked(struct region *r, u32 off, u32 len, int prot, enum region_
   return err;
 }
 
-static int unmap_locked(struct region *r, u32 off, u32 len) {
+static int unmap_locked(struct region *r, u32 off, u32 len, bool lazily) {
   int err = extents_reserve(&r->map, 4);
+  if (err)
+    return err;
+  if (lazily && parked_put(r, off, off + len))
+    return 0;
+  err = parked_drop(r, off, off + len);
   return err ? err : clear_range(r, off, off + len);
 }
 
@@ -456,9 +468,9 @@ int region_map_object(struct region *r, u32 off, u32 len, int prot, struct memob
   return err;
 }
 
-int region_unmap(struct region *r, u32 off, u32 len) {
+int region_unmap(struct region *r, u32 off, u32 len, bool lazily) {
   hostmutex_lock(&r->lock);
-  int err = unmap_locked(r, off, len);
+  int err = unmap_locked(r, off, len, lazily);
   hostmutex_unlock(&r->lock);
   return err;
 }

@@ -4,6 +4,7 @@
  *   slots.c        where in the host's address space regions and aliases lie
  *   extent.c       what is mapped in a region (bookkeeping)
  *   region.c       create, map, unmap, protect, discard, destroy
+ *   parked.c       what is mapped and unmapped all the time
  *   region_fork.c  fork: the eager tier
  *   pool.c         warm regions of dead µprocesses
  *   seg.c          lazy segments: map, unmap, protect
@@ -22,6 +23,7 @@
 #include "plat/hosted/extent.h"
 #include "plat/hosted/hostmutex.h"
 #include "plat/hosted/memobj.h"
+#include "plat/hosted/parked.h"
 #include "plat/hosted/region_mode.h"
 
 /* Anonymous memory that fork copies: more than this in one region becomes lazy. */
@@ -48,7 +50,9 @@ struct region {
   u64 forked_at, fork_gap;    /* when this region forked last, and how long after the time before */
   u64 born_at;                /* time of the fork that made it, if its parent had segments */
   bool is_child;              /* came about by fork */
-  bool warm;          /* in the pool, or just out of it: does not count as a sharer of segs */
+  bool warm; /* in the pool, or just out of it: does not count as a sharer of segs */
+  struct parked parked[PARKED_MAX];
+  u32 parked_turn;
   struct extents map; /* in the pool: what the host still maps */
   u32 *warm_pages;    /* in the pool: private pages of lazy extents, in order; or NULL */
   u32 n_warm;

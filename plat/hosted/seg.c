@@ -31,7 +31,7 @@ void seg_init(void) {
 /* ---- the table ------------------------------------------------------------------------------- */
 
 static struct seg *seg_new(struct region *r, u32 lo) {
-  if (r->n_segs >= REGION_SEGS_MAX)
+  if (r->n_segs >= REGION_SEGS_MAX || parked_drop(r, 0, UINT32_MAX)) /* it will grow over holes */
     return NULL;
   struct seg *s = kzalloc(sizeof(*s));
   if (!s)
@@ -56,7 +56,7 @@ void seg_free(struct seg *s) {
 }
 
 int seg_enter(struct region *r, struct seg *s) {
-  if (r->n_segs >= REGION_SEGS_MAX)
+  if (r->n_segs >= REGION_SEGS_MAX || parked_drop(r, 0, UINT32_MAX))
     return -ENOMEM;
   r->segs[r->n_segs++] = s;
   return 0;

@@ -174,7 +174,8 @@ int region_map_object(struct region *r, u32 off, u32 len, int prot, struct memob
   return replace_range(r, off, end, E_MAPPED | E_OBJECT | may(prot), &m);
 }
 
-int region_unmap(struct region *r, u32 off, u32 len) {
+int region_unmap(struct region *r, u32 off, u32 len, bool lazily) {
+  (void)lazily;
   return replace_range(r, off, (u64)off + len, 0, NULL);
 }
 

@@ -134,7 +134,8 @@ int region_map_object(struct region *r, u32 off, u32 len, int prot, struct memob
   return 0;
 }
 
-int region_unmap(struct region *r, u32 off, u32 len) {
+int region_unmap(struct region *r, u32 off, u32 len, bool lazily) {
+  (void)lazily;
   cut(r, off, (u64)off + len);
   void *p = mmap(r->base + off, len, PROT_NONE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);

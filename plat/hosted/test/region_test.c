@@ -65,7 +65,7 @@ static u64 object_words[OBJECTS][OBJECT_PAGES][WORDS];
 static bool tidy;
 static u64 strict = UINT64_MAX;
 static u64 op_count;
-static u64 checked, thaw_steps;
+static u64 checked, thaw_steps, parked_seen;
 
 /* ---- randomness and reporting ---------------------------------------------------------------- */
 
@@ -135,9 +135,11 @@ static void check_page(struct model *m, unsigned w, u32 i) {
   if ((e != NULL) != (p->kind != NOTHING) || (e && e->prot != p->prot))
     fail("the books are wrong", m, off);
   bool readable = read_page(m, off, buf);
-  if (readable != (p->kind != NOTHING && p->prot != 0))
+  if (p->kind == NOTHING && parked_at(m->real, off))
+    parked_seen++;
+  else if (readable != (p->kind != NOTHING && p->prot != 0))
     fail(readable ? "readable but should not be" : "not readable", m, off);
-  if (readable && !page_equals(buf, words_of(p)))
+  if (readable && p->kind != NOTHING && !page_equals(buf, words_of(p)))
     fail("wrong contents", m, off);
 }
 
@@ -147,6 +149,8 @@ static void write_word(struct model *m, u32 off, struct mpage *p) {
   struct iovec local = {&value, 8};
   struct iovec remote = {(void *)(region_base(m->real) + off + word_at[w] * 8), 8};
   bool done = process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == 8;
+  if (p->kind == NOTHING && parked_at(m->real, off))
+    return;
   if (done != (p->kind != NOTHING && p->prot == 3))
     fail(done ? "writable but should not be" : "not writable", m, off);
   if (done)
@@ -235,7 +239,7 @@ static void op_map_object(struct model *m) {
 static void op_unmap(struct model *m) {
   struct range r = random_range(m);
   note("unmap region %d off %x pages %u", (int)(m - regions), r.off, r.n);
-  if (region_unmap(m->real, r.off, r.len))
+  if (region_unmap(m->real, r.off, r.len, chance(50)))
     fail("unmap", m, r.off);
   memset(r.pages, 0, r.n * sizeof(*r.pages));
 }
@@ -266,6 +270,27 @@ static void op_write(struct model *m) {
   note("write region %d off %x pages %u", (int)(m - regions), r.off, r.n);
   for (u32 i = 0; i < r.n; i += 1 + below(6))
     write_word(m, r.off + i * 4096, &r.pages[i]);
+}
+
+/* What an allocator does: the same small range again and again, until it is parked, and beyond. */
+static void op_bounce(struct model *m) {
+  unsigned w = chance(50) ? 0 : 3;
+  u32 n = 1 + below(PARKED_PAGES_MAX + 1), first = 8 * below(6), rounds = 1 + below(6);
+  struct mpage *pages = &m->pages[window_index(w) + first];
+  u32 off = windows[w].lo + first * 4096;
+  note("bounce region %d off %x pages %u, %u times", (int)(m - regions), off, n, rounds);
+  for (u32 k = 0; k < rounds; k++) {
+    map_pages(m, w, first, n, 3);
+    for (u32 i = 0; i < n; i++) {
+      check_page(m, w, first + i);
+      write_word(m, off + i * 4096, &pages[i]);
+    }
+    if (region_unmap(m->real, off, n * 4096, true))
+      fail("unmap", m, off);
+    memset(pages, 0, n * sizeof(*pages));
+  }
+  if (chance(50))
+    map_pages(m, w, first, n, 3);
 }
 
 static struct model *free_slot(void) {
@@ -390,8 +415,10 @@ static void step(void) {
     op_discard(m);
   else if (what < 78)
     op_write(m);
-  else if (what < 86)
+  else if (what < 84)
     op_thaw(m);
+  else if (what < 87)
+    op_bounce(m);
   else if (what < 95)
     op_fork(m);
   else if (free_slot() == NULL || what < 97)
@@ -437,7 +464,7 @@ static void warm_region_of_thawed_segment(void) {
   *(volatile u64 *)(region_base(owner) + COLD) = 1;
   must(region_fork(owner, &a, &child) == 0, "fork");
   region_destroy(child); /* warm from now on */
-  must(region_unmap(owner, BEHIND, LEN) == 0, "unmap");
+  must(region_unmap(owner, BEHIND, LEN, false) == 0, "unmap");
   while (seg_thaw_step(owner, THAW_PART) > 0)
     ;
   must(region_create(7, &other) == 0, "create another");
@@ -449,6 +476,59 @@ static void warm_region_of_thawed_segment(void) {
   region_destroy(next);
   region_destroy(other);
   region_destroy(owner);
+}
+
+static bool readable(struct region *r, u32 off) {
+  u64 word;
+  struct iovec local = {&word, 8}, remote = {(void *)(region_base(r) + off), 8};
+  return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == 8;
+}
+
+/* A range that is mapped and unmapped all the time keeps its host mapping; everything that could
+   give it to somebody else takes it away. */
+static void parked_ranges(void) {
+  enum { OFF = 0x20000000, LEN = 0x4000 };
+  struct region_fork_args a = {.sp = 0};
+  struct region *r, *child;
+  must(region_create(9, &r) == 0, "create");
+  must(region_map(r, OFF + LEN, LEN, 3, REGION_HOT) == 0, "map a neighbour");
+  for (int way = 0; way < 5; way++) {
+    for (int i = 0; i < 6; i++) {
+      must(region_map(r, OFF, LEN, 3, REGION_HOT) == 0, "map");
+      must(*(volatile u64 *)(region_base(r) + OFF) == 0, "reads as zeros");
+      *(volatile u64 *)(region_base(r) + OFF) = 0x5ec2e7;
+      must(region_unmap(r, OFF, LEN, true) == 0, "unmap");
+      must(parked_at(r, OFF) == (i >= 2), "parked from the third time on");
+      must(readable(r, OFF) == (i >= 2), "not readable before");
+    }
+    switch (way) {
+    case 0: /* fork: not for the child */
+      must(region_fork(r, &a, &child) == 0, "fork");
+      must(!readable(child, OFF), "the child does not have it");
+      region_destroy(child);
+      must(parked_at(r, OFF), "the parent still has");
+      must(region_unmap(r, OFF, 2 * LEN, false) == 0, "unmap more");
+      must(region_map(r, OFF + LEN, LEN, 3, REGION_HOT) == 0, "map the neighbour anew");
+      break;
+    case 1: /* a part of it mapped, read only */
+      must(region_map(r, OFF + 0x1000, 0x1000, 1, REGION_HOT) == 0, "map a part");
+      must(*(volatile u64 *)(region_base(r) + OFF + 0x1000) == 0, "the part reads as zeros");
+      must(region_unmap(r, OFF, LEN, false) == 0, "unmap the part");
+      break;
+    case 2: /* all of it, read only */
+      must(region_map(r, OFF, LEN, 1, REGION_HOT) == 0, "map read-only");
+      must(*(volatile u64 *)(region_base(r) + OFF) == 0, "reads as zeros");
+      must(region_unmap(r, OFF, LEN, false) == 0, "unmap");
+      break;
+    case 3: /* unmapped again though nothing is there */
+      must(region_unmap(r, OFF, LEN, false) == 0, "unmap twice");
+      break;
+    default: /* a segment, which grows over holes */
+      must(region_map(r, 0x50000000, 6 << 20, 3, REGION_COLD) == 0, "map a segment");
+    }
+    must(!parked_at(r, OFF) && !readable(r, OFF), "gone");
+  }
+  region_destroy(r);
 }
 
 /* ---- what must be left at the end: nothing --------------------------------------------------- */
@@ -476,9 +556,9 @@ static void finish(const char *mode) {
     memobj_put(objects[i]);
   bool clean = regions_bytes_used() == 0 && memobj_bytes_used() == 0 &&
                host_mappings_in_arena() == 0 && slots_in_use() == 0;
-  printf("%s region model %s: %lu operations, %lu pages compared, %lu thaw steps\n",
+  printf("%s region model %s: %lu operations, %lu pages compared, %lu thaw steps, %lu parked\n",
          clean ? "ok" : "FAIL", mode, (unsigned long)op_count, (unsigned long)checked,
-         (unsigned long)thaw_steps);
+         (unsigned long)thaw_steps, (unsigned long)parked_seen);
   if (!clean)
     printf("FAIL something is left: %lu bytes anonymous, %lu in objects, %u mappings, %u slots\n",
            (unsigned long)regions_bytes_used(), (unsigned long)memobj_bytes_used(),
@@ -506,8 +586,10 @@ int main(int argc, char **argv) {
   for (unsigned i = 0; i < OBJECTS; i++)
     if (memobj_create(OBJECT_PAGES * 4096, &objects[i]))
       return 1;
-  if (fork_mode == FORK_AUTO)
+  if (fork_mode == FORK_AUTO) {
     warm_region_of_thawed_segment();
+    parked_ranges();
+  }
   for (u64 n = strtoull(argv[3], NULL, 0); n > 0; n--)
     step();
   finish(argv[1]);

@@ -275,7 +275,7 @@ static void op_map_object(struct model *m) {
 static void op_unmap(struct model *m) {
   struct range r = random_range(m);
   note("unmap region %d off %x pages %u", (int)(m - regions), r.off, r.n);
-  if (failed(region_unmap(m->real, r.off, r.len), "unmap", m))
+  if (failed(region_unmap(m->real, r.off, r.len, false), "unmap", m))
     return;
   memset(r.pages, 0, r.n * sizeof(*r.pages));
 }
