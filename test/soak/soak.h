@@ -55,7 +55,6 @@ extern const struct job jobs[];
 
 extern struct slot *slot;     /* this job's */
 extern bool lean;             /* memory may run out */
-extern bool circles;          /* sockets may be left in flight inside each other */
 extern const char *self_path; /* of this program */
 
 #define MARK() (slot->file = __FILE__, slot->line = __LINE__)
