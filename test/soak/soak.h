@@ -126,6 +126,8 @@ void sleep_us(long us);
 
 /* fork that counts as a step; ends the process if there is no memory. */
 pid_t child(void);
+/* Waits for the child; its wait status. */
+int status_of(pid_t pid);
 /* The child ends by itself with `code`; by signal `sig`. It is reaped. */
 void expect_exit(pid_t pid, int code, const char *file, int line);
 void expect_signal(pid_t pid, int sig, const char *file, int line);
