@@ -120,6 +120,8 @@ struct thread *thread_alloc(void);
 struct thread *thread_alloc_new(void);
 /* How many blocks of KSTACK_SIZE there are, and how many of them wait for the next thread. */
 u64 thread_blocks(u64 *cached);
+/* Gives those back. */
+void thread_trim(void);
 void thread_get(struct thread *t);
 void thread_put(struct thread *t);
 

@@ -91,9 +91,13 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("files", nargs="*")
     args = parser.parse_args()
+    names = [os.path.relpath(n, ROOT) if os.path.isabs(n) else n for n in args.files] or files()
+    for name in [n for n in names if flags_of(n) is None]:
+        print(f"not checked: {name}")
+    names = [n for n in names if flags_of(n) is not None]
     bad = total = 0
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        for name, findings in pool.map(check, args.files or files()):
+        for name, findings in pool.map(check, names):
             total += 1
             if findings:
                 bad += 1

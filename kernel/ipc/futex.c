@@ -15,13 +15,16 @@ enum {
   FUTEX_REQUEUE = 3,
   FUTEX_CMP_REQUEUE = 4,
   FUTEX_WAKE_OP = 5,
+  FUTEX_LOCK_PI = 6,
+  FUTEX_UNLOCK_PI = 7,
+  FUTEX_TRYLOCK_PI = 8,
   FUTEX_WAIT_BITSET = 9,
   FUTEX_WAKE_BITSET = 10,
+  FUTEX_LOCK_PI2 = 13,
 };
 #define FUTEX_CMD_MASK 0x7f
 #define FUTEX_PRIVATE 0x80
 #define FUTEX_CLOCK_REALTIME 0x100
-#define FUTEX_BITSET_ANY 0xffffffffu
 
 #define BUCKETS 1024
 
@@ -110,7 +113,7 @@ static int wake_locked(struct bucket *b, const struct futex_key *k, int n, u32 b
   return woken;
 }
 
-static i64 futex_wake(u64 uaddr, bool private, int n, u32 bits) {
+i64 futex_wake(u64 uaddr, bool private, int n, u32 bits) {
   struct futex_key k;
   if (bits == 0)
     return -EINVAL;
@@ -148,7 +151,7 @@ static bool waiter_unqueue(struct futex_waiter *w) {
   }
 }
 
-static i64 futex_wait(u64 uaddr, bool private, u32 expected, u64 deadline, u32 bits) {
+i64 futex_wait(u64 uaddr, bool private, u32 expected, u64 deadline, u32 bits) {
   struct futex_waiter w = {.thread = thread_current(), .bitset = bits};
   if (bits == 0)
     return -EINVAL;
@@ -164,7 +167,8 @@ static i64 futex_wait(u64 uaddr, bool private, u32 expected, u64 deadline, u32 b
   u32 seen = expected;
   err = user_load32(uaddr, &seen);
   if (err || seen != expected) {
-    waiter_unqueue(&w);
+    if (!waiter_unqueue(&w))
+      return 0; /* somebody counts this one as woken */
     return err ? err : -EAGAIN;
   }
   err = 0;
@@ -310,10 +314,13 @@ i64 sys_futex(struct uregs *r) {
   bool private = op & FUTEX_PRIVATE;
   u64 deadline;
   int err;
-  switch (op & FUTEX_CMD_MASK) {
+  u32 cmd = op & FUTEX_CMD_MASK;
+  if ((op & FUTEX_CLOCK_REALTIME) && cmd != FUTEX_WAIT_BITSET && cmd != FUTEX_LOCK_PI2)
+    return -ENOSYS;
+  switch (cmd) {
   case FUTEX_WAIT:
   case FUTEX_WAIT_BITSET: {
-    bool bitset = (op & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
+    bool bitset = cmd == FUTEX_WAIT_BITSET;
     err = wait_deadline(r->r10, op, bitset, &deadline);
     if (err)
       return err;
@@ -331,6 +338,14 @@ i64 sys_futex(struct uregs *r) {
     return futex_requeue(r->rdi, r->r8, private, (int)val, (int)r->r10, &val3);
   case FUTEX_WAKE_OP:
     return futex_wake_op(r->rdi, r->r8, private, (int)val, (int)r->r10, val3);
+  case FUTEX_LOCK_PI:
+  case FUTEX_LOCK_PI2:
+    err = wait_deadline(r->r10, cmd == FUTEX_LOCK_PI ? FUTEX_CLOCK_REALTIME : op, true, &deadline);
+    return err ? err : futex_lock_pi(r->rdi, private, deadline);
+  case FUTEX_TRYLOCK_PI:
+    return futex_trylock_pi(r->rdi);
+  case FUTEX_UNLOCK_PI:
+    return futex_unlock_pi(r->rdi, private);
   }
   return -ENOSYS;
 }
@@ -338,15 +353,15 @@ i64 sys_futex(struct uregs *r) {
 /* ---- robust lists ---------------------------------------------------------------------- */
 
 #define ROBUST_LIST_LIMIT 2048
-#define FUTEX_WAITERS 0x80000000u
-#define FUTEX_OWNER_DIED 0x40000000u
-#define FUTEX_TID_MASK 0x3fffffffu
 
-static void robust_release(u64 uaddr, u32 tid) {
+/* `pending`: it may have been let go already, and the sleeper it was to wake not woken. */
+static void robust_release(u64 uaddr, u32 tid, bool pending) {
   u32 old, seen;
   if (uaddr % 4 || user_load32(uaddr, &old))
     return;
   for (;; old = seen) {
+    if (old == 0 && pending)
+      futex_wake_user(uaddr, 1);
     if ((old & FUTEX_TID_MASK) != tid)
       return;
     if (user_cmpxchg32(uaddr, old, (old & FUTEX_WAITERS) | FUTEX_OWNER_DIED, &seen))
@@ -371,11 +386,11 @@ void futex_exit_robust(struct thread *t) {
     u64 here = entry & ~1UL; /* bit 0 marks PI futexes */
     bool last = copy_from_user(&next, here, sizeof next) != 0;
     if (here != (head.pending & ~1UL))
-      robust_release(here + head.offset, (u32)t->tid);
+      robust_release(here + head.offset, (u32)t->tid, false);
     if (last)
       break;
     entry = next;
   }
   if (head.pending)
-    robust_release((head.pending & ~1UL) + head.offset, (u32)t->tid);
+    robust_release((head.pending & ~1UL) + head.offset, (u32)t->tid, true);
 }

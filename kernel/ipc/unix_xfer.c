@@ -183,7 +183,12 @@ static bool at_end(const struct unix_sock *u) {
 static i64 await_packet(struct unix_sock *u, bool nonblock) {
   if (u->sock.type != SOCK_DGRAM && u->state != UNIX_CONNECTED)
     return u->sock.type == SOCK_STREAM ? -EINVAL : -ENOTCONN;
-  if (at_end(u)) {
+  spin_lock(&u->lock);
+  bool arrived = !list_empty(&u->packets), end = at_end(u);
+  spin_unlock(&u->lock);
+  if (arrived) /* since it was looked for; it comes before the end that may have followed it */
+    return 1;
+  if (end) {
     i32 err = __atomic_exchange_n(&u->error, 0, __ATOMIC_ACQ_REL);
     return -err;
   }

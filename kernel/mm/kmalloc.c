@@ -193,9 +193,8 @@ static void refill(struct magazine *m, unsigned class) {
   spin_unlock(&sc->lock);
 }
 
-static void flush(struct magazine *m, unsigned class) {
+static void flush(struct magazine *m, unsigned class, u32 keep) {
   struct size_class *sc = &classes[class];
-  u32 keep = batch_of(class);
 
   spin_lock(&sc->lock);
   while (m->count > keep) {
@@ -209,6 +208,18 @@ static void flush(struct magazine *m, unsigned class) {
     }
   }
   spin_unlock(&sc->lock);
+}
+
+void kmalloc_trim(void) {
+  for (unsigned i = 0; i < MAX_CPUS; i++) {
+    struct cpu_cache *c = &caches[i];
+    for (unsigned k = 0; k < NCLASSES; k++) {
+      spin_lock(&c->lock);
+      if (c->mags[k].head != NULL)
+        flush(&c->mags[k], k, 0);
+      spin_unlock(&c->lock);
+    }
+  }
 }
 
 /* The lock is held: an object of the class, or NULL. */
@@ -240,6 +251,10 @@ static inline struct object *small_alloc(enum kmem_kind k, unsigned class) {
   spin_unlock(&c->lock);
   if (unlikely(o == NULL))
     o = refill_and_take(c, k, class);
+  if (unlikely(o == NULL)) { /* another CPU may keep some, or what makes up a slab */
+    kmalloc_trim();
+    o = refill_and_take(c, k, class);
+  }
   if (poisoning && o != NULL)
     check_poison(o, class);
   return o;
@@ -248,7 +263,7 @@ static inline struct object *small_alloc(enum kmem_kind k, unsigned class) {
 static __attribute__((noinline)) void flush_cache(struct cpu_cache *c, unsigned class) {
   spin_lock(&c->lock);
   if (c->mags[class].count > 2 * batch_of(class))
-    flush(&c->mags[class], class);
+    flush(&c->mags[class], class, batch_of(class));
   spin_unlock(&c->lock);
 }
 

@@ -45,6 +45,9 @@ u64 kmalloc_used_as(enum kmem_kind k);
 u64 kmalloc_used(void); /* bytes handed out, for --stats and leak tests */
 /* Size class i, from 0: bytes and objects that are handed out; false: there are no more classes. */
 bool kmalloc_class(unsigned i, unsigned *size, u64 *objects);
+/* Gives back the free objects that CPUs keep, and the slabs that become free by that. Any context.
+ */
+void kmalloc_trim(void);
 u64 kmalloc_pages(void); /* page frames the heap has, free objects included */
 
 #endif

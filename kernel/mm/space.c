@@ -131,13 +131,19 @@ static bool fits_now(u64 bytes) {
   return used <= limit && bytes <= limit - used;
 }
 
-/* What is kept warm for later is in use, too. */
+void space_trim(void) {
+  region_trim();
+  thread_trim();
+  kmalloc_trim(); /* last: it frees what those have left */
+}
+
+/* What is kept for later is in use, too. */
 bool space_memory_fits(u64 bytes) {
   if (likely(fits_now(bytes)))
     return true;
   if (bytes > plat_mem_limit())
     return false;
-  region_trim();
+  space_trim();
   return fits_now(bytes);
 }
 

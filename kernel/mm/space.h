@@ -101,6 +101,8 @@ int space_protect(struct space *s, u64 off, u64 len, int prot);
 /* May `bytes` more private memory be promised? Like Linux's default heuristic this refuses only
    what cannot fit beside the memory in use now; what is promised but untouched does not count. */
 bool space_memory_fits(u64 bytes);
+/* Gives back what is kept for later: warm regions, thread blocks, free objects. Context: thread. */
+void space_trim(void);
 /* RLIMIT_AS and RLIMIT_DATA for `bytes` more, of which private writable ones count as data. */
 int space_check_limits(const struct space *s, u64 bytes, bool data);
 

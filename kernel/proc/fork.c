@@ -333,7 +333,13 @@ i64 proc_clone(const struct uregs *r, const struct clone_args *a) {
   int err = check_flags(a->flags);
   if (err < 0)
     return err;
-  return a->flags & CLONE_THREAD ? clone_thread(r, a) : clone_proc(r, a);
+  i64 (*clone)(const struct uregs *r, const struct clone_args *a) =
+      a->flags & CLONE_THREAD ? clone_thread : clone_proc;
+  i64 ret = clone(r, a);
+  if (likely(ret != -ENOMEM))
+    return ret;
+  space_trim(); /* other CPUs may keep what is missing here */
+  return clone(r, a);
 }
 
 /* ---- system calls ------------------------------------------------------------------------ */

@@ -13,44 +13,57 @@
 #define SHARED_CACHE 512
 
 struct cache {
+  struct spin lock; /* of a CPU's: another takes it only when memory is short */
   struct list free; /* struct thread.run_node */
   unsigned n;
 };
 
-static struct cache cpu_cache[MAX_CPUS]; /* touched by their own CPU only */
-static struct cache shared = {LIST_INIT(shared.free), 0};
-static struct spin shared_lock;
+static struct cache cpu_cache[MAX_CPUS];
+static struct cache shared = {SPIN_INIT, LIST_INIT(shared.free), 0};
 static u64 blocks; /* there are, cached ones included; atomic */
 
+static unsigned in_cache(struct cache *c) {
+  spin_lock(&c->lock);
+  unsigned n = c->n;
+  spin_unlock(&c->lock);
+  return n;
+}
+
 u64 thread_blocks(u64 *cached) {
-  *cached = shared.n;
+  *cached = in_cache(&shared);
   for (unsigned i = 0; i < MAX_CPUS; i++)
-    *cached += cpu_cache[i].n;
+    *cached += in_cache(&cpu_cache[i]);
   return __atomic_load_n(&blocks, __ATOMIC_RELAXED);
 }
 
-static void cache_push(struct cache *c, struct thread *t) {
-  if (c->free.next == NULL)
-    list_init(&c->free);
-  list_push_front(&c->free, &t->run_node);
-  c->n++;
+/* False: it has `max` already. */
+static bool cache_push(struct cache *c, struct thread *t, unsigned max) {
+  spin_lock(&c->lock);
+  bool room = c->n < max;
+  if (room) {
+    if (c->free.next == NULL)
+      list_init(&c->free);
+    list_push_front(&c->free, &t->run_node);
+    c->n++;
+  }
+  spin_unlock(&c->lock);
+  return room;
 }
 
 static struct thread *cache_pop(struct cache *c) {
-  if (c->n == 0)
-    return NULL;
-  c->n--;
-  return list_entry(list_pop_front(&c->free), struct thread, run_node);
+  struct thread *t = NULL;
+  spin_lock(&c->lock);
+  if (c->n > 0) {
+    c->n--;
+    t = list_entry(list_pop_front(&c->free), struct thread, run_node);
+  }
+  spin_unlock(&c->lock);
+  return t;
 }
 
 static struct thread *take_cached(void) {
   struct thread *t = cache_pop(&cpu_cache[thread_current()->cpu]);
-  if (t)
-    return t;
-  spin_lock(&shared_lock);
-  t = cache_pop(&shared);
-  spin_unlock(&shared_lock);
-  return t;
+  return t ? t : cache_pop(&shared);
 }
 
 static void reset(struct thread *t) {
@@ -90,22 +103,27 @@ struct thread *thread_alloc(void) {
 
 void thread_get(struct thread *t) { __atomic_add_fetch(&t->refs, 1, __ATOMIC_RELAXED); }
 
-static void release(struct thread *t) {
-  struct cache *c = &cpu_cache[thread_current()->cpu];
-  if (c->n < CPU_CACHE) {
-    cache_push(c, t);
-    return;
-  }
-  spin_lock(&shared_lock);
-  bool kept = shared.n < SHARED_CACHE;
-  if (kept)
-    cache_push(&shared, t);
-  spin_unlock(&shared_lock);
-  if (kept)
-    return;
+static void free_block(struct thread *t) {
   __atomic_sub_fetch(&blocks, 1, __ATOMIC_RELAXED);
   thread_sig_free(t->sig);
   plat_pages_free(t, KSTACK_SIZE / PAGE_SIZE);
+}
+
+static void trim(struct cache *c) {
+  for (struct thread *t; (t = cache_pop(c)) != NULL;)
+    free_block(t);
+}
+
+void thread_trim(void) {
+  for (unsigned i = 0; i < MAX_CPUS; i++)
+    trim(&cpu_cache[i]);
+  trim(&shared);
+}
+
+static void release(struct thread *t) {
+  if (!cache_push(&cpu_cache[thread_current()->cpu], t, CPU_CACHE) &&
+      !cache_push(&shared, t, SHARED_CACHE))
+    free_block(t);
 }
 
 void thread_put(struct thread *t) {

@@ -139,6 +139,38 @@ static void out_of_memory(void) {
   kfree(p);
 }
 
+/* What another CPU has freed is found when there is no memory, and given back on demand. */
+static void kept_by_others(void) {
+  static void *p[400];
+  struct thread here = {.cpu = 0}, there = {.cpu = 1};
+  fake_become(&here);
+  kmalloc_trim();
+  for (int i = 0; i < 400; i++)
+    p[i] = kmalloc(2000);
+  size_t full = fake_pages_used;
+  fake_become(&there);
+  for (int i = 0; i < 400; i++)
+    kfree(p[i]);
+  kmalloc_trim();
+  CHECK(full - fake_pages_used >= 400 / 16 * 8 - 16); /* but for a slab or two */
+  for (int i = 0; i < 5; i++)
+    p[i] = kmalloc(2000);
+  for (int i = 0; i < 5; i++)
+    kfree(p[i]);
+  fake_become(&here);
+  fake_pages_fail = fake_pages_used;
+  int n = 0;
+  while (n < 400 && (p[n] = kmalloc(2000)) != NULL)
+    n++;
+  CHECK(n >= 5);
+  fake_become(&there);
+  CHECK(kmalloc(2000) == NULL); /* none was left there */
+  fake_pages_fail = 0;
+  while (n > 0)
+    kfree(p[--n]);
+  fake_become(NULL);
+}
+
 int main(void) {
   srand(1);
   TEST(random_traffic);
@@ -146,5 +178,6 @@ int main(void) {
   TEST(zeroed);
   TEST(reallocated);
   TEST(out_of_memory);
+  TEST(kept_by_others);
   return check_summary("mm_kmalloc");
 }

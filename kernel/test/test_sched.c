@@ -310,6 +310,22 @@ static void no_memory(void) {
   join_all();
 }
 
+/* Blocks of threads that have ended are kept, also by other CPUs, and given back on demand. */
+static void kept_blocks_are_given_back(void) {
+  u64 cached;
+  for (int i = 0; i < 50; i++)
+    start(nothing, 0);
+  join_all();
+  for (int i = 0; thread_blocks(&cached) - cached > 60 && i < 1000; i++)
+    sched_yield_cpu(); /* the last ones may not have been switched away from */
+  u64 blocks = thread_blocks(&cached);
+  CHECK(cached > 0);
+  thread_trim();
+  u64 left = thread_blocks(&cached);
+  CHECK(left < blocks);
+  CHECK(cached <= fake_ncpus); /* such that ended meanwhile */
+}
+
 static void all(struct thread *t) {
   (void)t;
   begin();
@@ -322,6 +338,7 @@ static void all(struct thread *t) {
   TEST(wake_races_sleep);
   TEST(stacks_are_recycled);
   TEST(no_memory);
+  TEST(kept_blocks_are_given_back);
   fake_stop();
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # A master and two workers: files, sendfile, a proxy in the same instance, SO_REUSEPORT, the access log;
-# reload, the end of a worker and an orderly end under load, with and without keepalive.
+# reload, the end of a worker and an orderly end under load, with and without keepalive; workers that share
+# a listening socket in each way there is.
 front=$(free_port) back=$(free_port)
 chmod 755 . # the workers run as nobody
 mkdir html logs
@@ -14,7 +15,8 @@ error_log $T/logs/error.log notice;
 pid $T/logs/pid;
 events { worker_connections 512; }
 http {
-  access_log $T/logs/access.log;
+  log_format by_worker '"\$request" \$status \$pid';
+  access_log $T/logs/access.log by_worker;
   sendfile on;
   client_body_temp_path $T/logs/body;
   proxy_temp_path $T/logs/proxy;
@@ -105,3 +107,30 @@ eventually 'nginx ends when asked to quit' ended
 wait "$started" || fail 'status of an orderly end'
 started=
 grep -q 'gracefully shutting down' logs/error.log || fail 'no orderly end in the log'
+
+# Who accepts on a socket of both workers: until here whichever the system wakes (EPOLLEXCLUSIVE); or the one
+# that has a lock in shared memory; one connection at a time or all that wait. Both get their share.
+cp nginx.conf base.conf
+both() { [ "$(sed -n "s/.*?$name HTTP.* 200 //p" logs/access.log | sort -u | wc -l)" -ge 2 ]; }
+share_and_reload() {
+  eventually 'both workers answer' both
+  before=$(grep -c ': reconfiguring' logs/error.log)
+  kill -HUP "$started"
+  again() { [ "$(grep -c ': reconfiguring' logs/error.log)" -gt "$before" ]; }
+  eventually 'a reload' again
+}
+way=0
+for events in 'accept_mutex off;' 'accept_mutex off; multi_accept on;' 'accept_mutex on; accept_mutex_delay 5ms;' \
+  'accept_mutex on; multi_accept on;'; do
+  way=$((way + 1))
+  sed "s/worker_connections 512;/& $events/" base.conf >nginx.conf
+  grep -q "$events" nginx.conf || fail "no '$events' in the configuration"
+  start sh start.sh
+  eventually 'nginx answers' answers
+  load "way$way" 0.3 share_and_reload
+  same "requests that failed with $events" "$(grep -vh 'failed 0 ' "way$way".*)" ''
+  kill -QUIT "$started"
+  eventually 'nginx ends when asked to quit' ended
+  wait "$started" || fail "status of an orderly end with $events"
+  started=
+done

@@ -28,26 +28,31 @@ void sleep_us(long us) {
 
 pid_t child(void) { return OK(fork()); }
 
-static int status_of(pid_t pid, const char *file, int line) {
+int status_of(pid_t pid) {
   int status = 0;
   pid_t got;
   while ((got = waitpid(pid, &status, 0)) == -1 && errno == EINTR)
     ;
   if (got != pid)
-    soak_fail(file, line, "waitpid", got, false);
+    soak_fail(__FILE__, __LINE__, "waitpid", got, false);
+  return status;
+}
+
+static int status_unless_scarce(pid_t pid) {
+  int status = status_of(pid);
   if (lean && WIFEXITED(status) && WEXITSTATUS(status) == STATUS_SCARCE)
     give_up_quietly();
   return status;
 }
 
 void expect_exit(pid_t pid, int code, const char *file, int line) {
-  int status = status_of(pid, file, line);
+  int status = status_unless_scarce(pid);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != code)
     soak_fail(file, line, "exit of a child, wait status", status, false);
 }
 
 void expect_signal(pid_t pid, int sig, const char *file, int line) {
-  int status = status_of(pid, file, line);
+  int status = status_unless_scarce(pid);
   if (!WIFSIGNALED(status) || WTERMSIG(status) != sig)
     soak_fail(file, line, "death of a child, wait status", status, false);
 }

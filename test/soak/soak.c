@@ -5,12 +5,11 @@
  * it. After a round of each job the figures of the kernel are taken; at the end they must be the
  * same.
  *
- *   soak [--seconds=N] [--seed=N] [--jobs=N] [--only=NAME] [--limit=SECONDS] [--lean] [--circles]
+ *   soak [--seconds=N] [--seed=N] [--jobs=N] [--only=NAME] [--limit=SECONDS] [--lean]
  *
  * --seed repeats the same jobs in the same order (not the same interleaving); --only with the seed
  * that a message names repeats one. --limit: a job that runs longer hangs. --lean: memory is meant
  * to run out (ufork run --memory=...); jobs may give up, but nothing else may go wrong.
- * --circles: sockets in flight in each other, which need a collector, are left behind as well.
  * Runs as process 1 of an instance and on Linux, where there are fewer figures.
  */
 #include "soak.h"
@@ -40,7 +39,7 @@ const struct job jobs[] = {
 #define NJOBS (sizeof jobs / sizeof *jobs - 1)
 
 struct slot *slot;
-bool lean, circles;
+bool lean;
 const char *self_path;
 
 static struct slot *slots;
@@ -414,8 +413,6 @@ static void parse(int argc, char **argv) {
     char *v = strchr(argv[i], '=');
     if (!strcmp(argv[i], "--lean"))
       lean = true;
-    else if (!strcmp(argv[i], "--circles"))
-      circles = true;
     else if (v && !strncmp(argv[i], "--seconds=", 10))
       seconds = (unsigned)atoi(v + 1);
     else if (v && !strncmp(argv[i], "--seed=", 7))

@@ -55,7 +55,6 @@ extern const struct job jobs[];
 
 extern struct slot *slot;     /* this job's */
 extern bool lean;             /* memory may run out */
-extern bool circles;          /* sockets may be left in flight inside each other */
 extern const char *self_path; /* of this program */
 
 #define MARK() (slot->file = __FILE__, slot->line = __LINE__)
@@ -127,6 +126,8 @@ void sleep_us(long us);
 
 /* fork that counts as a step; ends the process if there is no memory. */
 pid_t child(void);
+/* Waits for the child; its wait status. */
+int status_of(pid_t pid);
 /* The child ends by itself with `code`; by signal `sig`. It is reaped. */
 void expect_exit(pid_t pid, int code, const char *file, int line);
 void expect_signal(pid_t pid, int sig, const char *file, int line);

@@ -30,7 +30,8 @@ static void open_all(void) {
   epoll_ctl(epolls, EPOLL_CTL_ADD, sockets[0], &ev);
 }
 
-static void pass_descriptor(void) {
+/* A pipe, or the socket in whose queue it then waits: a circle of one. */
+static void pass_descriptor(uint64_t *r) {
   char control[CMSG_SPACE(sizeof(int))] = {0};
   struct iovec iov = {"x", 1};
   struct msghdr m = {
@@ -39,7 +40,7 @@ static void pass_descriptor(void) {
   c->cmsg_level = SOL_SOCKET;
   c->cmsg_type = SCM_RIGHTS;
   c->cmsg_len = CMSG_LEN(sizeof(int));
-  memcpy(CMSG_DATA(c), circles ? &sockets[0] : &pipes[0], sizeof(int));
+  memcpy(CMSG_DATA(c), below(r, 2) ? &sockets[0] : &pipes[0], sizeof(int));
   sendmsg(sockets[1], &m, MSG_DONTWAIT);
 }
 
@@ -147,7 +148,7 @@ static void act(uint64_t *r) {
     send(sockets[1], buf, below(r, sizeof buf), MSG_DONTWAIT);
     break;
   case 2:
-    pass_descriptor();
+    pass_descriptor(r);
     break;
   case 3:
   case 4:

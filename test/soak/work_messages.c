@@ -100,7 +100,7 @@ static void dropped(uint64_t *r) {
   OK(pipe(p));
   int with_pipe[2] = {p[1], b[0]}, other[2] = {a[0], a[1]};
   send_message(a[1], 0, 1, 100, with_pipe, 2); /* in the queue of a[0]: b[0] and the pipe */
-  if (circles && below(r, 2))
+  if (below(r, 2))
     send_message(b[1], 0, 1, 100, other, 2); /* in the queue of b[0]: a, a circle */
   for (int i = 0; i < 2; i++) {
     OK(close(a[i]));

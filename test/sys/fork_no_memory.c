@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* fork fails with ENOMEM when the instance's memory is used up; nothing is lost by that: when the
    children have gone, as many fit again. */
-/* Known: with many more vCPUs than CPUs, what they keep for themselves comes back too late. */
-/* test: timeout=60 only=ufork options=--memory=64M,--cpus=2 */
+/* test: timeout=60 only=ufork options=--memory=64M */
 #include "check.h"
 #include <sys/mman.h>
 
