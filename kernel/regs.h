@@ -45,6 +45,7 @@
 /* Results from -FIRST to -LAST never reach user code: the interrupted calls of sched.h, and */
 #define SYSCALL_SPECIAL_FIRST 512
 #define SYSCALL_SPECIAL_LAST 517
+#define SYSCALL_REFUSED 518 /* -that: of brief handlers only */
 #define EREPLACED 517 /* all of struct uregs has been replaced: exec, sigreturn */
 
 /* Flags user code may have set when it is resumed: arithmetic flags; IF and bit 1 are forced. */

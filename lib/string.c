@@ -7,7 +7,7 @@
 #include "lib/string.h"
 #include "lib/types.h"
 
-#define REP_MIN 512 /* below this a simple loop beats the start-up cost of `rep` */
+#define REP_MIN 384 /* below this a simple loop beats the start-up cost of `rep` */
 
 /* Unaligned words, in a way that the compiler does not turn into calls of what is defined here. */
 typedef u64 __attribute__((aligned(1), may_alias)) word;

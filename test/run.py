@@ -173,6 +173,9 @@ def check_on_pc(tests, cpus):
 
 
 def main():
+    for number in (signal.SIGINT, signal.SIGQUIT):  # ignored if a shell runs us in the background
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, default=HERE.parent / "build")

@@ -78,14 +78,14 @@ i64 sys_dup3(struct uregs *r) {
 }
 
 static int set_cloexec(int fd, bool on) {
-  struct fdtable *t = proc_current()->files;
+  struct fdtable *t = fdtable_own();
   int e = -EBADF;
-  spin_lock(&t->lock);
+  spin_lock(&t->lend.lock);
   if ((u32)fd < t->end && t->slots[fd]) {
     t->slots[fd] = (t->slots[fd] & ~FD_CLOEXEC_BIT) | (on ? FD_CLOEXEC_BIT : 0);
     e = 0;
   }
-  spin_unlock(&t->lock);
+  spin_unlock(&t->lend.lock);
   return e;
 }
 
@@ -103,10 +103,10 @@ static int get_cloexec(int fd) {
 
 i64 sys_close_range(struct uregs *r) {
   u32 first = (u32)r->rdi, last = (u32)r->rsi, flags = (u32)r->rdx;
-  struct fdtable *t = proc_current()->files;
+  struct fdtable *t = fdtable_own();
   if (first > last || (flags & ~(u32)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)))
     return -EINVAL;
-  if ((flags & CLOSE_RANGE_UNSHARE) && __atomic_load_n(&t->refs, __ATOMIC_RELAXED) > 1)
+  if ((flags & CLOSE_RANGE_UNSHARE) && !lend_is_alone(&t->lend))
     return -EINVAL; /* the table would have to be unshared first */
   for (int fd = (int)min_u64(first, FD_TABLE_MAX);
        (fd = fdtable_next(t, fd)) >= 0 && (u32)fd <= last; fd++) {

@@ -6,8 +6,8 @@
 #include "lib/string.h"
 
 static void table_init(struct fdtable *t) {
-  t->refs = 1;
-  t->lock = (struct spin)SPIN_INIT;
+  lend_init(&t->lend);
+  t->keyed = false;
   t->cap = FD_INLINE;
   t->end = t->lowest = 0;
   t->slots = t->inline_slots;
@@ -31,29 +31,8 @@ static u32 grown_capacity(u32 need) {
   return cap;
 }
 
-int fdtable_fork(struct fdtable *t, struct fdtable **out) {
-  struct fdtable *c = kmalloc_as(KMEM_FILE, sizeof *c);
-  u64 *more = NULL;
-  u32 more_cap = 0;
-  if (!c)
-    return -ENOMEM;
-  table_init(c);
-  spin_lock(&t->lock);
-  while (t->end > FD_INLINE && t->end > more_cap) { /* it may grow while we allocate */
-    more_cap = grown_capacity(t->end);
-    spin_unlock(&t->lock);
-    kfree_as(KMEM_FILE, more);
-    more = slots_alloc(more_cap);
-    if (!more) {
-      kfree_as(KMEM_FILE, c);
-      return -ENOMEM;
-    }
-    spin_lock(&t->lock);
-  }
-  if (more) {
-    c->slots = more;
-    c->cap = more_cap;
-  }
+/* c, empty, with room enough, gets what t has; t's lock is held. */
+static void copy_slots(struct fdtable *c, const struct fdtable *t) {
   for (u32 fd = 0; fd < t->end; fd++) {
     u64 slot = t->slots[fd];
     if (slot)
@@ -62,12 +41,90 @@ int fdtable_fork(struct fdtable *t, struct fdtable **out) {
   }
   c->end = t->end;
   c->lowest = t->lowest;
-  spin_unlock(&t->lock);
+}
+
+int fdtable_copy(struct fdtable *t, struct fdtable **out) {
+  struct fdtable *c = kmalloc_as(KMEM_FILE, sizeof *c);
+  u64 *more = NULL;
+  u32 more_cap = 0;
+  if (!c)
+    return -ENOMEM;
+  table_init(c);
+  spin_lock(&t->lend.lock);
+  while (t->end > FD_INLINE && t->end > more_cap) { /* it may grow while we allocate */
+    more_cap = grown_capacity(t->end);
+    spin_unlock(&t->lend.lock);
+    kfree_as(KMEM_FILE, more);
+    more = slots_alloc(more_cap);
+    if (!more) {
+      kfree_as(KMEM_FILE, c);
+      return -ENOMEM;
+    }
+    spin_lock(&t->lend.lock);
+  }
+  if (more) {
+    c->slots = more;
+    c->cap = more_cap;
+  }
+  copy_slots(c, t);
+  spin_unlock(&t->lend.lock);
   *out = c;
   return 0;
 }
 
-void fdtable_get(struct fdtable *t) { __atomic_fetch_add(&t->refs, 1, __ATOMIC_RELAXED); }
+/* ---- lending -------------------------------------------------------------------------- */
+
+int fdtable_fork(struct fdtable *t, struct fdtable **out) {
+  bool may = !t->keyed && t->slots == t->inline_slots;
+  if (likely(may && lend_out(&t->lend, sizeof *t))) {
+    *out = t;
+    return 0;
+  }
+  return fdtable_copy(t, out);
+}
+
+/* t is lent: the running process takes a copy, unless it is the last holder. */
+static __attribute__((noinline)) struct fdtable *take_back(struct proc *p, struct fdtable *t) {
+  spin_lock(&t->lend.lock);
+  struct fdtable *c = lend_take_back(&t->lend);
+  if (c) {
+    table_init(c);
+    copy_slots(c, t);
+  }
+  spin_unlock(&t->lend.lock);
+  if (!c)
+    return t;
+  spin_lock(&p->lock);
+  p->files = c;
+  spin_unlock(&p->lock);
+  fdtable_put(t);
+  return c;
+}
+
+struct fdtable *fdtable_own(void) {
+  struct proc *p = proc_current();
+  struct fdtable *t = p->files;
+  return unlikely(t->lend.lent) ? take_back(p, t) : t;
+}
+
+int fdtable_unshare(void) {
+  struct proc *p = proc_current();
+  struct fdtable *t = fdtable_own(), *mine;
+  if (likely(lend_is_alone(&t->lend)))
+    return 0;
+  int err = fdtable_copy(t, &mine);
+  if (err < 0)
+    return err;
+  spin_lock(&p->lock);
+  p->files = mine;
+  spin_unlock(&p->lock);
+  fdtable_leave(t);
+  return 0;
+}
+
+/* ---- the end -------------------------------------------------------------------------- */
+
+void fdtable_get(struct fdtable *t) { lend_get(&t->lend); }
 
 /* A descriptor of the table is gone: its process's record locks on the file go, too. */
 static void close_file(struct fdtable *t, struct file *f) {
@@ -78,15 +135,24 @@ static void close_file(struct fdtable *t, struct file *f) {
   file_put(f);
 }
 
-void fdtable_put(struct fdtable *t) {
-  if (!t || __atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL) != 0)
-    return;
+static __attribute__((noinline)) void destroy(struct fdtable *t) {
   for (u32 fd = 0; fd < t->end; fd++)
     if (t->slots[fd])
       close_file(t, fd_slot_file(t->slots[fd]));
   if (t->slots != t->inline_slots)
     kfree_as(KMEM_FILE, t->slots);
+  lend_free_spares(&t->lend);
   kfree_as(KMEM_FILE, t);
+}
+
+void fdtable_put(struct fdtable *t) {
+  if (t && lend_put(&t->lend))
+    destroy(t);
+}
+
+void fdtable_leave(struct fdtable *t) {
+  if (t && lend_leave(&t->lend))
+    destroy(t);
 }
 
 /* ---- slots ---------------------------------------------------------------------------- */
@@ -102,9 +168,9 @@ static int grow(struct fdtable *t, u32 fd) {
   while (fd >= t->cap) {
     u32 cap = grown_capacity(fd + 1);
     u64 *slots, *old;
-    spin_unlock(&t->lock);
+    spin_unlock(&t->lend.lock);
     slots = slots_alloc(cap);
-    spin_lock(&t->lock);
+    spin_lock(&t->lend.lock);
     if (!slots)
       return -ENOMEM;
     old = slots;
@@ -141,10 +207,10 @@ static u64 make_slot(struct file *f, u32 flags) {
 }
 
 int fd_install(struct file *f, u32 flags, int from) {
-  struct fdtable *t = running();
+  struct fdtable *t = fdtable_own();
   u32 fd, limit = descriptor_limit();
   int e = 0;
-  spin_lock(&t->lock);
+  spin_lock(&t->lend.lock);
   do { /* again if the table changed while it grew */
     fd = (u32)from < t->lowest ? t->lowest : (u32)from;
     while (fd < t->end && t->slots[fd])
@@ -161,33 +227,33 @@ int fd_install(struct file *f, u32 flags, int from) {
     if ((u32)from <= t->lowest)
       t->lowest = fd + 1;
   }
-  spin_unlock(&t->lock);
+  spin_unlock(&t->lend.lock);
   return e < 0 ? e : (int)fd;
 }
 
 int fd_install_at(struct file *f, u32 flags, int fd) {
-  struct fdtable *t = running();
+  struct fdtable *t = fdtable_own();
   u64 old = 0;
   int e;
   if (fd < 0 || (u32)fd >= descriptor_limit())
     return -EBADF;
-  spin_lock(&t->lock);
+  spin_lock(&t->lend.lock);
   e = grow(t, (u32)fd);
   if (e == 0)
     old = slot_set(t, (u32)fd, make_slot(f, flags));
-  spin_unlock(&t->lock);
+  spin_unlock(&t->lend.lock);
   if (old)
     close_file(t, fd_slot_file(old));
   return e < 0 ? e : fd;
 }
 
 int fd_close(int fd) {
-  struct fdtable *t = running();
+  struct fdtable *t = fdtable_own();
   u64 old = 0;
-  spin_lock(&t->lock);
+  spin_lock(&t->lend.lock);
   if ((u32)fd < t->end)
     old = slot_set(t, (u32)fd, 0);
-  spin_unlock(&t->lock);
+  spin_unlock(&t->lend.lock);
   if (!old)
     return -EBADF;
   close_file(t, fd_slot_file(old));
@@ -196,24 +262,24 @@ int fd_close(int fd) {
 
 struct file *fdtable_file(struct fdtable *t, int fd, bool *cloexec) {
   struct file *f = NULL;
-  spin_lock(&t->lock);
+  spin_lock(&t->lend.lock);
   if ((u32)fd < t->end && t->slots[fd]) {
     f = fd_slot_file(t->slots[fd]);
     if (cloexec)
       *cloexec = t->slots[fd] & FD_CLOEXEC_BIT;
     file_get(f);
   }
-  spin_unlock(&t->lock);
+  spin_unlock(&t->lend.lock);
   return f;
 }
 
 int fdtable_next(struct fdtable *t, int from) {
   int fd = -1;
-  spin_lock(&t->lock);
+  spin_lock(&t->lend.lock);
   for (u32 k = (u32)from; k < t->end && fd < 0; k++)
     if (t->slots[k])
       fd = (int)k;
-  spin_unlock(&t->lock);
+  spin_unlock(&t->lend.lock);
   return fd;
 }
 
@@ -233,27 +299,29 @@ struct file *fd_get(int fd) {
 }
 
 /* exec has a table of its own (no threads, unshared), but others may look at it. */
-void fdtable_close_on_exec(struct fdtable *t) {
+void fdtable_close_on_exec(void) {
+  struct fdtable *t = fdtable_own();
   for (u32 fd = 0; fd < t->end; fd++) {
     u64 old = 0;
     if (!(t->slots[fd] & FD_CLOEXEC_BIT))
       continue;
-    spin_lock(&t->lock);
+    spin_lock(&t->lend.lock);
     old = slot_set(t, fd, 0);
-    spin_unlock(&t->lock);
+    spin_unlock(&t->lend.lock);
     if (old)
       close_file(t, fd_slot_file(old));
   }
 }
 
 u64 fdtable_bytes(struct fdtable *t) {
-  spin_lock(&t->lock);
-  u64 sum = kmalloc_size(t) + (t->slots == t->inline_slots ? 0 : kmalloc_size(t->slots));
+  spin_lock(&t->lend.lock);
+  u64 sum = kmalloc_size(t) * (1 + t->lend.n_spares) +
+            (t->slots == t->inline_slots ? 0 : kmalloc_size(t->slots));
   for (u32 fd = 0; fd < t->end; fd++) {
     struct file *f = fd_slot_file(t->slots[fd]);
     if (f && __atomic_load_n(&f->refs, __ATOMIC_RELAXED) == 1)
       sum += kmalloc_size(f);
   }
-  spin_unlock(&t->lock);
-  return sum / __atomic_load_n(&t->refs, __ATOMIC_RELAXED);
+  spin_unlock(&t->lend.lock);
+  return sum / __atomic_load_n(&t->lend.refs, __ATOMIC_RELAXED);
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Descriptor tables. A slot is a file pointer with the close-on-exec bit in bit 0. Small tables
- * live inside struct fdtable, so that fork copies one block and touches no lock but the table's.
+ * live inside struct fdtable, and fork lends them (lend.h).
  */
 #ifndef UFORK_KERNEL_FDTABLE_H
 #define UFORK_KERNEL_FDTABLE_H
 
 #include "kernel/fs/file.h"
+#include "kernel/fs/lend.h"
 #include "kernel/proc/proc.h"
 
 #define FD_INLINE 24
@@ -14,8 +15,8 @@
 #define FD_TABLE_MAX (1u << 20)
 
 struct fdtable {
-  u32 refs;
-  struct spin lock; /* slots */
+  struct lend lend; /* its lock: slots */
+  bool keyed;       /* record locks may name it as their owner: not lent any more */
   u32 cap;          /* slots there are */
   u32 end;          /* one past the highest descriptor in use */
   u32 lowest;       /* nothing is free below it */
@@ -29,14 +30,15 @@ static inline struct file *fd_slot_file(u64 slot) {
 
 /*
  * A descriptor's file for the length of one system call. If nobody else can close it meanwhile
- * (one thread, one process on the table) no lock and no reference is taken.
+ * (one thread, one process on the table, or a lent one) no lock and no reference is taken.
  */
 struct fdref {
   struct file *f; /* NULL: -EBADF */
   bool owned;
 };
 static inline bool fd_table_is_ours(const struct proc *p) {
-  return p->nthreads == 1 && __atomic_load_n(&p->files->refs, __ATOMIC_RELAXED) == 1;
+  struct fdtable *t = p->files;
+  return p->nthreads == 1 && (lend_is_alone(&t->lend) || t->lend.lent);
 }
 static inline struct fdref fd_borrow(int fd) {
   struct proc *p = proc_current();
@@ -63,6 +65,9 @@ static inline void fd_return(struct fdref r) {
     file_put(r.f);
 }
 
+/* The running process's table, which it may change; everybody who changes a slot gets it from here.
+   It may be another than before. */
+struct fdtable *fdtable_own(void);
 /* Puts f (reference taken over) at exactly fd, closing what is there. fd or -EBADF, -ENOMEM. */
 int fd_install_at(struct file *f, u32 flags, int fd);
 /* Gives back the file at descriptor fd of any process's table with a reference, or NULL. */

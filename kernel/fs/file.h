@@ -114,11 +114,18 @@ i64 file_write(struct file *f, struct uio *u);
 /* ---- descriptor tables: kernel/fs/fdtable.c -------------------------------------------- */
 
 struct fdtable *fdtable_create(void);
-/* fork: same files, same close-on-exec bits. */
+/* A copy: same files, same close-on-exec bits. -ENOMEM. */
+int fdtable_copy(struct fdtable *t, struct fdtable **out);
+/* The same for a child of the running process, which may get t itself for a while. */
 int fdtable_fork(struct fdtable *t, struct fdtable **out);
+/* For processes that share t for good; for a moment's look at t. */
 void fdtable_get(struct fdtable *t);
 void fdtable_put(struct fdtable *t); /* the last put closes everything */
-void fdtable_close_on_exec(struct fdtable *t);
+/* A process does not hold t any more. NULL is fine. */
+void fdtable_leave(struct fdtable *t);
+/* Makes the running process's table its own, for exec or a thread that is going to share it. */
+int fdtable_unshare(void);
+void fdtable_close_on_exec(void); /* of the running process's own table */
 
 /* File of the running process's descriptor with a reference, or NULL (-EBADF). O_PATH files only
  * via fd_get_path. */
@@ -139,8 +146,12 @@ int vfs_boot(const struct boot_args *b);
 struct fs_context *
 fs_context_create(const char *workdir); /* cwd; NULL: no memory or no such directory */
 struct fs_context *fs_context_fork(struct fs_context *c);
+/* For processes that share it for good; for a moment's look at it. */
 void fs_context_get(struct fs_context *c);
 void fs_context_put(struct fs_context *c);
+void fs_context_leave(struct fs_context *c); /* a process does not hold it any more; NULL is fine */
+/* The running process's, not lent any more. */
+struct fs_context *fs_context_own(void);
 
 /* Opens a guest path (relative to the running process's cwd; dirfd AT_FDCWD) or a boot path; kernel
    string. Checks permissions. vfs_open_exec: also a regular file with an execute bit, -EACCES

@@ -299,9 +299,15 @@ static i64 get_lock(struct file *f, struct lock_table *t, struct lock *want, u64
   return copy_to_user(arg, u, sizeof *u);
 }
 
+static void *owner_of_records(void) {
+  struct fdtable *t = fdtable_own();
+  t->keyed = true;
+  return t;
+}
+
 i64 flock_fcntl(struct file *f, u32 cmd, u64 arg) {
   bool ofd = cmd >= F_OFD_GETLK;
-  struct lock want = {.kind = RECORD, .owner = ofd ? (void *)f : (void *)proc_current()->files};
+  struct lock want = {.kind = RECORD, .owner = ofd ? (void *)f : owner_of_records()};
   struct lock_table *t;
   struct user_flock u;
   i64 e;

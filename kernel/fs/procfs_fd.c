@@ -101,9 +101,9 @@ static int context_dentry(int pid, bool root, struct dentry **out) {
   proc_put(p);
   if (!c)
     return -ENOENT;
-  spin_lock(&c->lock);
+  spin_lock(&c->lend.lock);
   *out = dentry_get(root ? c->root : c->cwd);
-  spin_unlock(&c->lock);
+  spin_unlock(&c->lend.lock);
   fs_context_put(c);
   return 0;
 }

@@ -19,6 +19,7 @@
 
 #include "kernel/errno.h"
 #include "kernel/fs/file.h"
+#include "kernel/fs/lend.h"
 #include "lib/list.h"
 
 #define NAME_MAX 255
@@ -289,9 +290,8 @@ void pathname_put(struct pathname *p);
 /* ---- context of a process: fs/fs_context.c ----------------------------------------------- */
 
 struct fs_context {
-  u32 refs;
+  struct lend lend; /* its lock: cwd, root */
   u32 umask;
-  struct spin lock; /* cwd, root */
   struct dentry *cwd, *root;
 };
 

@@ -64,6 +64,8 @@ void space_put(struct space *s) {
 
 /* MADV_DONTFORK and MADV_WIPEONFORK: what the region's copy must not show. */
 static int hide_from_child(const struct space *parent, struct region *child) {
+  if (likely(!parent->vmas.special))
+    return 0;
   for (u32 i = 0; i < parent->vmas.n; i++) {
     const struct vma *v = &parent->vmas.v[i];
     int err = 0;

@@ -12,10 +12,13 @@
 #include "kernel/sched/lock_check.h"
 #include "kernel/thread.h"
 #include "lib/types.h"
+#include "plat_user.h" /* the platform's */
 
 /* Does a range of user addresses lie in the region? The null guard and the numbers of the text
    window do not. */
 static inline bool user_range_ok(u64 uaddr, u64 n) {
+  if (__builtin_constant_p(n) && n <= UF_REGION_SIZE - UF_DATA_LO)
+    return uaddr - UF_DATA_LO <= UF_REGION_SIZE - UF_DATA_LO - n;
   return uaddr >= UF_DATA_LO && uaddr <= UF_REGION_SIZE && n <= UF_REGION_SIZE - uaddr;
 }
 /* The absolute address of a user address of the running thread's. */
@@ -33,6 +36,13 @@ static inline int user_put(u64 uaddr, const void *src, size_t n) {
   lock_check_user();
   bool done = user_range_ok(uaddr, n) && plat_copy_try(user_address(uaddr), src, n) == 0;
   return likely(done) ? 0 : copy_to_user(uaddr, src, n);
+}
+/* For brief calls (kernel/syscall/table.def): false if it cannot be done right now. */
+static inline bool user_try_get64(u64 uaddr, u64 *v) {
+  return user_range_ok(uaddr, sizeof *v) && plat_try_load64(user_address(uaddr), v) == 0;
+}
+static inline bool user_try_put64(u64 uaddr, u64 v) {
+  return user_range_ok(uaddr, sizeof v) && plat_try_store64(user_address(uaddr), v) == 0;
 }
 int clear_user(u64 uaddr, size_t n);
 

@@ -37,6 +37,7 @@ static inline bool is_plain(const struct vma *v) { return v->obj == NULL && v->f
 static bool is_data(const struct vma *v) { return v->obj == NULL && (v->prot & PROT_WRITE); }
 
 static void account(struct vma_list *l, const struct vma *v, u64 len) {
+  l->special |= (v->flags & VMA_SPECIAL) != 0;
   l->bytes += len;
   if (is_data(v))
     l->data_bytes += len;
@@ -50,42 +51,95 @@ static void unaccount(struct vma_list *l, const struct vma *v, u64 len) {
 
 /* ---- the array ------------------------------------------------------------------------- */
 
+/*
+ * What l->v points into. With more than one reference (each of a list) nothing of it changes. They
+ * grow through a list alone whose space is locked: a list that finds itself the only holder stays
+ * it while its space is locked.
+ */
+struct block {
+  u64 refs; /* atomic */
+  struct vma v[];
+};
+
+static struct block *block_of(const struct vma_list *l) {
+  return l->v ? container_of(l->v, struct block, v) : NULL;
+}
+
+static bool is_shared(const struct vma_list *l) {
+  return l->v && __atomic_load_n(&block_of(l)->refs, __ATOMIC_ACQUIRE) != 1;
+}
+
+static size_t block_size(u32 cap) { return sizeof(struct block) + cap * sizeof(struct vma); }
+
+static void use_block(struct vma_list *l, struct block *b, u32 cap) {
+  b->refs = 1;
+  l->v = b->v;
+  l->cap = cap;
+}
+
 void vma_list_init(struct vma_list *l) {
   l->v = NULL;
   l->n = l->cap = 0;
+  l->special = false;
   l->bytes = l->data_bytes = 0;
 }
 
+static void block_put(struct block *b, u32 n) {
+  if (b == NULL || __atomic_sub_fetch(&b->refs, 1, __ATOMIC_ACQ_REL) != 0)
+    return;
+  for (u32 i = 0; i < n; i++)
+    if (!is_plain(&b->v[i]))
+      vma_put(&b->v[i]);
+  kfree_as(KMEM_SPACE, b);
+}
+
 void vma_list_destroy(struct vma_list *l) {
-  for (u32 i = 0; i < l->n; i++)
-    if (!is_plain(&l->v[i]))
-      vma_put(&l->v[i]);
-  kfree_as(KMEM_SPACE, l->v);
+  block_put(block_of(l), l->n);
   vma_list_init(l);
 }
 
-int vma_reserve(struct vma_list *l, u32 extra) {
-  if (likely(l->n + extra <= l->cap))
-    return 0;
-  if (l->n + extra > VMA_COUNT_MAX)
+u64 vma_list_bytes(const struct vma_list *l) {
+  struct block *b = block_of(l);
+  return b ? kmalloc_size(b) / __atomic_load_n(&b->refs, __ATOMIC_RELAXED) : 0;
+}
+
+static int make_own(struct vma_list *l, u32 extra) {
+  struct block *old = block_of(l);
+  u32 cap = l->n + extra + FIRST_CAP / 2;
+  struct block *b = kmalloc_as(KMEM_SPACE, block_size(cap));
+  if (b == NULL)
     return -ENOMEM;
-  u32 cap = l->cap ? l->cap * 2 : FIRST_CAP;
-  struct vma *v = krealloc_as(KMEM_SPACE, l->v, cap * sizeof *v);
-  if (v == NULL)
-    return -ENOMEM;
-  l->v = v;
-  l->cap = cap;
+  memcpy(b->v, l->v, l->n * sizeof *l->v);
+  for (u32 i = 0; i < l->n; i++)
+    if (!is_plain(&b->v[i]))
+      vma_get(&b->v[i]);
+  use_block(l, b, cap);
+  block_put(old, l->n);
   return 0;
 }
 
-int vma_list_copy(struct vma_list *dst, const struct vma_list *src) {
-  u32 cap = src->n + FIRST_CAP / 2;
-  struct vma *v = kmalloc_as(KMEM_SPACE, cap * sizeof *v);
-  if (v == NULL)
+int vma_reserve(struct vma_list *l, u32 extra) {
+  bool shared = is_shared(l);
+  if (likely(!shared && l->n + extra <= l->cap))
+    return 0;
+  if (l->n + extra > VMA_COUNT_MAX)
     return -ENOMEM;
-  dst->v = v;
-  dst->cap = cap;
-  dst->n = 0;
+  if (shared)
+    return make_own(l, extra);
+  u32 cap = l->cap ? l->cap * 2 : FIRST_CAP;
+  struct block *b = krealloc_as(KMEM_SPACE, block_of(l), block_size(cap));
+  if (b == NULL)
+    return -ENOMEM;
+  use_block(l, b, cap);
+  return 0;
+}
+
+static int copy_entries(struct vma_list *dst, const struct vma_list *src) {
+  u32 cap = src->n + FIRST_CAP / 2;
+  struct block *b = kmalloc_as(KMEM_SPACE, block_size(cap));
+  if (b == NULL)
+    return -ENOMEM;
+  use_block(dst, b, cap);
   for (u32 i = 0; i < src->n; i++) {
     if (src->v[i].flags & VMA_DONTFORK)
       continue;
@@ -97,13 +151,23 @@ int vma_list_copy(struct vma_list *dst, const struct vma_list *src) {
   return 0;
 }
 
+int vma_list_copy(struct vma_list *dst, const struct vma_list *src) {
+  if (unlikely(src->special))
+    return copy_entries(dst, src);
+  *dst = *src;
+  if (likely(src->v != NULL))
+    __atomic_add_fetch(&block_of(src)->refs, 1, __ATOMIC_RELAXED);
+  return 0;
+}
+
 static void open_slot(struct vma_list *l, u32 i) {
-  kassert(l->n < l->cap);
+  kassert(l->n < l->cap && !is_shared(l));
   memmove(&l->v[i + 1], &l->v[i], (l->n - i) * sizeof *l->v);
   l->n++;
 }
 
 static void close_slots(struct vma_list *l, u32 from, u32 to) {
+  kassert(!is_shared(l));
   memmove(&l->v[from], &l->v[to], (l->n - to) * sizeof *l->v);
   l->n -= to - from;
 }

@@ -32,13 +32,13 @@ static void default_limits(struct proc *p, const struct boot_args *b) {
 /* The process object around the running kernel thread. */
 static struct proc *make_process(const struct boot_args *b) {
   struct thread *t = thread_current();
-  struct proc *p = proc_alloc();
-  if (!p || !(p->sighand = sighand_create()) || !(t->sig = thread_sig_alloc()))
+  struct proc *p = proc_alloc(NULL);
+  if (!p || !(t->sig = thread_sig_alloc()))
     return NULL;
   default_limits(p, b);
   for (int n = 1; n < NSIG; n++)
     if (b->ignored_signals >> (n - 1) & 1)
-      p->sighand->action[n - 1].handler = SIG_IGN;
+      sigact_change(p->sighand, n)->handler = SIG_IGN;
   p->exit_signal = SIGCHLD;
   p->pid = t->tid = pid_alloc(PID_PROC, p);
   kassert(p->pid == 1);

@@ -104,5 +104,6 @@ void cpu_limit_end(struct proc *p) {
   spin_lock(&p->lock);
   p->cpu_limit_over = true;
   spin_unlock(&p->lock);
-  ktimer_cancel(&p->cpu_limit);
+  if (unlikely(ktimer_was_used(&p->cpu_limit)))
+    ktimer_cancel(&p->cpu_limit);
 }

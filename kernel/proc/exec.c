@@ -190,19 +190,11 @@ static void switch_space(struct proc *p, struct program *g) {
     space_put(old);
 }
 
-static int unshare_files(struct proc *p) {
-  struct fdtable *old = p->files, *mine;
-  if (old->refs > 1) {
-    int err = fdtable_fork(old, &mine);
-    if (err < 0)
-      return err;
-    spin_lock(&p->lock);
-    p->files = mine;
-    spin_unlock(&p->lock);
-    fdtable_put(old);
-  }
-  fdtable_close_on_exec(p->files);
-  return 0;
+static int unshare_files(void) {
+  int err = fdtable_unshare();
+  if (err == 0)
+    fdtable_close_on_exec();
+  return err;
 }
 
 static void enter_program(struct uregs *r, const struct program *g) {
@@ -226,7 +218,7 @@ static int exec_file(struct uregs *r, struct file *f, const char *path,
     err = -EINTR; /* the process is ending: never seen */
     goto discard;
   }
-  err = unshare_files(p);
+  err = unshare_files();
   if (err < 0)
     goto discard;
   become_leader(p, thread_current());

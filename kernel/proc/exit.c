@@ -31,8 +31,8 @@ static void release_resources(struct proc *p) {
   p->files = NULL;
   p->fs = NULL;
   spin_unlock(&p->lock);
-  fdtable_put(files);
-  fs_context_put(fs);
+  fdtable_leave(files);
+  fs_context_leave(fs);
   spin_lock(&p->lock);
   p->space = NULL;
   spin_unlock(&p->lock);

@@ -20,12 +20,13 @@ void proc_footprint(struct proc *p, struct proc_footprint *f) {
   *f = (struct proc_footprint){.structs = kmalloc_size(p) + kmalloc_size(p->exe_path)};
   spin_lock(&p->lock);
   add_threads(p, f);
-  f->structs += kmalloc_size(p->sighand) + kmalloc_size(p->timers);
+  f->structs += kmalloc_size(p->timers);
   f->structs += p->sighand->nqueued * sizeof(struct sigqueued);
   if (p->files)
     f->structs += fdtable_bytes(p->files);
   if (p->fs)
-    f->structs += kmalloc_size(p->fs) / __atomic_load_n(&p->fs->refs, __ATOMIC_RELAXED);
+    f->structs += kmalloc_size(p->fs) * (1 + p->fs->lend.n_spares) /
+                  __atomic_load_n(&p->fs->lend.refs, __ATOMIC_RELAXED);
   struct space *s = p->space;
   if (s)
     space_get(s);
@@ -36,7 +37,7 @@ void proc_footprint(struct proc *p, struct proc_footprint *f) {
   mutex_lock(&s->lock);
   region_usage(s->region, &u);
   u32 sharers = __atomic_load_n(&s->refs, __ATOMIC_RELAXED) - 1;
-  u64 records = kmalloc_size(s) + kmalloc_size(s->vmas.v) + u.record_bytes;
+  u64 records = kmalloc_size(s) + vma_list_bytes(&s->vmas) + u.record_bytes;
   mutex_unlock(&s->lock);
   space_put(s);
   f->structs += records / (sharers ? sharers : 1);

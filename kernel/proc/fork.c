@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* clone, fork, vfork, clone3: a new thread, or a new process with a copy of this one. */
-#include "kernel/fs/file.h"
+#include "kernel/fs/fdtable.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/mm/space.h"
 #include "kernel/mm/usercopy.h"
@@ -74,6 +74,8 @@ static int store_parent_tid(const struct clone_args *a, int tid) {
 static i64 clone_thread(const struct uregs *r, const struct clone_args *a) {
   struct thread *me = thread_current();
   struct proc *p = me->proc;
+  fdtable_own(); /* what threads share is not lent */
+  fs_context_own();
   struct thread *t = proc_thread_alloc(p, child_entry);
   if (!t)
     return -ENOMEM;
@@ -109,34 +111,17 @@ static i64 clone_thread(const struct uregs *r, const struct clone_args *a) {
 
 /* ---- processes -------------------------------------------------------------------------- */
 
-/* What needs no allocation. */
-static void copy_values(struct proc *c, struct proc *p, const struct clone_args *a) {
-  spin_lock(&p->lock);
-  c->cred = p->cred;
-  memcpy(c->limits, p->limits, sizeof c->limits);
-  spin_unlock(&p->lock);
-  memcpy(c->comm, p->comm, sizeof c->comm);
-  c->arg_start = p->arg_start;
-  c->arg_end = p->arg_end;
-  c->env_start = p->env_start;
-  c->env_end = p->env_end;
-  /* A sibling must not choose what its creator's parent gets. */
-  c->exit_signal = a->flags & CLONE_PARENT ? p->exit_signal : (int)(a->flags & CSIGNAL);
-  c->personality = p->personality;
-  c->nice = p->nice;
-}
-
 static int copy_files(struct proc *c, struct proc *p, const struct clone_args *a) {
   if (a->flags & CLONE_FILES) {
-    fdtable_get(p->files);
-    c->files = p->files;
+    c->files = fdtable_own();
+    fdtable_get(c->files);
   } else if (fdtable_fork(p->files, &c->files) < 0) {
     c->files = NULL;
     return -ENOMEM;
   }
   if (a->flags & CLONE_FS) {
-    fs_context_get(p->fs);
-    c->fs = p->fs;
+    c->fs = fs_context_own();
+    fs_context_get(c->fs);
   } else {
     c->fs = fs_context_fork(p->fs);
   }
@@ -161,10 +146,8 @@ static int copy_space(struct proc *c, struct proc *p, u64 sp, const struct clone
 
 static int copy_proc(struct proc *c, struct proc *p, const struct uregs *r,
                      const struct clone_args *a) {
-  copy_values(c, p, a);
-  c->sighand = sighand_fork(p->sighand);
-  if (!c->sighand)
-    return -ENOMEM;
+  /* A sibling must not choose what its creator's parent gets. */
+  c->exit_signal = a->flags & CLONE_PARENT ? p->exit_signal : (int)(a->flags & CSIGNAL);
   if (p->exe_path)
     c->exe_path = exe_path_get(p->exe_path);
   int err = copy_files(c, p, a);
@@ -174,9 +157,9 @@ static int copy_proc(struct proc *c, struct proc *p, const struct uregs *r,
 /* Undoes copy_proc for a child that nobody has seen. */
 static void discard(struct proc *c) {
   if (c->files)
-    fdtable_put(c->files);
+    fdtable_leave(c->files);
   if (c->fs)
-    fs_context_put(c->fs);
+    fs_context_leave(c->fs);
   if (c->space)
     space_put(c->space);
   proc_put(c);
@@ -279,7 +262,7 @@ static i64 clone_proc(const struct uregs *r, const struct clone_args *a) {
   u64 start = plat_now_here();
   if (!proc_may_fork(p))
     return -EAGAIN;
-  struct proc *c = proc_alloc();
+  struct proc *c = proc_alloc(p);
   if (!c)
     return -ENOMEM;
   struct thread *t = NULL;

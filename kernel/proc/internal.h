@@ -23,7 +23,8 @@ void pids_limit(unsigned max_procs);
 
 /* ---- proc.c: creation, groups ------------------------------------------------------------ */
 
-struct proc *proc_alloc(void);
+/* What fork copies is the parent's, if there is one. */
+struct proc *proc_alloc(struct proc *parent);
 /* Unlinks a zombie from the tree and drops the table's and the parent's references; call
    proc_reaped after proc_tree_lock is released. */
 void proc_unlink(struct proc *p);

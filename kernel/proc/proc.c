@@ -9,10 +9,32 @@
 struct spin proc_tree_lock;
 struct proc_stats proc_stats;
 
-struct proc *proc_alloc(void) {
-  struct proc *p = kzalloc_as(KMEM_PROCESS, sizeof *p);
-  if (!p)
+/* They live as long as each other. */
+struct block {
+  struct proc p;
+  struct sighand sighand;
+};
+
+#define COPIED offsetof(struct proc, cred)
+
+static void copy_from(struct proc *c, struct proc *p) {
+  spin_lock(&p->lock);
+  memcpy((char *)c + COPIED, (char *)p + COPIED, sizeof *p - COPIED);
+  spin_unlock(&p->lock);
+  sighand_fork(c->sighand, p->sighand);
+}
+
+struct proc *proc_alloc(struct proc *parent) {
+  struct block *b = kmalloc_as(KMEM_PROCESS, sizeof *b);
+  if (!b)
     return NULL;
+  struct proc *p = &b->p;
+  memset(p, 0, parent ? COPIED : sizeof *p);
+  p->sighand = &b->sighand;
+  if (parent)
+    copy_from(p, parent);
+  else
+    sighand_init(p->sighand);
   p->refs = 2; /* the table's and the parent's */
   list_init(&p->children);
   list_init(&p->sibling_node);
@@ -45,13 +67,15 @@ void exe_path_put(struct exe_path *e) {
 
 void proc_get(struct proc *p) { __atomic_add_fetch(&p->refs, 1, __ATOMIC_RELAXED); }
 
-void proc_put(struct proc *p) {
-  if (__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) != 0)
+static void proc_put_many(struct proc *p, u32 n) {
+  if (__atomic_sub_fetch(&p->refs, n, __ATOMIC_ACQ_REL) != 0)
     return;
-  sighand_free(p->sighand);
+  sighand_clear(p->sighand);
   exe_path_put(p->exe_path);
   kfree_as(KMEM_PROCESS, p);
 }
+
+void proc_put(struct proc *p) { proc_put_many(p, 1); }
 
 struct proc *proc_init_process(void) {
   return pid_get(1, PID_PROC);
@@ -75,8 +99,7 @@ void proc_sort_child(struct proc *c) {
 
 void proc_reaped(struct proc *p) {
   pid_clear(p->pid, PID_PROC);
-  proc_put(p); /* the parent's reference, then the table's */
-  proc_put(p); // NOLINT(clang-analyzer-unix.Malloc): the first put was not the last
+  proc_put_many(p, 2); /* the parent's reference and the table's */
 }
 
 /* ---- groups and sessions; proc_tree_lock held ------------------------------------------ */

@@ -129,18 +129,20 @@ struct proc {
   struct fdtable *files;
   struct fs_context *fs;
   struct sighand *sighand;
-  struct cred cred;
-  struct rlimit limits[RLIM_NLIMITS];
   struct sem_undo *sem_undo;  /* kernel/ipc/sysv_sem.c; its lock */
   struct proc_timers *timers; /* kernel/time/proc_timers.h; NULL until used; own lock */
 
-  char comm[16];
   struct exe_path *exe_path; /* for /proc/PID/exe; reference held */
   u64 start_time;
   struct cpu_use used;          /* of its dead threads */
   struct cpu_times told;        /* what was last told: neither time ever runs backwards */
   u64 child_utime, child_stime; /* ns; of reaped children and theirs */
   struct ktimer cpu_limit;      /* RLIMIT_CPU: looks when it may have been reached */
+
+  /* fork copies from here to the end. */
+  struct cred cred;
+  struct rlimit limits[RLIM_NLIMITS];
+  char comm[16];
   u64 arg_start, arg_end, env_start, env_end; /* offsets, /proc/PID/cmdline and environ */
   u32 personality;
   i32 nice;

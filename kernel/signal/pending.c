@@ -21,7 +21,10 @@ struct thread_sig *thread_sig_alloc(void) {
 u64 thread_sigs(void) { return __atomic_load_n(&sigs, __ATOMIC_RELAXED); }
 
 void thread_sig_reset(struct thread_sig *ts) {
-  memset(ts, 0, sizeof *ts);
+  ts->blocked = ts->saved_mask = ts->waiting_for = 0;
+  ts->mask_saved = false;
+  ts->alt.sp = ts->alt.size = 0;
+  ts->alt.pad = 0;
   ts->alt.flags = SS_DISABLE;
   sigpending_init(&ts->pending);
 }
@@ -32,20 +35,15 @@ void thread_sig_free(struct thread_sig *ts) {
   kfree_as(KMEM_SIGNAL, ts);
 }
 
-struct sighand *sighand_create(void) {
-  struct sighand *sh = kzalloc_as(KMEM_SIGNAL, sizeof *sh);
-  if (sh)
-    sigpending_init(&sh->shared);
-  return sh;
-}
-
-struct sighand *sighand_fork(struct sighand *from) {
-  struct sighand *sh = kmalloc_as(KMEM_SIGNAL, sizeof *sh);
-  if (!sh)
-    return NULL;
+void sighand_init(struct sighand *sh) {
   sh->lock = (struct spin)SPIN_INIT;
   sh->nqueued = 0;
   sigpending_init(&sh->shared);
+  sh->set = 0;
+}
+
+void sighand_fork(struct sighand *sh, struct sighand *from) {
+  sighand_init(sh);
   spin_lock(&from->lock);
   sh->set = from->set;
   for (u64 set = sh->set; set; set &= set - 1) {
@@ -53,15 +51,9 @@ struct sighand *sighand_fork(struct sighand *from) {
     sh->action[i] = from->action[i];
   }
   spin_unlock(&from->lock);
-  return sh;
 }
 
-void sighand_free(struct sighand *sh) {
-  if (!sh)
-    return;
-  sigpending_drop(sh, &sh->shared, ~0UL);
-  kfree_as(KMEM_SIGNAL, sh);
-}
+void sighand_clear(struct sighand *sh) { sigpending_drop(sh, &sh->shared, ~0UL); }
 
 void sighand_drop_thread(struct sighand *sh, struct thread_sig *ts) {
   spin_lock(&sh->lock);

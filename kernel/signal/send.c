@@ -71,19 +71,29 @@ void signal_retarget(struct proc *p) {
   list_for_each(t, &p->threads, proc_node) if (set & ~t->sig->blocked) summon(t);
 }
 
+static __attribute__((noinline)) void retarget(struct proc *p, u64 newly_blocked) {
+  if (!(p->sighand->shared.set & newly_blocked))
+    return;
+  spin_lock(&p->lock);
+  signal_retarget(p);
+  spin_unlock(&p->lock);
+}
+
 void signal_set_mask(u64 mask) {
   struct thread *t = thread_current();
   struct proc *p = t->proc;
-  u64 newly_blocked = mask & ~t->sig->blocked & ~SIG_UNBLOCKABLE;
-  spin_lock(&p->sighand->lock);
-  t->sig->blocked = mask & ~SIG_UNBLOCKABLE;
-  spin_unlock(&p->sighand->lock);
-  if (unlikely(p->nthreads > 1 && (p->sighand->shared.set & newly_blocked))) {
-    spin_lock(&p->lock);
-    signal_retarget(p);
-    spin_unlock(&p->lock);
-  }
-  signal_recalc();
+  struct thread_sig *ts = t->sig;
+  struct sighand *sh = p->sighand;
+  u64 old = ts->blocked;
+  mask &= ~SIG_UNBLOCKABLE;
+  spin_lock(&sh->lock);
+  ts->blocked = mask;
+  spin_unlock(&sh->lock);
+  if (unlikely(p->nthreads > 1))
+    retarget(p, mask & ~old);
+  if (unlikely((__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & WORK_SIGNAL) ||
+               signal_deliverable(t)))
+    signal_recalc();
 }
 
 /* ---- sending ---------------------------------------------------------------------------- */
@@ -118,9 +128,10 @@ int signal_send_locked(struct proc *p, struct thread *t, int signo, const struct
   if (p->nthreads == 0 || p->exiting)
     return 0; /* gone already, or going */
   job_control(p, signo);
+  /* Masks change under this lock: who unblocks the signal after this look finds it pending. */
+  spin_lock(&sh->lock);
   struct thread *taker = t ? t : pick_thread(p, signo);
   bool blocked = t ? !wants(t, signo) : !taker;
-  spin_lock(&sh->lock);
   if (!blocked && is_ignored(sh, signo) && !((taker->sig->blocked) & SIG_BIT(signo))) {
     spin_unlock(&sh->lock);
     if (signo == SIGCONT)

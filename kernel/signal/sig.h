@@ -101,9 +101,9 @@ struct thread_sig *thread_sig_alloc(void);
 void thread_sig_reset(struct thread_sig *ts);
 void thread_sig_free(struct thread_sig *ts); /* NULL is fine */
 u64 thread_sigs(void);                       /* that exist: cached thread blocks keep theirs */
-struct sighand *sighand_create(void);
-struct sighand *sighand_fork(struct sighand *from); /* actions only */
-void sighand_free(struct sighand *sh);
+void sighand_init(struct sighand *sh);       /* every action SIG_DFL; needs not be zero before */
+void sighand_fork(struct sighand *sh, struct sighand *from); /* inits sh, copies the actions */
+void sighand_clear(struct sighand *sh);                      /* frees what is pending */
 /* Frees what is pending for an exiting thread. */
 void sighand_drop_thread(struct sighand *sh, struct thread_sig *ts);
 /* exec: handlers become SIG_DFL, ignored signals stay ignored. */

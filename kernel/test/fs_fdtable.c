@@ -118,7 +118,8 @@ static void fork_and_exec(void) {
   CHECK(fdtable_fork(mine, &child) == 0);
   check_table(child, false);
   env_proc.files = child;
-  fdtable_close_on_exec(child);
+  fdtable_close_on_exec();
+  child = env_proc.files;
   check_table(child, true);
   for (int k = 0; k < 3; k++) { /* the child's descriptors are its own */
     struct file *f = file_alloc(&ops, 0, NULL);
@@ -126,10 +127,50 @@ static void fork_and_exec(void) {
     if (fd_install(f, 0, 0) < 0)
       file_put(f);
   }
+  child = env_proc.files;
   env_proc.files = mine;
-  fdtable_put(child);
+  fdtable_leave(child);
   CHECK(live == before);
   check_table(mine, false);
+}
+
+/* While a table is lent, parent and children hold one; whoever changes something gets his own, with
+   the model's contents, and the others see nothing of it. No file is lost or kept. */
+static void lent_tables(void) {
+  enum { CHILDREN = 4 };
+  struct fdtable *mine = env_proc.files, *held[CHILDREN + 1] = {mine};
+  struct file *f = file_alloc(&ops, 0, NULL);
+  live++;
+  CHECK(fd_install(f, 0, 0) == 0);
+  for (int i = 1; i <= CHILDREN; i++)
+    CHECK(fdtable_fork(mine, &held[i]) == 0 && held[i] == mine);
+  for (int i = 0; i <= CHILDREN; i++) { /* each in turn closes it, the parent first */
+    env_proc.files = held[i];
+    CHECK(fd_borrow_only(0) == f);
+    CHECK(fd_close(0) == 0 && fd_close(0) == -EBADF);
+    CHECK((i < CHILDREN) == (env_proc.files != held[i])); /* the last one keeps it */
+    CHECK(live == (i < CHILDREN));
+    held[i] = env_proc.files;
+  }
+  for (int i = 0; i < CHILDREN; i++) /* with record locks, a child gets a copy at once */
+    fdtable_leave(held[i]);
+  env_proc.files = held[CHILDREN];
+  held[CHILDREN]->keyed = true;
+  CHECK(fdtable_fork(held[CHILDREN], &held[0]) == 0 && held[0] != held[CHILDREN]);
+  fdtable_leave(held[0]);
+  held[CHILDREN]->keyed = false;
+}
+
+/* A child that ends without a change leaves nothing behind, and the parent changes in place again.
+ */
+static void lent_and_given_back(void) {
+  struct fdtable *mine = env_proc.files, *child;
+  for (int i = 0; i < 3; i++) {
+    CHECK(fdtable_fork(mine, &child) == 0 && child == mine);
+    fdtable_leave(child);
+    install();
+    CHECK(env_proc.files == mine && !mine->lend.lent);
+  }
 }
 
 static void random_calls(void) {
@@ -174,6 +215,8 @@ static void close_ranges(void) {
 
 int main(void) {
   env_boot();
+  TEST(lent_tables);
+  TEST(lent_and_given_back);
   TEST(random_calls);
   TEST(close_ranges);
   return check_summary("fs_fdtable");

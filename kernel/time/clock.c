@@ -74,7 +74,7 @@ int timeval_from_user(u64 uaddr, u64 *ns) {
 
 int timespec_to_user(u64 uaddr, u64 ns) {
   struct ktimespec ts = timespec_of(ns);
-  return copy_to_user(uaddr, &ts, sizeof ts);
+  return user_put(uaddr, &ts, sizeof ts);
 }
 
 int timeval_to_user(u64 uaddr, u64 ns) {

@@ -30,6 +30,8 @@ bool ktimer_cancel(struct ktimer *t);
 /* As ktimer_cancel, without waiting for a callback that is under way. */
 bool ktimer_disarm(struct ktimer *t);
 bool ktimer_is_armed(const struct ktimer *t);
+/* Has it ever been armed, by who is done with that now? If not, it needs no cancelling. */
+static inline bool ktimer_was_used(const struct ktimer *t) { return t->deadline != 0; }
 /* Runs what is due at `now`; returns the next deadline or UINT64_MAX. No locks held. */
 u64 ktimer_run(u64 now);
 /* Next deadline or UINT64_MAX: a snapshot, for the idle loop. */

@@ -4,6 +4,7 @@
 #include "kernel/thread.h"
 #include "lib/spin.h"
 #include "lib/string.h"
+#include "plat/pc/page.h"
 
 #define ORDERS 19 /* blocks of up to 1 GiB */
 #define CPU_FRAMES 64u
@@ -199,7 +200,7 @@ static void poison(u32 f) { (void)f; }
 static void check_zero(u32 f) { (void)f; }
 #endif
 
-static void clear(u32 f) { memset(phys_ptr(address(f)), 0, PAGE_SIZE); }
+static void clear(u32 f) { page_clear(address(f)); }
 
 static u32 zero_list_pop(void) {
   u32 f = zero_list;

@@ -3,6 +3,7 @@
 #include "plat/pc/cpu.h"
 #include "plat/pc/irq.h"
 #include "plat/pc/net/stack.h"
+#include "plat/pc/page.h"
 #include "plat/pc/pagetable.h"
 #include "plat/pc/pc.h"
 #include "plat/pc/random.h"
@@ -39,6 +40,7 @@ _Noreturn void pc_start(paddr start_info) {
   irq_init();
   clock_init();
   fpu_init();
+  page_init();
   smp_start(machine_options.cpus);
   stdio_init();
   random_init();

@@ -1,7 +1,7 @@
 # ---- tests of pc's memory, on libc: physical memory is a mapping, a software MMU does the accesses --
 
-pc-mem-src := $(addprefix plat/pc/,frames.c pagetable.c tlb.c table.c slots.c objmap.c memobj.c hotset.c \
-	region.c region_table.c region_fault.c region_fork.c region_usage.c \
+pc-mem-src := $(addprefix plat/pc/,frames.c page.c pagetable.c tlb.c table.c slots.c objmap.c memobj.c hotset.c \
+	region.c region_table.c region_fault.c region_fork.c region_warm.c region_usage.c \
 	test/support.c test/mmu.c test/audit.c) lib/spin.c
 
 $(O)/test/pc/region_test: plat/pc/test/region_test.c $(pc-mem-src) \
@@ -19,10 +19,16 @@ $(O)/test/pc/race_test: plat/pc/test/race_test.c $(pc-mem-src) \
 	  -fsanitize=thread -pthread -DDIRECT_LO=0x4000000000UL -DREGION_AREA_HI=0x18000000000UL \
 	  $(filter %.c,$^) -o $@
 
+# Without optimization: the compiler shall not use the registers that are looked at.
+$(O)/test/pc/page_test: plat/pc/test/page_test.c plat/pc/page.c plat/pc/page.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O0 -g $(WARN) -I$(S) -I$(S)/include -DDIRECT_LO=0 $< -o $@
+
 .PHONY: pc-mem-unit-tests
 unit-tests: pc-mem-unit-tests
 # Seeds: odd ones with few mappings; 3 CPUs, or 1 where bit 1 is set.
-pc-mem-unit-tests: $(O)/test/pc/region_test $(O)/test/pc/race_test
+pc-mem-unit-tests: $(O)/test/pc/region_test $(O)/test/pc/race_test $(O)/test/pc/page_test
+	$(O)/test/pc/page_test
 	timeout 120 $< 1 8000
 	timeout 120 $< 2 8000
 	timeout 120 $< 3 8000

@@ -34,5 +34,6 @@ void plat_memory(struct plat_memory *m) {
       .user_bytes = used > kernel + tables ? used - kernel - tables : 0,
       .table_bytes = tables,
       .regions = slots_in_use(),
+      .warm_regions = regions_warm(),
   };
 }

@@ -45,6 +45,7 @@ enum fault_result reclaim_touch(struct region *r, u32 off, bool write) {
     if (tries == TRIES)
       break;
     kernel_reclaim();
+    region_trim();
     hotsets_drain();
     ask_all();
   }

@@ -4,24 +4,38 @@
 #include "kernel/errno.h"
 #include "kernel/kassert.h"
 #include "kernel/mm/kmalloc.h"
+#include "lib/string.h"
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-int region_create(u64 group, struct region **out) {
-  struct region *r = kzalloc_as(KMEM_REGION, sizeof(*r));
+struct region *region_alloc(int *err) {
+  struct region *r = kmalloc_as(KMEM_REGION, sizeof(*r));
+  *err = -ENOMEM;
   if (r == NULL)
-    return -ENOMEM;
-  int err = slot_take(r);
-  if (err) {
-    kfree_as(KMEM_REGION, r);
-    return err;
+    return NULL;
+  memset(r, 0, REGION_CLEARED);
+  *err = slot_take(r);
+  if (*err == -EAGAIN) { /* perhaps warm children have them all */
+    region_trim();
+    *err = slot_take(r);
   }
+  if (*err == 0)
+    return r;
+  kfree_as(KMEM_REGION, r);
+  return NULL;
+}
+
+int region_create(u64 group, struct region **out) {
+  int err;
+  struct region *r = region_alloc(&err);
+  if (r == NULL)
+    return err;
   r->hot = hotset_of(group);
   *out = r;
   return 0;
 }
 
-void region_destroy(struct region *r) {
+void region_take_apart(struct region *r) {
   if (r->hot)
     hotset_feedback(r->hot, r);
   for (unsigned i = 0; i < REGION_DIRS; i++) {

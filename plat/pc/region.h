@@ -9,6 +9,7 @@
  *   region.c        create, map, unmap, protect, discard, destroy
  *   region_fault.c  first touch and copy-on-write
  *   region_fork.c   fork
+ *   region_warm.c   destroy; dead children kept for the next fork
  *   hotset.c        which pages fork copies ahead
  *   objmap.c        which memory objects are mapped where
  *
@@ -24,13 +25,19 @@
 
 #include "include/ufork/abi.h"
 #include "kernel/plat.h"
+#include "lib/list.h"
 #include "lib/spin.h"
 #include "plat/pc/hotset.h"
 #include "plat/pc/objmap.h"
+#include "plat/pc/page.h"
 #include "plat/pc/table.h"
 #include "plat/pc/tlb.h"
 
 #define REGION_DIRS 4u
+#define LEARN_FAULTS 64u /* of parent and child each after a fork: what fork copies ahead */
+#define LEARN_RETURNS 8u /* of these, where a page was only waiting for its write bit */
+#define REGION_ALL_DIRS ((1u << REGION_DIRS) - 1)
+#define REGION_EAGER 16u /* copied pages of a child that is kept warm, at most */
 
 struct region {
   u64 base;
@@ -42,7 +49,22 @@ struct region {
   struct region_tlb *tlb;
   struct objmaps *objs; /* NULL: none; shared with forked regions until one changes it */
   struct hotset *hot;
+
+  /* For region_warm.c. Sets of directories have a bit each. */
+  u8 own;     /* those that fork made for this region; others were shared */
+  u8 changed; /* in which tables have changed since this region was born (all, if it forked) */
+  u8 changed_since;             /* and since it forked last */
+  u8 rewritten;                 /* shared ones whose write permission had to come back by a fault */
+  u8 lives;                     /* deaths so far */
+  u32 sp_page, dead_lo, n_dead; /* what fork made of the stack */
+  struct region *kin;           /* parent, of its last child while that lives, and of a warm one */
+  struct region *child, *warm;  /* the other way round */
+  struct list warm_node;
+  u32 n_eager; /* pages that fork copied; more than REGION_EAGER: too many */
+  struct page_pair eager[REGION_EAGER];
 };
+/* The rest need not be zero. */
+#define REGION_CLEARED __builtin_offsetof(struct region, eager)
 
 /* Is there a mapping of a memory object at offset off? A fault there that the core cannot resolve
    is beyond the end of the object: SIGBUS. */
@@ -52,6 +74,22 @@ enum fault_result { FAULT_DONE, FAULT_REFUSED, FAULT_NO_MEMORY };
 enum fault_result region_touch(struct region *r, u32 off, bool write);
 /* Is there a mapping at off whose rights allow the access? */
 bool region_allows(struct region *r, u64 off, bool write);
+
+/* ---- region.c, region_warm.c ----------------------------------------------------------------- */
+
+/* A region with a slot and nothing else; NULL: -ENOMEM, -EAGAIN. */
+struct region *region_alloc(int *err);
+/* Frees everything that r has, and r. Nobody knows it any more. */
+void region_take_apart(struct region *r);
+
+/* With p's lock held, and no lock of another region. */
+void region_drop_warm(struct region *p); /* p has a warm child: it is taken apart */
+/* c is the child that p has just forked, perhaps out of its warm one. */
+void region_set_child(struct region *p, struct region *c);
+/* p's warm child with its hot pages copied, if such a stack was forked before; otherwise NULL, and
+   p has none. Directories of c that are not its own are still to be shared. */
+struct region *region_warm_child(struct region *p, u32 sp_page, u32 dead_lo, u32 n_dead);
+u32 regions_warm(void);
 
 /* ---- region_table.c: with the lock held ------------------------------------------------------ */
 

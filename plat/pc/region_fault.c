@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* First touch and copy-on-write. */
-#include "lib/string.h"
 #include "plat/pc/memobj.h"
 #include "plat/pc/region.h"
 
@@ -37,12 +36,15 @@ static enum fault_result write_shared(struct region *r, struct table *t, u64 off
   paddr old = e & E_ADDR;
   if (frame_refs(old) == 1) {
     t->e[page_index(off)] = e | E_W;
+    /* A copy ahead costs less than this fault, too, if there are only some. */
+    if (r->learn > LEARN_FAULTS - LEARN_RETURNS)
+      learn(r, off);
     return FAULT_DONE;
   }
   paddr p = frame_alloc();
   if (p == 0)
     return FAULT_NO_MEMORY;
-  memcpy(phys_ptr(p), phys_ptr(old), PAGE_SIZE);
+  page_copy(p, old);
   t->e[page_index(off)] = writable_page(p, e);
   gather_frame(g, off, old);
   learn(r, off);

@@ -16,12 +16,12 @@
 #include "plat/pc/region.h"
 
 #define RED_ZONE 128u
-#define LEARN_FAULTS 64u /* of parent and child each, after a fork */
 #define HOT_TABLES_MAX 24u
 #define NO_PAGE UINT32_MAX
 
 struct fork {
   struct region *parent, *child;
+  u32 sp_page;
   u32 dead_lo, n_dead;        /* pages of the stack that need no copy */
   u32 n_hot, at;              /* hot pages; those before `at` lie lower than what is being copied */
   u32 n_tables;               /* page tables copied so far */
@@ -42,15 +42,19 @@ static void add_hot(struct fork *f, u32 page) {
   f->n_hot++;
 }
 
-static void choose(struct fork *f, const struct region_fork_args *a) {
+static void look_at_stack(struct fork *f, const struct region_fork_args *a) {
   u32 floor = a->sp > RED_ZONE ? (a->sp - RED_ZONE) >> PAGE_SHIFT : 0;
+  f->sp_page = a->sp >> PAGE_SHIFT;
   f->dead_lo = f->n_dead = 0;
   if (a->stack_hi && floor > a->stack_lo >> PAGE_SHIFT && floor <= a->stack_hi >> PAGE_SHIFT) {
     f->dead_lo = a->stack_lo >> PAGE_SHIFT;
     f->n_dead = floor - f->dead_lo;
   }
+}
+
+static void choose(struct fork *f) {
   f->n_hot = f->parent->hot ? hotset_read(f->parent->hot, f->hot) : 0;
-  add_hot(f, a->sp >> PAGE_SHIFT);
+  add_hot(f, f->sp_page);
   f->hot[f->n_hot] = NO_PAGE;
   f->at = f->n_tables = 0;
 }
@@ -71,6 +75,13 @@ static u64 eager_page(paddr p, u64 e) {
   return p | (e & E_KIND) | E_P | E_A | E_NX | E_FRAME | E_W | E_EAGER;
 }
 
+/* For the next fork, if the child is kept. */
+static void note_copy(struct region *c, paddr from, paddr to) {
+  if (c->n_eager < REGION_EAGER)
+    c->eager[c->n_eager] = (struct page_pair){from, to};
+  c->n_eager++;
+}
+
 /* Pages that are not simply shared: the child's entry for page i of t, which is e. The parent's is
    left alone if it stays the only owner. */
 static __attribute__((noinline)) u64 fork_special(struct fork *f, struct table *t, unsigned i,
@@ -80,7 +91,8 @@ static __attribute__((noinline)) u64 fork_special(struct fork *f, struct table *
   if (has_hot(f, page, page + 1UL) && e & E_P && e & E_MAY_W) {
     paddr p = frame_alloc();
     if (p) { /* without memory to spare it is shared */
-      memcpy(phys_ptr(p), phys_ptr(e & E_ADDR), PAGE_SIZE);
+      page_copy(p, e & E_ADDR);
+      note_copy(f->child, e & E_ADDR, p);
       return eager_page(p, e);
     }
   }
@@ -159,6 +171,7 @@ static int fork_dir(struct fork *f, unsigned n) {
   if (c == NULL)
     return -ENOMEM;
   f->child->dirs[n] = c;
+  f->child->own |= (u8)(1u << n);
   f->child->dir_entries[n] = c->at | E_TABLE;
   table_each(i, d) {
     u64 e = fork_dir_entry(f, d, i, (n * TABLE_ENTRIES + i) * TABLE_ENTRIES);
@@ -199,37 +212,59 @@ static int fork_dirs(struct fork *f) {
 
 /* ---------------------------------------------------------------------------------------------- */
 
-static struct region *new_child(const struct region *parent, int *err) {
-  struct region *c = kzalloc_as(KMEM_REGION, sizeof(*c));
-  *err = c ? slot_take(c) : -ENOMEM;
-  if (*err) {
-    kfree_as(KMEM_REGION, c);
+static struct region *new_child(struct fork *f, int *err) {
+  const struct region *parent = f->parent;
+  struct region *c = region_alloc(err);
+  if (c == NULL)
     return NULL;
-  }
   c->hot = hotset_share(parent->hot);
   c->objs = objmaps_share(parent->objs);
-  c->learn = LEARN_FAULTS;
+  c->sp_page = f->sp_page;
+  c->dead_lo = f->dead_lo;
+  c->n_dead = f->n_dead;
   return c;
+}
+
+/* All of it, but for what the child is made of. */
+static int fork_cold(struct fork *f) {
+  int err;
+  f->child = new_child(f, &err);
+  if (f->child == NULL)
+    return err;
+  choose(f);
+  err = fork_dirs(f);
+  if (err) {
+    region_take_apart(f->child);
+    f->child = NULL;
+  }
+  return err;
+}
+
+static void share_dirs(struct fork *f) {
+  for (unsigned n = 0; n < REGION_DIRS; n++)
+    if (f->parent->dirs[n] && !(f->child->own >> n & 1))
+      share_dir(f, n);
 }
 
 int region_fork(struct region *parent, const struct region_fork_args *a, struct region **out) {
   struct fork f;
-  int err;
+  int err = 0;
   f.parent = parent;
+  look_at_stack(&f, a);
   spin_lock(&parent->lock);
-  f.child = new_child(parent, &err);
+  gather_init(&f.flush, parent);
+  f.child = region_warm_child(parent, f.sp_page, f.dead_lo, f.n_dead);
+  if (f.child)
+    share_dirs(&f);
+  else
+    err = fork_cold(&f);
+  /* After an error as well: a later fork does not look at what is write-protected already. */
+  gather_flush(&f.flush);
   if (f.child) {
-    gather_init(&f.flush, parent);
-    choose(&f, a);
-    err = fork_dirs(&f);
-    parent->learn = LEARN_FAULTS;
-    /* After an error as well: a later fork does not look at what is write-protected already. */
-    gather_flush(&f.flush);
+    region_set_child(parent, f.child);
+    f.child->learn = parent->learn = LEARN_FAULTS;
+    *out = f.child;
   }
   spin_unlock(&parent->lock);
-  if (f.child && err)
-    region_destroy(f.child);
-  else
-    *out = f.child;
   return err;
 }

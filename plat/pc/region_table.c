@@ -60,8 +60,16 @@ void gather_flush(struct gather *g) {
 struct table *region_dir(struct region *r, u64 off, struct gather *g) {
   unsigned i = dir_index(off);
   struct table *d = r->dirs[i], *old = NULL;
+  u8 bit = (u8)(1u << i);
+  r->changed |= bit;
+  r->changed_since |= bit;
+  if (unlikely(r->warm != NULL && r->warm->own & bit))
+    region_drop_warm(r);
   if (likely(d != NULL && !table_shared(d))) {
-    r->dir_entries[i] |= E_W; /* the other sharers may be gone */
+    if (!(r->dir_entries[i] & E_W)) { /* the other sharers are gone */
+      r->rewritten |= bit;
+      r->dir_entries[i] |= E_W;
+    }
     return d;
   }
   if (d == NULL) {

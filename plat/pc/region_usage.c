@@ -37,6 +37,8 @@ static void count_dir(const struct table *d, struct region_usage *u) {
 void region_usage(struct region *r, struct region_usage *u) {
   *u = (struct region_usage){.record_bytes = kmalloc_size(r)};
   spin_lock(&r->lock);
+  if (r->warm) /* it counts frames as its own, too */
+    region_drop_warm(r);
   for (unsigned i = 0; i < REGION_DIRS; i++)
     if (r->dirs[i])
       count_dir(r->dirs[i], u);

@@ -105,6 +105,7 @@ struct region *region_at(u64 addr) {
 
 u32 slots_in_use(void) { return in_use; }
 
-unsigned region_count(void) { return __atomic_load_n(&in_use, __ATOMIC_RELAXED); }
-
-void region_trim(void) {} /* dead regions are taken apart at once */
+unsigned region_count(void) {
+  unsigned n = __atomic_load_n(&in_use, __ATOMIC_RELAXED), kept = regions_warm();
+  return n > kept ? n - kept : 0;
+}

@@ -117,6 +117,22 @@ uf_gate_traced:
 	movq	$RFLAGS_FIXED, REGS_RFLAGS(\at)
 	.endm
 
+/* A handler that may do it without anything being saved, or refuse: then it is an ordinary call. Its
+   arguments are where C wants them, but for the fourth. */
+	.globl	plat_gate_brief
+plat_gate_brief:
+	push	%rax
+	lea	(%rcx,%rax,8), %rax
+	mov	%r10, %rcx
+	call	*SYSCALL_WHOLE(%rax)
+	cmp	$-SYSCALL_REFUSED, %rax
+	je	1f
+	add	$8, %rsp
+	ret
+1:	pop	%rax
+	lea	syscall_table(%rip), %rcx
+	jmp	plat_gate_full
+
 /* A handler that wants all registers: fork. */
 	.globl	plat_gate_whole
 plat_gate_whole:
@@ -338,6 +354,25 @@ uf_cmpxchg32:
 	xor	%eax, %eax
 	ret
 	.size	uf_cmpxchg32, . - uf_cmpxchg32
+
+/*
+ * For brief calls, with a convention of their own (plat_try_load64, plat_try_store64): %rdi the
+ * address; result %rax 0 or -EFAULT, %rdx what was loaded or was to be stored. Nothing else changes.
+ */
+	.globl	uf_try_load64
+	.type	uf_try_load64, @function
+uf_try_load64:
+	mov	(%rdi), %rdx
+	xor	%eax, %eax
+	ret
+	.size	uf_try_load64, . - uf_try_load64
+	.globl	uf_try_store64
+	.type	uf_try_store64, @function
+uf_try_store64:
+	mov	%rdx, (%rdi)
+	xor	%eax, %eax
+	ret
+	.size	uf_try_store64, . - uf_try_store64
 
 	.globl	uf_copy_end
 uf_copy_end:

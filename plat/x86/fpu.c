@@ -144,7 +144,8 @@ static inline __attribute__((always_inline)) void load_state(struct thread_fpu *
 void fpu_init_thread(struct thread *t) {
   struct thread_fpu *f = fpu_of(t);
   f->area.xstate_bv = f->area.xcomp_bv = 0;
-  memset(f->area.reserved, 0, sizeof(f->area.reserved));
+  if (t->fpu == NULL) /* a new block; nobody writes there */
+    memset(f->area.reserved, 0, sizeof(f->area.reserved));
   f->cpu = 0;
   f->area.fcw = FCW_DEFAULT;
   f->area.mxcsr = MXCSR_DEFAULT;

@@ -60,7 +60,7 @@ static u32 object_pages[OBJECTS];
 static u64 object_words[OBJECTS][OBJECT_PAGES][WORDS];
 static bool tidy, starved;
 static u64 strict = UINT64_MAX;
-static u64 op_count, checked, refused, forks, audits, starvations;
+static u64 op_count, checked, refused, forks, warm_forks, audits, starvations;
 
 /* ---- randomness and reporting ---------------------------------------------------------------- */
 
@@ -345,13 +345,12 @@ static void settle_dead_stack(struct model *m, u32 sp) {
   }
 }
 
-static void op_fork(struct model *m) {
+static void op_fork_at(struct model *m, u32 sp) {
   struct model *c = free_slot();
   struct region *real;
   if (!c)
     return;
   bool on_stack = chance(70);
-  u32 sp = windows[1].lo + below(STACK_PAGES * 4096);
   bool plain = true; /* a protected page there is not what a stack is */
   for (u32 i = 0; i < STACK_PAGES; i++)
     plain &= m->pages[window_index(1) + i].prot == 3;
@@ -369,6 +368,13 @@ static void op_fork(struct model *m) {
   memcpy(c->pages, m->pages, TOTAL_PAGES * sizeof(*c->pages));
   if (a.stack_hi)
     settle_dead_stack(c, sp);
+}
+
+static void op_fork(struct model *m) {
+  struct model *c = free_slot();
+  op_fork_at(m, windows[1].lo + below(STACK_PAGES * 4096));
+  if (!c || !c->real)
+    return;
   if (chance(60))
     op_write_hot(chance(50) ? c : m);
   if (chance(5)) {
@@ -383,6 +389,52 @@ static void op_destroy(struct model *m) {
   region_destroy(m->real);
   free(m->pages);
   *m = (struct model){0};
+}
+
+static void check_tlbs(void) {
+  for (unsigned i = 0; i < test_cpus; i++) {
+    mmu_cpu(i);
+    for (unsigned k = 0; k < MAX_REGIONS; k++) {
+      u64 off = regions[k].real ? mmu_stale(regions[k].real) : 0;
+      if (off)
+        fail("stale TLB", &regions[k], (u32)off);
+    }
+  }
+}
+
+/* A parent that forks again and again, and children that write the same pages or none, so that they
+   are kept warm; now and then one of them does something else. */
+static void op_fork_often(struct model *m) {
+  for (unsigned n = 2 + below(6); n > 0; n--) {
+    struct model *c = free_slot();
+    if (!c)
+      return;
+    struct region *was = m->real->warm;
+    op_fork_at(m, windows[1].lo + 6 * 4096 + 100);
+    if (!c->real)
+      return;
+    warm_forks += was && c->real == was;
+    if (chance(70))
+      op_write_hot(c);
+    if (chance(15))
+      op_write(c);
+    if (chance(15))
+      op_unmap(m);
+    if (chance(20))
+      op_write(m);
+    if (chance(30))
+      check_all(c);
+    if (chance(80))
+      op_destroy(c);
+    if (chance(10))
+      op_map(m);
+    if (chance(30))
+      op_write_hot(m);
+    if (chance(30))
+      check_tlbs();
+    if (chance(3))
+      region_trim();
+  }
 }
 
 static void op_create(void) {
@@ -452,26 +504,19 @@ static struct model *random_region(void) {
 }
 
 static void run_audit(void) {
-  struct region *list[MAX_REGIONS];
+  struct region *list[2 * MAX_REGIONS];
   struct audit_set s = {list, 0, objects, OBJECTS};
-  for (unsigned i = 0; i < MAX_REGIONS; i++)
-    if (regions[i].real)
-      list[s.n_regions++] = regions[i].real;
+  for (unsigned i = 0; i < MAX_REGIONS; i++) {
+    if (!regions[i].real)
+      continue;
+    list[s.n_regions++] = regions[i].real;
+    if (regions[i].real->warm)
+      list[s.n_regions++] = regions[i].real->warm;
+  }
   const char *bad = audit(&s);
   audits++;
   if (bad)
     fail(bad, regions, 0);
-}
-
-static void check_tlbs(void) {
-  for (unsigned i = 0; i < test_cpus; i++) {
-    mmu_cpu(i);
-    for (unsigned k = 0; k < MAX_REGIONS; k++) {
-      u64 off = regions[k].real ? mmu_stale(regions[k].real) : 0;
-      if (off)
-        fail("stale TLB", &regions[k], (u32)off);
-    }
-  }
 }
 
 static void spot_checks(void) {
@@ -507,8 +552,10 @@ static void operate(struct model *m, u32 what) {
     op_object_punch();
   else if (what < 85)
     op_object_grow();
-  else if (what < 95)
+  else if (what < 92)
     op_fork(m);
+  else if (what < 95)
+    op_fork_often(m);
   else if (free_slot() == NULL || what < 97)
     op_destroy(m);
 }
@@ -561,12 +608,14 @@ static void finish(void) {
   }
   u64 left = frames_used() / PAGE_SIZE - audit_upper_frames();
   paddr run = frames_alloc_run(MEMORY / PAGE_SIZE / 4, PAGE_SIZE); /* nothing is kept by a CPU */
-  bool clean = left == 0 && run != 0 && slots_in_use() == 0 && support_kmalloc_live() == 0;
-  printf("%s pc region model: %lu operations, %lu forks, %lu pages compared, %lu audits, "
-         "%lu times without memory (%lu calls refused)\n",
-         clean ? "ok" : "FAIL", (unsigned long)op_count, (unsigned long)forks,
-         (unsigned long)checked, (unsigned long)audits, (unsigned long)starvations,
-         (unsigned long)refused);
+  bool clean = left == 0 && run != 0 && slots_in_use() == 0 && support_kmalloc_live() == 0 &&
+               (warm_forks > 0 || !tidy);
+  printf(
+      "%s pc region model: %lu operations, %lu forks (%lu warm), %lu pages compared, %lu audits, "
+      "%lu times without memory (%lu calls refused)\n",
+      clean ? "ok" : "FAIL", (unsigned long)op_count, (unsigned long)forks,
+      (unsigned long)warm_forks, (unsigned long)checked, (unsigned long)audits,
+      (unsigned long)starvations, (unsigned long)refused);
   printf("   %lu faults, %lu pages invalidated, %lu flushes, %lu shootdowns\n",
          (unsigned long)mmu_faults, (unsigned long)mmu_invalidations, (unsigned long)mmu_flushes,
          (unsigned long)mmu_shootdowns);

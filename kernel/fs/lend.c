@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernel/fs/lend.h"
+#include "kernel/proc/proc.h"
+
+static bool put_by(struct lend *l, size_t size) {
+  while (unlikely(l->n_spares < l->holders)) {
+    struct spare *s = kmalloc_as(KMEM_FILE, size);
+    if (!s)
+      return false;
+    s->next = l->spares;
+    l->spares = s;
+    l->n_spares++;
+  }
+  return true;
+}
+
+bool lend_out(struct lend *l, size_t size) {
+  bool lent = false;
+  if (unlikely(proc_current()->nthreads != 1))
+    return false;
+  spin_lock(&l->lock);
+  if (likely((l->lent || lend_is_alone(l)) && put_by(l, size))) {
+    l->lent = lent = true;
+    __atomic_fetch_add(&l->holders, 1, __ATOMIC_RELAXED);
+    lend_get(l);
+  }
+  spin_unlock(&l->lock);
+  return lent;
+}
+
+void *lend_take_back(struct lend *l) {
+  if (__atomic_load_n(&l->holders, __ATOMIC_ACQUIRE) == 1) {
+    l->lent = false;
+    return NULL;
+  }
+  struct spare *s = l->spares;
+  l->spares = s->next;
+  l->n_spares--;
+  __atomic_fetch_sub(&l->holders, 1, __ATOMIC_RELAXED);
+  return s;
+}
+
+void lend_free_spares(struct lend *l) {
+  while (l->spares) {
+    struct spare *s = l->spares;
+    l->spares = s->next;
+    kfree_as(KMEM_FILE, s);
+  }
+}
