@@ -8,21 +8,26 @@
 # when the key is still the same; a stage built before with the same key is taken from the cache,
 # unless UFORK_NO_CACHE=1.
 #
+# What other ports build against, headers and static libraries, goes to .../devel and not into any
+# root file system. Ports that a recipe needs are brought up to date first, and what they provide is
+# part of its key: whatever order ports are asked for in, what depends on a change is built anew.
+#
 # A recipe (ports/NAME/recipe, shell) sets
 #   source     names of Debian source packages in sources.lock: the first one's source is unpacked
 #              into the source tree, the others' into its deps/NAME; or nothing
+#   needs      ports whose headers and libraries it builds against; devel NAME prints their folder
 #   programs   files of the stage that the native variant installs into $O/native/bin
 #   libraries  folders of the stage that it installs into $O/native/lib
 # and defines
 #   build      runs in the source tree with CC, HOSTCC, CFLAGS, AR, RANLIB, STRIP, BUILD, HOST and make
-#   stage      runs in the source tree, puts files into $DEST; `put DIR FILE...` helps
+#   stage      runs in the source tree, puts files into $DEST; `put DIR FILE...` helps. What
+#              others need goes to $DEVEL: `provide include|lib FILE...`
 set -eu
 
 die() {
   echo "port $name: $*" >&2
   exit 1
 }
-
 
 # What decides the outcome: the recipe and this file, the sources, the compiler and all that
 # belongs to it. Absolute paths do not count, so a cache serves all build directories.
@@ -33,6 +38,9 @@ port_key() {
     (cd "$here" && find build.sh "$name" -type f ! -name 'smoke*' ! -name 'suite*' |
       LC_ALL=C sort | xargs sha256sum)
     [ -z "$source" ] || "$here/toolchain-id.sh" "$variant"
+    for port in $needs; do
+      (cd "$O/ports/$port-$variant/devel" && find . -type f | LC_ALL=C sort | xargs sha256sum)
+    done
   } | sha256sum | cut -c1-40
 }
 
@@ -41,9 +49,12 @@ run_recipe() {
   # shellcheck disable=SC2016 # for the inner shell
   env -i PATH="$PATH" HOME="$work" LC_ALL=C TZ=UTC SOURCE_DATE_EPOCH=1700000000 \
     CC="$O/bin/$cc" HOSTCC=gcc CFLAGS=-O2 AR=ar RANLIB=ranlib STRIP=strip \
-    BUILD=x86_64-linux-gnu HOST=x86_64-linux-musl DEST="$work/stage" PORT="$here/$name" \
+    BUILD=x86_64-linux-gnu HOST=x86_64-linux-musl DEST="$work/stage" DEVEL="$work/devel" \
+    PORTS="$O/ports" VARIANT="$variant" PORT="$here/$name" \
     sh -euc '
       put() { d=$DEST/$1; shift; mkdir -p "$d"; cp "$@" "$d"; }
+      provide() { d=$DEVEL/$1; shift; mkdir -p "$d"; cp -R "$@" "$d"; }
+      devel() { echo "$PORTS/$1-$VARIANT/devel"; }
       make() { command make -j2 "$@"; }
       . "$PORT/recipe"
       build
@@ -59,8 +70,8 @@ unpack() {
 }
 
 compile() {
-  rm -rf "$work/src" "$work/stage"
-  mkdir -p "$work/src" "$work/stage"
+  rm -rf "$work/src" "$work/stage" "$work/devel"
+  mkdir -p "$work/src" "$work/stage" "$work/devel"
   # shellcheck disable=SC2086 # a list
   unpack $source
   echo "port $name: building ($variant)"
@@ -70,13 +81,12 @@ compile() {
   }
 }
 
-# Unpacks the cached stage for $key, or compiles and caches.
+# Unpacks the cached stage and devel for $key, or compiles and caches.
 obtain() {
   cached=$cache/$key.tar.gz
   if [ -z "${UFORK_NO_CACHE:-}" ] && [ -f "$cached" ]; then
-    rm -rf "$work/stage"
-    mkdir -p "$work/stage"
-    ! tar -xzf "$cached" -C "$work/stage" 2>/dev/null || {
+    rm -rf "$work/stage" "$work/devel"
+    ! tar -xzf "$cached" -C "$work" 2>/dev/null || {
       echo "port $name: from the cache ($variant)"
       return
     }
@@ -87,7 +97,7 @@ obtain() {
   [ "$variant" = native ] || verify_images
   [ -z "${UFORK_NO_CACHE:-}" ] || return 0
   mkdir -p "$cache"
-  tar -czf "$cached.$$" -C "$work/stage" . && mv "$cached.$$" "$cached"
+  tar -czf "$cached.$$" -C "$work" stage devel && mv "$cached.$$" "$cached"
 }
 
 # The ELF files of the stage.
@@ -131,13 +141,14 @@ install_native() {
 
 # Whether what the last run installed is still there.
 installed() {
+  [ -d "$work/devel" ] || return 1
   if [ "$variant" = native ]; then
     for program in $programs; do [ -f "$O/native/bin/${program##*/}" ] || return 1; done
     for folder in $libraries; do [ -d "$O/native/lib/${folder##*/}" ] || return 1; done
   else
     [ -f "$work/files" ] || return 1
     while read -r file; do
-      [ -e "$root/$file" ] || return 1
+      [ -e "$root/$file" ] || [ -L "$root/$file" ] || return 1
     done <"$work/files"
   fi
 }
@@ -157,12 +168,13 @@ esac
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/ufork/ports
 work=$O/ports/$name-$variant
-source='' programs='' libraries='' # set by the recipe
+source='' needs='' programs='' libraries='' # set by the recipe
 
 [ -f "$here/$name/recipe" ] || die "no recipe"
 # shellcheck source=/dev/null
 . "$here/$name/recipe"
 mkdir -p "$work"
+for port in $needs; do "$here/build.sh" "$port" "$variant"; done
 # One port at a time: each build already uses two processors.
 exec 9>"$O/ports/lock"
 flock 9

@@ -1,14 +1,31 @@
 # SPDX-License-Identifier: MIT
-# A master and two workers: files, sendfile, a proxy in the same instance, SO_REUSEPORT, the access log;
-# reload, the end of a worker and an orderly end under load, with and without keepalive; workers that share
-# a listening socket in each way there is.
-front=$(free_port) back=$(free_port)
+# A master and two workers: files, sendfile, a proxy in the same instance, SO_REUSEPORT, the access log, TLS with
+# sessions that the workers share, regular expressions, gzip; reload, the end of a worker and an orderly end under
+# load, with and without keepalive and TLS; workers that share a listening socket in each way there is.
+front=$(free_port) back=$(free_port) secure=$(free_port)
 chmod 755 . # the workers run as nobody
 mkdir html logs
 echo hello >html/index.html
 head -c 65536 /dev/urandom >html/medium
+head -c 9000 /dev/urandom >html/secure
+seq 1 20000 >html/text
 head -c 300000 /dev/urandom >html/large
 head -c 20000000 /dev/urandom >html/huge
+certificate() {
+  run openssl req -config "$T/req.cnf" -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+    -keyout "$T/$1.key" -out "$T/$1.pem" -subj "/CN=$1" -extensions "$@" 2>log || fail "a certificate: $(cat log)"
+}
+cat >req.cnf <<'CONF'
+[req]
+distinguished_name = name
+[name]
+[ca]
+basicConstraints = critical, CA:true
+[server]
+subjectAltName = DNS:localhost
+CONF
+certificate ca
+certificate server -CA "$T/ca.pem" -CAkey "$T/ca.key"
 cat >nginx.conf <<CONF
 worker_processes 2;
 error_log $T/logs/error.log notice;
@@ -21,7 +38,29 @@ http {
   client_body_temp_path $T/logs/body;
   proxy_temp_path $T/logs/proxy;
   server { listen 127.0.0.1:$back; root $T/html; }
-  server { listen 127.0.0.1:$front reuseport; location / { proxy_pass http://127.0.0.1:$back; } }
+  server {
+    listen 127.0.0.1:$front reuseport;
+    location / { proxy_pass http://127.0.0.1:$back; }
+    location /secure/ {
+      proxy_pass https://127.0.0.1:$secure/;
+      proxy_ssl_trusted_certificate $T/ca.pem;
+      proxy_ssl_verify on;
+      proxy_ssl_name localhost;
+    }
+  }
+  server {
+    listen 127.0.0.1:$secure ssl;
+    root $T/html;
+    ssl_certificate $T/server.pem;
+    ssl_certificate_key $T/server.key;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_session_cache shared:tls:1m;
+    ssl_session_tickets off;
+    gzip on;
+    gzip_types *;
+    location ~ ^/number/(?<number>\d+)\$ { return 200 "\$number by \$ssl_protocol\\n"; }
+    rewrite ^/old/(.*)\$ /\$1 last;
+  }
 }
 CONF
 get() { curl -sS --max-time 20 "http://127.0.0.1:$1"; }
@@ -45,20 +84,46 @@ get "$front/large" | cmp - html/large || fail 'a large file through the proxy'
 get "$back/huge" | cmp - html/huge || fail 'a file larger than a socket takes'
 same 'a missing file' "$(curl -s -o out -w '%{http_code}' "http://127.0.0.1:$back/none")" 404
 
-asked() {
-  [ "$(logged "medium?$name ")" -gt 50 ] && [ "$(logged "large?$name ")" -gt 50 ]
+get_secure() { curl -sS --max-time 20 --cacert ca.pem "$@"; }
+https=https://localhost:$secure
+same 'a file by TLS' "$(get_secure $https/)" hello
+same 'a regular expression' "$(get_secure $https/number/42 --tls-max 1.2; get_secure $https/number/43)" \
+  "42 by TLSv1.2
+43 by TLSv1.3"
+same 'no match' "$(get_secure -o out -w '%{http_code}' $https/number/4x)" 404
+get_secure $https/old/large | cmp - html/large || fail 'a rewritten name'
+same 'two requests on a connection' "$(get_secure -o out -o out -w '%{num_connects} ' $https/medium $https/secure)" '1 0 '
+get_secure --compressed -D head $https/text | cmp - html/text || fail 'a compressed file'
+grep -qi '^content-encoding: gzip' head || fail "not compressed: $(cat head)"
+status=0
+get_secure "https://127.0.0.1:$secure/" >out 2>&1 || status=$?
+same 'a name that is not in the certificate' $status 60
+get "$front/secure/huge" | cmp - html/huge || fail 'a large file through a proxy that asks by TLS'
+# An answer comes after the session is kept; either worker may get the next connection.
+session() {
+  printf 'GET / HTTP/1.0\r\n\r\n' |
+    native openssl s_client -connect "127.0.0.1:$secure" -tls1_2 -ign_eof "$@" 2>log
 }
-# load NAME SECONDS CMD...: four ways of asking at once, CMD running meanwhile; the results in NAME.*
+session -sess_out session >out
+same 'sessions taken up again' "$(for _ in 1 2 3 4 5 6 7 8; do session -sess_in session; done |
+  grep -c '^Reused, TLSv1.2')" 8
+
+asked() {
+  for file in medium large secure; do [ "$(logged "$file?$name ")" -gt 50 ] || return 1; done
+}
+# load NAME SECONDS CMD...: six ways of asking at once, CMD running meanwhile; the results in NAME.*
 load() {
   name=$1 end=$2; shift 2
   rm -f finish
-  ask() { python3 "$PORT/smoke_load.py" "$1" "$2?$name" "html$2" "$3" 3 finish >"$name.$4" & asking="$asking $!"; }
+  ask() { /usr/bin/python3 "$PORT/smoke_load.py" "$1" "$2?$name" "html$2" "$3" 3 finish ${5:-} >"$name.$4" & asking="$asking $!"; }
   asking=
   ask "$back" /medium keepalive 1
   ask "$back" /medium close 2
   ask "$front" /large keepalive 3
   ask "$front" /large close 4
-  eventually 'all four ask' asked
+  ask "$secure" /secure keepalive 5 ca.pem
+  ask "$secure" /secure close 6 ca.pem
+  eventually 'all of them ask' asked
   "$@"
   sleep "$end"
   : >finish
@@ -77,7 +142,7 @@ same 'requests that failed during reloads' "$(grep -vh 'failed 0 ' reload.*)" ''
 reloaded() { [ "$(grep -c ': reconfiguring' logs/error.log)" = 3 ]; }
 eventually 'three reloads' reloaded
 # What went through the proxy was asked twice. A line is written when its request has ended.
-done_n() { [ "$(logged "?reload HTTP/1..\" 200")" = $(($(cat reload.1 reload.2 >n; count n ok) + 2 * $(cat reload.3 reload.4 >n; count n ok))) ]; }
+done_n() { [ "$(logged "?reload HTTP/1..\" 200")" = $(($(cat reload.[1256] >n; count n ok) + 2 * $(cat reload.[34] >n; count n ok))) ]; }
 eventually 'a line in the access log for each request' done_n
 
 # A worker dies: what it was at fails, the rest does not, and another takes its place.
@@ -93,7 +158,7 @@ end_worker() {
 load killed 0.5 end_worker
 grep -q 'exited on signal 9' logs/error.log || fail 'no worker was ended'
 cat killed.* >n
-[ "$(count n failed)" -le 24 ] || fail "a worker's end hit more than what it was at: $(cat n)"
+[ "$(count n failed)" -le 30 ] || fail "a worker's end hit more than what it was at: $(cat n)"
 [ "$(count n ok)" -gt 0 ] || fail "no request succeeded beside the end of a worker: $(cat n)"
 
 # An orderly end: what is being sent is sent.

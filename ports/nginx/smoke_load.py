@@ -1,21 +1,24 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""smoke_load.py PORT PATH FILE {keepalive|close} THREADS STOP: requests until the file STOP exists.
+"""smoke_load.py PORT PATH FILE {keepalive|close} THREADS STOP [CA]: requests until the file STOP exists.
 
 Every answer must be FILE, byte for byte. Prints `ok N failed N retried N` and why what failed.
 A server may close a connection that waits for its next request; a request that meets such an end
-before the first byte of an answer is made once more on a fresh connection: "retried".
+before the first byte of an answer is made once more on a fresh connection: "retried". With CA, a file of
+certificates, it asks by TLS, and the server must prove to be localhost.
 """
 import os
 import socket
+import ssl
 import sys
 import threading
 import time
 
 
 class Load(threading.Thread):
-    def __init__(self, port, path, wanted, keepalive, stop):
+    def __init__(self, port, path, wanted, keepalive, stop, context):
         super().__init__()
+        self.context = context
         self.port, self.wanted, self.keepalive, self.stop = port, wanted, keepalive, stop
         connection = "keep-alive" if keepalive else "close"
         self.request = (f"GET {path} HTTP/1.1\r\nHost: localhost\r\n"
@@ -34,11 +37,13 @@ class Load(threading.Thread):
         """One request. Returns what is wrong, or None; raises ConnectionResetError before an answer."""
         if not self.sock:
             self.sock = socket.create_connection(("127.0.0.1", self.port), 30)
+            if self.context:
+                self.sock = self.context.wrap_socket(self.sock, server_hostname="localhost")
             self.file = self.sock.makefile("rb")
         try:
             self.sock.sendall(self.request)
             status = self.file.readline()
-        except (ConnectionError, BrokenPipeError) as problem:
+        except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError) as problem:
             raise ConnectionResetError(str(problem)) from None
         if not status:
             raise ConnectionResetError("closed without an answer")
@@ -83,10 +88,11 @@ class Load(threading.Thread):
 
 
 def main():
-    port, path, file, mode, threads, stop = sys.argv[1:]
+    port, path, file, mode, threads, stop, *ca = sys.argv[1:]
     with open(file, "rb") as content:
         wanted = content.read()
-    loads = [Load(int(port), path, wanted, mode == "keepalive", stop) for _ in range(int(threads))]
+    context = ssl.create_default_context(cafile=ca[0]) if ca else None
+    loads = [Load(int(port), path, wanted, mode == "keepalive", stop, context) for _ in range(int(threads))]
     for load in loads:
         load.start()
     for load in loads:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The interpreter's ways to start, then smoke.py, whose output is the same as Python's on the host.
+# The interpreter's ways to start, then smoke.py and smoke_tls.py, whose output is the same as Python's on the host.
 cp "$PORT/smoke.py" .
 mkdir packages packages/thing
 echo 'from .inner import answer' >packages/thing/__init__.py
@@ -26,6 +26,29 @@ run python3 -v -c 'import asyncio, json, sqlite3' 2>log || fail "$(cat log)"
 run python3 "$T/smoke.py" >got 2>err || fail "smoke.py: status $?: $(cat got err)"
 [ ! -s err ] || fail "smoke.py wrote to standard error: $(cat err)"
 diff -u "$PORT/smoke.out" got || fail 'smoke.py'
+
+# Certificates by the port openssl: an authority, a server's, another authority.
+cp "$PORT/smoke_tls.py" .
+cat >req.cnf <<'CONF'
+[req]
+distinguished_name = name
+[name]
+[ca]
+basicConstraints = critical, CA:true
+subjectKeyIdentifier = hash
+[server]
+subjectAltName = DNS:localhost, IP:127.0.0.1
+CONF
+certificate() {
+  run openssl req -config "$T/req.cnf" -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+    -keyout "$T/$1.key" -out "$T/$1.pem" -subj "/CN=$1" -extensions "$2" $3 2>log || fail "a certificate: $(cat log)"
+}
+certificate ca ca ''
+certificate other ca ''
+certificate server server "-CA $T/ca.pem -CAkey $T/ca.key"
+run python3 "$T/smoke_tls.py" >got 2>err || fail "smoke_tls.py: status $?: $(cat got err)"
+[ ! -s err ] || fail "smoke_tls.py wrote to standard error: $(cat err)"
+diff -u "$PORT/smoke_tls.out" got || fail 'smoke_tls.py'
 
 if [ "$VARIANT" != native ]; then
   /usr/bin/python3 "$PORT/smoke-tty.py" "$O/bin/ufork" run --root="$root" python3 -q -i -c \

@@ -24,7 +24,8 @@ HERE = Path(__file__).resolve().parent
 OUT = Path(os.environ["O"])
 WORK = OUT / "ports/python3-suite"
 MODULES = """test_fork1 test_os test_posix test_subprocess test_signal test_threading test_socket
-test_select test_mmap test_multiprocessing_fork test_asyncio test_tempfile test_pty""".split()
+test_select test_mmap test_multiprocessing_fork test_asyncio test_tempfile test_pty
+test_hashlib test_ssl""".split()
 BAD = ("fail", "error", "crash", "hang")
 
 
