@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size) {
   char *text = malloc(size ? size : 1);
   memcpy(text, data, size);
   struct config_error error;
-  struct config *c = config_parse(text, size, &error);
+  struct config *c = config_parse(text, size, "/base", NULL, &error);
   check(c || (error.line >= 0 && *error.text), "refused without a reason");
   config_free(c);
   fuzz_head(text, size);

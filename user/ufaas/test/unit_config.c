@@ -66,13 +66,12 @@ static const struct {
     {"[function.f]\nruntime = \"python3\"\n", 2, "handler"},
     {"[function.f]\nruntime = \"python3\"\nhandler = \"a.b\"\n", 2, "path"},
     {"[function.f]\nruntime = \"python3\"\ncommand = [\"/x\"]\n", 2, "runtime and a command"},
-    {"[function.f]\ncommand = [\"x\"]\n", 1, "absolute"},
     {"[function.f]\ncommand = []\n", 2, "is empty"},
     {"[function.f]\ncommand = \"/x\"\n", 2, "array of strings"},
     {"[function.f]\ncommand = [\"/x\", 1]\n", 2, "string is expected"},
     {"[function.f]\ncommand = [\"/x\" \"y\"]\n", 2, "','"},
     {"[function.f]\ncommand = [\"/x\"\n", 3, "','"},
-    {"[function.f]\ncommand = [\"/x\"]\npath = \"x\"\n", 1, "not absolute"},
+    {"[function.f]\ncommand = [\"/x\"]\ngid = 5\n", 1, "no uid"},
     {"[function.f]\ncommand = [\"/x\"]\nwarmup = \"{\"\n", 1, "not JSON"},
     {"[function.f]\ncommand = [\"/x\"]\nenvironment = {A = 1}\n", 3, "string is expected"},
     {"[function.f]\ncommand = [\"/x\"]\nenvironment = {A = \"1\", A = \"2\"}\n", 3, "given twice"},
@@ -90,16 +89,17 @@ static const struct {
 static void test_refused(void) {
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     struct config_error error;
-    struct config *c = config_parse(bad[i].text, strlen(bad[i].text), &error);
+    struct config *c = config_parse(bad[i].text, strlen(bad[i].text), "/base", NULL, &error);
     check(!c, "accepted:\n%s", bad[i].text);
     check(error.line == bad[i].line && strstr(error.text, bad[i].reason),
           "line %d (wanted %d): %s (wanted: %s) for:\n%s", error.line, bad[i].line, error.text,
           bad[i].reason, bad[i].text);
   }
   struct config_error error;
-  check(!config_parse("[server]\nlog = \"a\0b\"\n", 22, &error), "NUL accepted");
-  check(!config_read("/no/such/file", &error) && error.line == 0 && *error.text, "no such file");
-  check(!config_read("/", &error) && *error.text, "a directory");
+  check(!config_parse("[server]\nlog = \"a\0b\"\n", 22, "/base", NULL, &error), "NUL accepted");
+  check(!config_read("/no/such/file", NULL, &error) && error.line == 0 && *error.text,
+        "no such file");
+  check(!config_read("/", NULL, &error) && *error.text, "a directory");
 }
 
 static const char all[] = "# everything\r\n"
@@ -121,14 +121,15 @@ static const char all[] = "# everything\r\n"
                           "concurrency = 2\n"
                           "queue = 0\n"
                           "[ function . two-2 ]\n"
-                          "command = [\n  \"/bin/x\", # first\n  'y z',\n]\n"
+                          "command = [\n  \"bin/x\", # first\n  'y z',\n]\n"
                           "uid = 0\n"
                           "[function.two-2.environment]\n"
                           "PATH = \"/x\"";
 
 static void test_accepted(void) {
+  static const struct config_override overrides[] = {{"tmp", "/elsewhere"}, {NULL, NULL}};
   struct config_error error;
-  struct config *c = config_parse(all, sizeof all - 1, &error);
+  struct config *c = config_parse(all, sizeof all - 1, "/base", overrides, &error);
   check(c, "line %d: %s", error.line, error.text);
   const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&c->listen.socket;
   check(in6->sin6_family == AF_INET6 && ntohs(in6->sin6_port) == 8000, "listen");
@@ -142,11 +143,17 @@ static void test_accepted(void) {
             !f->environment[2],
         "environment");
   check(f->timeout_ms == 500 && f->concurrency == 2 && f->queue == 0, "limits");
-  check(f->memory_mb == 128 && f->max_body == 6 << 20 && f->uid == 5000, "defaults");
+  check(f->memory_mb == 128 && f->max_body == 6 << 20 && f->own_uid, "defaults");
   check(strcmp(g->name, "two-2") == 0 && strcmp(g->command[1], "y z") == 0, "the second");
-  check(g->uid == 0 && g->gid == 5001, "ids: %u %u", g->uid, g->gid);
+  check(strcmp(g->command[0], "/base/bin/x") == 0, "%s", g->command[0]);
+  check(strcmp(c->tmp, "/elsewhere") == 0, "%s", c->tmp);
+  check(!g->own_uid && g->uid == 0 && g->gid == 0, "ids: %u %u", g->uid, g->gid);
   check(strcmp(g->environment[0], "PATH=/x") == 0 && !g->environment[1], "its environment");
   config_free(c);
+  static const struct config_override nonsense[] = {{"admin", "x"}, {NULL, NULL}};
+  check(!config_parse(all, sizeof all - 1, "/base", nonsense, &error) && error.line == 0 &&
+            strstr(error.text, "ADDRESS:PORT"),
+        "an override");
 }
 
 void test_config(void) {
