@@ -186,8 +186,10 @@ static bool add_item(struct parser *p, struct toml_value *v, char *item) {
 static bool quoted_item(struct parser *p, struct toml_value *v, const char *where) {
   char *text = NULL;
   if (peek(p) != '"' && peek(p) != '\'')
-    return fail(p, "a string is expected in %s", where);
-  return string(p, &text) && add_item(p, v, text);
+    fail(p, "a string is expected in %s", where);
+  else if (string(p, &text))
+    return add_item(p, v, text);
+  return false;
 }
 
 /* Blanks, comments and ends of lines. */
