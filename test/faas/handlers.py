@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: MIT
+"""Functions for the tests: what they leave behind, what they can see, and how they misbehave."""
+import gc
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+
+SECRET_PARTS = ["a secret ", "of one request"]
+LIST = []
+
+
+def secret():
+    """Not a constant, which every worker would have."""
+    return "".join(SECRET_PARTS)
+
+
+def echo(event, context):
+    return event
+
+
+def about(event, context):
+    """All that a context offers."""
+    before = context.get_remaining_time_in_millis()
+    return {
+        "name": context.function_name,
+        "version": context.function_version,
+        "memory": context.memory_limit_in_mb,
+        "request": context.aws_request_id,
+        "arn": context.invoked_function_arn,
+        "left": before,
+        "identity": context.identity,
+        "client": context.client_context,
+        "trace": os.environ.get("_X_AMZN_TRACE_ID"),
+        "directory": os.getcwd(),
+        "path": sys.path[0],
+        "group": os.getpgid(0) == os.getpid(),
+    }
+
+
+def talk(event, context):
+    print("printed")
+    logging.getLogger().warning("logged %d", 7)
+    print("without an end", end="")
+    sys.stderr.write("error")
+    return "said"
+
+
+def fail(event, context):
+    def deeper():
+        raise ValueError("a reason")
+
+    deeper()
+
+
+def unserialisable(event, context):
+    return {1, 2}
+
+
+def leave(event, context):
+    """Leaves the secret wherever a request can."""
+    LIST.append(secret())
+    os.secret = secret()
+    sys.modules["secret"] = secret()
+    os.environ["SECRET"] = secret()
+    signal.signal(signal.SIGUSR1, lambda number, frame: secret())
+    os.umask(0)
+    os.chdir("/")
+    directory = tempfile.mkdtemp()
+    for place in (directory, os.environ["TMPDIR"]):
+        with open(place + "/secret", "w") as file:
+            file.write(secret())
+    for _ in range(8):
+        os.dup(os.open(directory + "/secret", os.O_RDONLY))
+    for _ in range(3):
+        threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+    if os.fork() == 0:
+        time.sleep(1000)
+    if os.fork() == 0:
+        if event.get("session"):
+            os.setsid()
+        time.sleep(1000)
+    return {"directory": directory, "pid": os.getpid()}
+
+
+def running(parent):
+    """Living processes other than this and its parent whose user is this one's."""
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and os.stat("/proc/" + name).st_uid == os.getuid():
+                with open(f"/proc/{name}/stat") as file:
+                    if file.read().rsplit(")", 1)[1].split()[0] != "Z":
+                        found.append(int(name))
+        except OSError:
+            pass
+    return sorted(set(found) - {os.getpid(), parent})
+
+
+def look(event, context):
+    """What this request can see of another's."""
+    descriptors = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            descriptors.append(os.readlink("/proc/self/fd/" + name).split(":")[0])
+        except OSError:
+            pass  # the directory itself
+    needle = secret()
+    return {
+        "globals": LIST,
+        "attribute": hasattr(os, "secret"),
+        "module": "secret" in sys.modules,
+        "environment": os.environ.get("SECRET"),
+        "objects": sum(isinstance(o, dict) and needle in map(str, o.values()) for o in gc.get_objects()
+                       if isinstance(o, dict) and o is not locals()),
+        "signal": signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL,
+        "umask": os.umask(0o77),
+        "directory": os.getcwd() == os.environ["LAMBDA_TASK_ROOT"],
+        "descriptors": sorted(descriptors),
+        "threads": threading.active_count(),
+        "temporary": os.listdir(os.environ["TMPDIR"]),
+        "others": sorted(set(os.listdir(os.path.dirname(os.environ["TMPDIR"]))) - {os.path.basename(os.environ["TMPDIR"])}),
+        "processes": running(os.getppid()),
+    }
+
+
+def sleep(event, context):
+    time.sleep(event["seconds"])
+    return {"pid": os.getpid()}
+
+
+def hang(event, context):
+    """For good, with a child, and deaf to all signals but one."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if os.fork() == 0:
+        time.sleep(1000)
+    print("hanging")
+    while True:
+        pass
+
+
+def crash(event, context):
+    print("crashing")
+    os.abort()
+
+
+def leave_early(event, context):
+    sys.exit(event["status"])
+
+
+def eat_memory(event, context):
+    eaten = []
+    while True:
+        eaten.append(bytearray(1 << 20))
+
+
+def bomb(event, context):
+    """Forks until it may not, and its children do the same."""
+    while True:
+        try:
+            os.fork()
+        except OSError:
+            time.sleep(1)
+
+
+def attack(event, context):
+    """Tries to reach another process and the files in `paths`; says what worked."""
+    worked, pid = [], event["pid"]
+    for number in (0, signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.kill(pid, number)
+            worked.append(f"signal {number}")
+        except OSError:
+            pass
+    for name in ("mem", "environ", "maps", "fd", "cwd", "root", "exe"):
+        path = f"/proc/{pid}/{name}"
+        try:
+            if name == "fd":
+                os.listdir(path)
+            elif os.path.islink(path):
+                os.readlink(path)
+            else:
+                with open(path, "rb") as file:
+                    file.read(1)
+            worked.append(path)
+        except OSError:
+            pass
+    for path in event.get("paths", []):
+        for attempt in (os.listdir, open, lambda p: open(p + "/new", "w"), os.rmdir):
+            try:
+                attempt(path)
+                worked.append(path)
+            except OSError:
+                pass
+    return worked
+
+
+def whereabouts(event, context):
+    """What an attacker would like to know, then sleeps."""
+    if event.get("file"):
+        with open(os.environ["TMPDIR"] + "/file", "w") as file:
+            file.write(secret())
+    print(os.getpid(), os.getppid(), os.environ["TMPDIR"])
+    time.sleep(event.get("seconds", 0))
+    return {"pid": os.getpid(), "zygote": os.getppid(), "uid": os.getuid(), "directory": os.environ["TMPDIR"]}
