@@ -184,6 +184,8 @@ static i64 await_packet(struct unix_sock *u, bool nonblock) {
   if (u->sock.type != SOCK_DGRAM && u->state != UNIX_CONNECTED)
     return u->sock.type == SOCK_STREAM ? -EINVAL : -ENOTCONN;
   if (at_end(u)) {
+    if (first_packet(u)) /* came just before the end, after the caller had looked */
+      return 1;
     i32 err = __atomic_exchange_n(&u->error, 0, __ATOMIC_ACQ_REL);
     return -err;
   }
