@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/* What functions.toml says. doc/faas.md describes the keys. */
+#ifndef UFAAS_CONFIG_H
+#define UFAAS_CONFIG_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define FUNCTION_NAME_MAX 64
+
+/* One function as configured. Counted: its zygotes hold it too. */
+struct function_config {
+  unsigned references;
+  char *name;
+  char **command;         /* what the zygote executes; ends with NULL */
+  char **environment;     /* "NAME=value"; ends with NULL */
+  char *handler, *warmup; /* NULL: none */
+  char *path;             /* directory of the code; NULL: none */
+  int64_t timeout_ms, warmup_ms;
+  int64_t memory_mb;
+  int64_t concurrency, queue;
+  int64_t max_body, max_response;
+  uid_t uid;
+  gid_t gid;
+  int line; /* of its header in the file */
+};
+
+struct address {
+  struct sockaddr_storage socket;
+  socklen_t size;
+  char *text;
+};
+
+struct config {
+  struct address listen, admin; /* admin.size 0: no administration */
+  char *log;                    /* "stderr" or a path */
+  int64_t log_level;            /* enum log_level */
+  char *python, *runtime;
+  char *tmp; /* temporary directories are made here */
+  int64_t max_connections;
+  int64_t header_ms, idle_ms, drain_ms;
+  int64_t first_uid; /* of functions that say none; the n-th function has first_uid + n */
+  struct function_config **functions;
+  size_t function_count;
+};
+
+/* Where and why a configuration is refused. */
+struct config_error {
+  int line; /* 0: the file as a whole */
+  char text[256];
+};
+
+/* Reads a configuration from text or from a file. NULL: refused, and `error` says why. */
+struct config *config_parse(const char *text, size_t size, struct config_error *error);
+struct config *config_read(const char *path, struct config_error *error);
+void config_free(struct config *config);
+
+/* ADDR:PORT, [ADDR6]:PORT. false: malformed. */
+bool address_parse(struct address *address, const char *text);
+
+struct function_config *function_config_hold(struct function_config *config);
+void function_config_release(struct function_config *config);
+
+#endif

@@ -1,0 +1,577 @@
+// SPDX-License-Identifier: MIT
+#include "request.h"
+#include "function.h"
+#include "log.h"
+#include "protocol.h"
+#include "random.h"
+#include "zygote.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_BYTES 4096
+#define TAIL_BYTES 4096
+/* A worker is done within this time as a rule; what others print is watched from then on. */
+#define LOG_PATIENCE (2 * MS)
+
+/* ---- ids: a slot's number in the low 20 bits, how often it was used above ------------------- */
+
+#define SLOT_BITS 20
+
+struct slot {
+  struct request *request;
+  uint64_t uses;
+  uint32_t next_free;
+};
+static struct slot *slots;
+static uint32_t slot_count, first_free;
+
+static bool slot_take(struct request *r) {
+  if (first_free == slot_count) {
+    uint32_t count = slot_count ? 2 * slot_count : 256;
+    struct slot *more =
+        count > 1u << SLOT_BITS ? NULL : realloc(slots, count * sizeof(struct slot));
+    if (!more)
+      return false;
+    slots = more;
+    for (uint32_t i = slot_count; i < count; i++)
+      slots[i] = (struct slot){.next_free = i + 1};
+    slot_count = count;
+  }
+  uint32_t i = first_free;
+  first_free = slots[i].next_free;
+  slots[i].request = r;
+  r->id = ++slots[i].uses << SLOT_BITS | i;
+  return true;
+}
+
+static void slot_give(const struct request *r) {
+  uint32_t i = r->id & ((1u << SLOT_BITS) - 1);
+  slots[i].request = NULL;
+  slots[i].next_free = first_free;
+  first_free = i;
+}
+
+struct request *request_find(uint64_t id) {
+  uint32_t i = id & ((1u << SLOT_BITS) - 1);
+  return i < slot_count && slots[i].request && slots[i].request->id == id ? slots[i].request : NULL;
+}
+
+/* ---- making and ending -------------------------------------------------------------------- */
+
+static void conversation_ready(struct source *source, uint32_t events);
+static void log_ready(struct source *source, uint32_t events);
+static void timer_fired(struct timer *timer);
+
+/* That of the zygote: a deployment may have changed the function's since. */
+static const struct function_config *config_of(const struct request *r) {
+  return r->zygote ? r->zygote->config : r->function->config;
+}
+
+static int64_t wall_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+struct request *request_new(struct function *f, const char *header, size_t header_size,
+                            const char *body, size_t body_size) {
+  struct request *r = calloc(1, sizeof *r);
+  if (!r)
+    return NULL;
+  if (!slot_take(r)) {
+    free(r);
+    return NULL;
+  }
+  r->function = f;
+  r->conversation = (struct source){-1, conversation_ready};
+  r->log = (struct source){-1, log_ready};
+  r->worker_fds[0] = r->worker_fds[1] = -1;
+  r->timer.fire = timer_fired;
+  r->arrived = loop_now();
+  random_uuid(r->uuid);
+  /* The deadline is put in when it starts; room is kept for it. */
+  struct ufaas_part part = {.kind = UFAAS_REQUEST, .body_size = body_size};
+  buffer_reserve(&r->out, sizeof part + header_size + body_size + 256);
+  buffer_add(&r->out, &part, sizeof part);
+  buffer_format(
+      &r->out,
+      "Lambda-Runtime-Aws-Request-Id: %s\n"
+      "Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:local:000000000000:function:%s\n"
+      "Lambda-Runtime-Deadline-Ms: %13lld\n",
+      r->uuid, f->config->name, 0LL);
+  buffer_add(&r->out, header, header_size);
+  part.header_size = (uint32_t)(r->out.size - sizeof part);
+  buffer_add(&r->out, body, body_size);
+  if (r->out.failed) {
+    request_free(r);
+    return NULL;
+  }
+  memcpy(r->out.data, &part, sizeof part);
+  return r;
+}
+
+/* Writes the deadline over the place that was kept for it. */
+static void set_deadline(struct request *r, int64_t deadline) {
+  static const char name[] = "Lambda-Runtime-Deadline-Ms: ";
+  char digits[14];
+  char *place = memmem(r->out.data, r->out.size, name, sizeof name - 1);
+  snprintf(digits, sizeof digits, "%13lld", (long long)deadline);
+  memcpy(place + sizeof name - 1, digits, 13);
+}
+
+static void close_worker_fds(struct request *r) {
+  for (int i = 0; i < 2; i++)
+    if (r->worker_fds[i] >= 0) {
+      close(r->worker_fds[i]);
+      r->worker_fds[i] = -1;
+    }
+}
+
+void request_free(struct request *r) {
+  slot_give(r);
+  timer_clear(&r->timer);
+  loop_drop(&r->conversation);
+  loop_drop(&r->log);
+  close_worker_fds(r);
+  buffer_free(&r->out);
+  buffer_free(&r->in);
+  buffer_free(&r->made);
+  buffer_free(&r->tail);
+  buffer_free(&r->line);
+  free(r);
+}
+
+/* Lambda's error object. */
+static void make_error(struct request *r, const char *type, const char *text) {
+  r->made.size = 0;
+  buffer_text(&r->made, "{\"errorType\":");
+  json_string(&r->made, type);
+  buffer_text(&r->made, ",\"errorMessage\":");
+  json_string(&r->made, text);
+  buffer_text(&r->made, "}");
+  r->error = true;
+  r->body = r->made.data;
+  r->body_size = r->made.size;
+  strcpy(r->content_type, "application/json"); // NOLINT(*insecureAPI.strcpy)
+}
+
+static void answer(struct request *r, enum outcome outcome) {
+  struct function *f = r->function;
+  r->has_answer = true;
+  r->outcome = outcome;
+  f->metrics.outcomes[outcome]++;
+  metrics_latency(&f->metrics, loop_clock() - r->arrived);
+  if (r->owner)
+    r->answered(r);
+  r->owner = NULL;
+}
+
+void request_refuse(struct request *r, enum outcome outcome, const char *cause) {
+  make_error(r, outcome == OUTCOME_FULL ? "TooManyRequestsException" : "ServiceException", cause);
+  if (log_level_of() <= LOG_INFO)
+    log_report(config_of(r)->name, r->uuid, outcome_name(outcome), -1, 0, loop_now() - r->arrived,
+               0, 0);
+  answer(r, outcome);
+  request_free(r);
+}
+
+/* Takes it from its zygote and ends it; the function goes on with the next. */
+static void finish(struct request *r) {
+  struct function *f = r->function;
+  if (r->prev)
+    r->prev->next = r->next;
+  else
+    r->zygote->requests = r->next;
+  if (r->next)
+    r->next->prev = r->prev;
+  request_free(r);
+  function_ended(f);
+}
+
+/* ---- what it prints ----------------------------------------------------------------------- */
+
+static void print_line(struct request *r) {
+  if (!r->line.size)
+    return;
+  log_output(config_of(r)->name, r->uuid, r->line.data, r->line.size);
+  r->function->metrics.log_lines++;
+  r->line.size = 0;
+}
+
+static void print(struct request *r, const char *data, size_t size) {
+  if (r->want_tail && !r->has_answer) {
+    buffer_add(&r->tail, data, size);
+    if (r->tail.size > 4 * TAIL_BYTES)
+      buffer_take(&r->tail, r->tail.size - TAIL_BYTES);
+  }
+  while (size) {
+    const char *end = memchr(data, '\n', size);
+    size_t n = end ? (size_t)(end - data) : size, room = LINE_BYTES - r->line.size;
+    bool whole = end && n <= room;
+    if (n > room)
+      n = room;
+    buffer_add(&r->line, data, n);
+    r->line.failed = false;
+    n += whole;
+    data += n;
+    size -= n;
+    if (whole || r->line.size == LINE_BYTES)
+      print_line(r);
+  }
+}
+
+/* Takes what is in the pipe, at most `rounds` times 16 KiB. */
+static void log_read(struct request *r, int rounds) {
+  char data[16384];
+  while (rounds-- > 0 && r->log.fd >= 0) {
+    ssize_t n = read(r->log.fd, data, sizeof data);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n == 0)
+      loop_drop(&r->log);
+    if (n <= 0)
+      return;
+    print(r, data, (size_t)n);
+    if ((size_t)n < sizeof data)
+      return;
+  }
+}
+
+static void log_ready(struct source *source, uint32_t events) {
+  (void)events;
+  log_read(container_of(source, struct request, log), 4);
+}
+
+void request_tail(struct request *r, struct buffer *out) {
+  struct buffer text = {0};
+  double ms = (double)(loop_clock() - r->started) / 1e6;
+  buffer_format(&text, "START RequestId: %s Version: $LATEST\n", r->uuid);
+  buffer_add(&text, r->tail.data, r->tail.size);
+  if (r->tail.size && r->tail.data[r->tail.size - 1] != '\n')
+    buffer_text(&text, "\n");
+  buffer_format(&text,
+                "END RequestId: %s\nREPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %.0f "
+                "ms\tMemory Size: %lld MB\n",
+                r->uuid, r->uuid, ms, ms + 0.5, (long long)config_of(r)->memory_mb);
+  size_t skip = text.size > TAIL_BYTES ? text.size - TAIL_BYTES : 0;
+  base64(out, text.data + skip, text.size - skip);
+  buffer_free(&text);
+}
+
+/* ---- the conversation --------------------------------------------------------------------- */
+
+/* The value of a line "Name: value\n" of the answer's header. */
+static void take_content_type(struct request *r, const char *header, size_t size) {
+  static const char name[] = "content-type:";
+  strcpy(r->content_type, "application/json"); // NOLINT(*insecureAPI.strcpy)
+  for (const char *end; (end = memchr(header, '\n', size)); header = end + 1) {
+    size_t line = (size_t)(end - header);
+    size -= line + 1;
+    if (line < sizeof name || strncasecmp(header, name, sizeof name - 1) != 0)
+      continue;
+    const char *value = header + sizeof name - 1;
+    while (value < end && *value == ' ')
+      value++;
+    size_t n = (size_t)(end - value);
+    bool plain = n > 0 && n < sizeof r->content_type;
+    for (size_t i = 0; i < n; i++)
+      plain = plain && value[i] >= ' ' && value[i] < 0x7f;
+    if (plain) {
+      memcpy(r->content_type, value, n);
+      r->content_type[n] = 0;
+    }
+  }
+}
+
+static void crash(struct request *r, const char *why) {
+  char text[256];
+  snprintf(text, sizeof text, "RequestId: %s Error: %s", r->uuid, why);
+  make_error(r, "Runtime.ExitError", text);
+  answer(r, OUTCOME_CRASH);
+}
+
+/* Ends the worker; request_note_ended will follow. */
+static void kill_worker(struct request *r) {
+  r->kill_wanted = true;
+  if (r->invoked && !r->kill_sent && !r->zygote->blocked)
+    r->kill_sent = zygote_order(r->zygote, UFAAS_KILL, r->id, NULL) == 0;
+}
+
+/* Looks whether the answer is whole, and passes it on. false: it breaks the rules. */
+static bool check_answer(struct request *r) {
+  struct ufaas_part part;
+  if (r->in.size < sizeof part)
+    return true;
+  memcpy(&part, r->in.data, sizeof part);
+  uint64_t limit = (uint64_t)config_of(r)->max_response;
+  if ((part.kind != UFAAS_RESPONSE && part.kind != UFAAS_ERROR) || part.header_size > 65536)
+    return false;
+  if (part.body_size > limit) {
+    char text[160];
+    snprintf(text, sizeof text,
+             "Response payload size (%llu bytes) exceeded maximum allowed "
+             "payload size (%llu bytes).",
+             (unsigned long long)part.body_size, (unsigned long long)limit);
+    make_error(r, "Function.ResponseSizeTooLarge", text);
+    answer(r, OUTCOME_HANDLER);
+    kill_worker(r);
+    return true;
+  }
+  size_t whole = sizeof part + part.header_size + (size_t)part.body_size;
+  if (r->in.size < whole) {
+    buffer_reserve(&r->in, whole - r->in.size);
+    return !r->in.failed;
+  }
+  const char *header = r->in.data + sizeof part;
+  take_content_type(r, header, part.header_size);
+  r->body = header + part.header_size;
+  r->body_size = (size_t)part.body_size;
+  r->error = part.kind == UFAAS_ERROR;
+  if (r->want_tail)
+    log_read(r, 64);
+  answer(r, r->error ? OUTCOME_HANDLER : OUTCOME_OK);
+  return true;
+}
+
+/* Takes what the worker has answered so far. */
+static void answer_read(struct request *r) {
+  while (!r->has_answer && r->conversation.fd >= 0) {
+    if (!buffer_reserve(&r->in, r->in.size ? 1 : 4096)) {
+      crash(r, "out of memory for the answer");
+      kill_worker(r);
+      return;
+    }
+    size_t room = r->in.room - r->in.size;
+    ssize_t n = recv(r->conversation.fd, r->in.data + r->in.size, room, MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0 && errno == EAGAIN)
+      return;
+    if (n <= 0) { /* ended too early: ENDED will say how */
+      loop_drop(&r->conversation);
+      return;
+    }
+    r->in.size += (size_t)n;
+    if (!check_answer(r)) {
+      crash(r, "Runtime answered in a form that is not understood");
+      kill_worker(r);
+      return;
+    }
+    if (!r->has_answer && (size_t)n < room && r->in.size < r->in.room)
+      return;
+  }
+}
+
+/* Sends what the worker has not been sent yet. */
+static void send_more(struct request *r) {
+  while (r->conversation.fd >= 0 && r->out_done < r->out.size) {
+    ssize_t n = send(r->conversation.fd, r->out.data + r->out_done, r->out.size - r->out_done,
+                     MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0 && errno == EAGAIN)
+      return;
+    if (n < 0) { /* it wants no more */
+      r->out_done = r->out.size;
+      return;
+    }
+    r->out_done += (size_t)n;
+  }
+  shutdown(r->conversation.fd, SHUT_WR);
+  buffer_free(&r->out);
+  r->out_done = 0;
+}
+
+static void conversation_ready(struct source *source, uint32_t events) {
+  struct request *r = container_of(source, struct request, conversation);
+  if ((events & EPOLLOUT) && r->out.size) {
+    send_more(r);
+    if (!r->out.size && r->conversation.fd >= 0)
+      loop_rewatch(source, EPOLLIN);
+  }
+  if (events & ~(uint32_t)EPOLLOUT) {
+    answer_read(r);
+    if (r->has_answer)
+      loop_drop(&r->conversation);
+  }
+}
+
+/* ---- its course --------------------------------------------------------------------------- */
+
+static int64_t deadline(const struct request *r) {
+  return r->started + config_of(r)->timeout_ms * MS;
+}
+
+static void timed_out(struct request *r) {
+  log_read(r, 64);
+  if (!r->has_answer) {
+    char text[160];
+    snprintf(text, sizeof text, "RequestId: %s Error: Task timed out after %.2f seconds", r->uuid,
+             (double)config_of(r)->timeout_ms / 1000);
+    make_error(r, "Sandbox.Timedout", text);
+    answer(r, OUTCOME_TIMEOUT);
+  }
+  kill_worker(r);
+}
+
+static void timer_fired(struct timer *timer) {
+  struct request *r = container_of(timer, struct request, timer);
+  if (!r->log_watched && r->log.fd >= 0 && loop_watch(&r->log, EPOLLIN) == 0)
+    r->log_watched = true;
+  if (loop_now() >= deadline(r)) {
+    timed_out(r);
+    /* A zygote that does not end a worker when told to has something wrong with it. */
+    if (loop_now() >= deadline(r) + 5000 * MS)
+      zygote_kill(r->zygote);
+    else
+      timer_set(timer, deadline(r) + 5000 * MS);
+    return;
+  }
+  timer_set(timer, deadline(r));
+}
+
+/* Hands the worker's ends to the zygote. */
+static void invoke(struct request *r) {
+  int error = zygote_order(r->zygote, UFAAS_INVOKE, r->id, r->worker_fds);
+  if (error == -EAGAIN)
+    return;
+  r->invoked = error == 0;
+  close_worker_fds(r);
+  if (error && error != -EPIPE && error != -ECONNRESET)
+    log_server(LOG_ERROR, config_of(r)->name, "order to zygote %d: %s", (int)r->zygote->pid,
+               strerror(-error));
+  if (error)
+    zygote_kill(r->zygote); /* which ends the request */
+}
+
+void request_resume(struct request *r) {
+  if (!r->invoked)
+    invoke(r);
+  if (r->kill_wanted)
+    kill_worker(r);
+}
+
+static int open_channels(struct request *r) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+    return -errno;
+  r->conversation.fd = pair[0];
+  r->worker_fds[0] = pair[1];
+  if (pipe2(pair, O_CLOEXEC))
+    return -errno;
+  r->log.fd = pair[0];
+  r->worker_fds[1] = pair[1];
+  return fcntl(pair[0], F_SETFL, O_NONBLOCK) ? -errno : 0;
+}
+
+void request_start(struct request *r, struct zygote *z) {
+  r->zygote = z;
+  r->prev = NULL;
+  r->next = z->requests;
+  if (r->next)
+    r->next->prev = r;
+  z->requests = r;
+  r->started = loop_clock();
+  set_deadline(r, wall_ms() + config_of(r)->timeout_ms);
+  int error = open_channels(r);
+  if (!error) {
+    send_more(r);
+    error = loop_watch(&r->conversation, r->out.size ? EPOLLIN | EPOLLOUT : EPOLLIN);
+  }
+  if (error) {
+    request_note_failed(r, -error);
+    return;
+  }
+  int64_t first = r->started + LOG_PATIENCE;
+  timer_set(&r->timer, first < deadline(r) ? first : deadline(r));
+  invoke(r);
+}
+
+void request_note_started(struct request *r, pid_t worker) { r->worker = worker; }
+
+void request_note_failed(struct request *r, int error) {
+  if (!r->has_answer) {
+    char text[160];
+    snprintf(text, sizeof text, "no worker could be started: %s", strerror(error));
+    make_error(r, "ServiceException", text);
+    answer(r, OUTCOME_NO_ZYGOTE);
+  }
+  finish(r);
+}
+
+static void report(struct request *r, int status, uint64_t max_rss) {
+  if (log_level_of() > LOG_INFO)
+    return;
+  log_report(config_of(r)->name, r->uuid, outcome_name(r->outcome), status,
+             loop_clock() - r->started, r->started - r->arrived, max_rss, r->worker);
+}
+
+/* "signal: segmentation fault", as Lambda words it; with a hint if memory was the cause. */
+static void describe_end(const struct request *r, int status, uint64_t max_rss, char *text,
+                         size_t size) {
+  uint64_t limit = (uint64_t)config_of(r)->memory_mb << 20;
+  char memory[96] = "";
+  if (max_rss >= limit - limit / 8)
+    snprintf(memory, sizeof memory, " (it used %llu MB of %lld MB)",
+             (unsigned long long)(max_rss >> 20), (long long)config_of(r)->memory_mb);
+  if (WIFSIGNALED(status)) {
+    char name[48];
+    snprintf(name, sizeof name, "%s", strsignal(WTERMSIG(status)));
+    for (char *c = name; *c; c++)
+      *c |= *c >= 'A' && *c <= 'Z' ? 0x20 : 0;
+    snprintf(text, size, "Runtime exited with error: signal: %s%s", name, memory);
+  } else if (WEXITSTATUS(status)) {
+    snprintf(text, size, "Runtime exited with error: exit status %d%s", WEXITSTATUS(status),
+             memory);
+  } else {
+    snprintf(text, size, "Runtime exited without providing a reason%s", memory);
+  }
+}
+
+void request_note_ended(struct request *r, int wait_status, uint64_t max_rss) {
+  answer_read(r); /* it may have come together with this note */
+  log_read(r, 64);
+  print_line(r);
+  if (!r->has_answer) {
+    char text[200];
+    describe_end(r, wait_status, max_rss, text, sizeof text);
+    crash(r, text);
+  }
+  if (max_rss > r->function->metrics.max_rss)
+    r->function->metrics.max_rss = max_rss;
+  report(r, wait_status, max_rss);
+  finish(r);
+}
+
+/* The zygote can no longer do it. Its children have become ours, so the id is still theirs. */
+static void kill_orphan(pid_t pid) {
+  siginfo_t info;
+  if (pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+    kill(-pid, SIGKILL);
+    kill(pid, SIGKILL);
+  }
+}
+
+void request_zygote_gone(struct request *r, const char *cause) {
+  kill_orphan(r->worker);
+  answer_read(r);
+  log_read(r, 64);
+  print_line(r);
+  if (!r->has_answer) {
+    char text[320];
+    snprintf(text, sizeof text, "zygote %s", cause);
+    make_error(r, "ServiceException", text);
+    answer(r, OUTCOME_NO_ZYGOTE);
+  }
+  report(r, -1, 0);
+  finish(r);
+}
