@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* test: timeout=60 */
-/* What a peer sends just before it closes is received, however the two meet: the end comes after it. */
+/* What a peer sends just before it closes is received, however the two meet: the end comes after
+ * it. */
 #include "check.h"
 #include <pthread.h>
 #include <sched.h>
