@@ -2,7 +2,7 @@
 # with the counts of all. STEP:N lets make run N jobs at once within the step.
 TEST_STEPS := deps tools:2 unit-tests:2 test-sys-native test-core-links test-lock-order test-sys-matrix \
 	test-sys-debug test-soak test-sys-clang test-sys-pc test-sys-pc-cpus test-pc-devices test-pc-loaders \
-	test-cli ports:2 test-ports check-format tidy
+	test-cli ports:2 test-ports test-faas-python check-format tidy
 
 test:
 	@python3 $(S)/test/all.py $(TEST_STEPS)
@@ -46,6 +46,10 @@ $(O)/test/pc-runner $(O)/test/pc-devices $(O)/test/pc-place: $(O)/test/pc-%: $(S
 	$(O)/bin/ufork-cc -std=gnu11 -O2 -Wall -Wextra -Werror $< -o $@
 test-cli: tools
 	@python3 $(S)/test/cli.py --build $(O) $(NAMES)
+# Functions in Python behind ufaas, on Linux and on uFork.
+.PHONY: test-faas-python
+test-faas-python: tools image ufaas port-base port-python3 port-python3-native
+	@python3 $(S)/test/faas_python.py --build $(O) $(NAMES)
 test-core-links: $(O)/obj/kern/hosted/kernel-core.o
 	@python3 $(S)/test/core-links.py $< $(S)/kernel/plat.h
 

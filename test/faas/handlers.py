@@ -38,6 +38,7 @@ def about(event, context):
         "directory": os.getcwd(),
         "path": sys.path[0],
         "group": os.getpgid(0) == os.getpid(),
+        "uid": os.getuid(),
     }
 
 
@@ -168,35 +169,30 @@ def bomb(event, context):
 
 
 def attack(event, context):
-    """Tries to reach another process and the files in `paths`; says what worked."""
-    worked, pid = [], event["pid"]
-    for number in (0, signal.SIGTERM, signal.SIGKILL):
+    """Tries to reach every process but its zygote, and the files in `paths`; says whom it tried and what worked."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) not in (os.getpid(), os.getppid())]
+    worked = []
+
+    def attempt(what, action, *arguments):
+        """A result without anything in it is no success: Linux lets everybody open a kernel thread's maps."""
         try:
-            os.kill(pid, number)
-            worked.append(f"signal {number}")
+            if action(*arguments) not in (b"", []):
+                worked.append(what)
         except OSError:
             pass
-    for name in ("mem", "environ", "maps", "fd", "cwd", "root", "exe"):
-        path = f"/proc/{pid}/{name}"
-        try:
-            if name == "fd":
-                os.listdir(path)
-            elif os.path.islink(path):
-                os.readlink(path)
-            else:
-                with open(path, "rb") as file:
-                    file.read(1)
-            worked.append(path)
-        except OSError:
-            pass
-    for path in event.get("paths", []):
-        for attempt in (os.listdir, open, lambda p: open(p + "/new", "w"), os.rmdir):
-            try:
-                attempt(path)
-                worked.append(path)
-            except OSError:
-                pass
-    return worked
+
+    for pid in pids:
+        for number in (0, signal.SIGTERM, signal.SIGKILL):
+            attempt(f"signal {number} to {pid}", os.kill, pid, number)
+        for name in ("mem", "environ", "maps", "smaps_rollup"):
+            attempt(f"/proc/{pid}/{name}", lambda path: open(path, "rb").read(1), f"/proc/{pid}/{name}")
+        for name in ("cwd", "root", "exe", "fd/0", "fd/3"):
+            attempt(f"/proc/{pid}/{name}", os.readlink, f"/proc/{pid}/{name}")
+        attempt(f"/proc/{pid}/fd", os.listdir, f"/proc/{pid}/fd")
+    for path in event["paths"]:
+        for action in (os.listdir, open, os.rmdir, lambda p: open(p + "/new", "w")):
+            attempt(path, action, path)
+    return {"attacked": pids, "worked": worked}
 
 
 def whereabouts(event, context):
@@ -207,3 +203,9 @@ def whereabouts(event, context):
     print(os.getpid(), os.getppid(), os.environ["TMPDIR"])
     time.sleep(event.get("seconds", 0))
     return {"pid": os.getpid(), "zygote": os.getppid(), "uid": os.getuid(), "directory": os.environ["TMPDIR"]}
+
+
+def limits(event, context):
+    import resource
+
+    return {"processes": resource.getrlimit(resource.RLIMIT_NPROC)[0]}

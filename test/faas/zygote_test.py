@@ -20,7 +20,7 @@ INVOKE, KILL, DRAIN = 1, 2, 3
 READY, STARTED, ENDED, FAILED = 1, 2, 3, 4
 REQUEST, RESPONSE, ERROR = 1, 2, 3
 HERE = os.path.dirname(os.path.abspath(__file__))
-UID = 24000  # and some above, for zygotes with a user of their own
+UID = 30000000 + os.getpid() % 100000 * 8  # and some above, for zygotes with a user of their own
 LIMIT = 60  # seconds for anything
 TESTS = []
 
@@ -187,7 +187,7 @@ def context():
         assert kind == RESPONSE and seen == {
             "name": "f", "version": "$LATEST", "memory": "99", "request": "request-1",
             "arn": "arn:aws:lambda:here:0:function:f", "identity": None, "client": None, "trace": "Root=1-2",
-            "directory": HERE, "path": HERE, "group": True}, seen
+            "directory": HERE, "path": HERE, "group": True, "uid": os.getuid()}, seen
         assert zygote.call({})[1]["trace"] is None
 
 
