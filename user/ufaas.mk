@@ -28,3 +28,27 @@ ufaas: ufaas-ufork ufaas-native
 $(O)/rootfs/usr/bin/ufaas: | port-base
 ports: ufaas-ufork
 ports-native: ufaas-native
+
+# ---- unit tests, on the host under the sanitizers ------------------------------------------------------
+
+UFAAS_BYTES := $(addprefix $(UFAAS)/,config.c http.c log.c loop.c text.c toml.c)
+UFAAS_SANITIZE := $(filter-out -MMD -MP -O2,$(CFLAGS_UFAAS)) -O1 -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined
+$(O)/test/ufaas/unit: $(wildcard $(S)/$(UFAAS)/test/unit*.c)
+$(O)/test/ufaas/fuzz: $(S)/$(UFAAS)/test/fuzz.c
+$(O)/test/ufaas/unit $(O)/test/ufaas/fuzz: $(UFAAS_BYTES) $(wildcard $(S)/$(UFAAS)/*.h $(S)/$(UFAAS)/test/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(UFAAS_SANITIZE) $(filter %.c,$^) -o $@
+
+.PHONY: ufaas-unit-tests fuzz-ufaas
+unit-tests: ufaas-unit-tests
+ufaas-unit-tests: $(O)/test/ufaas/unit $(O)/test/ufaas/fuzz
+	timeout 60 $(O)/test/ufaas/unit
+	timeout 100 $(O)/test/ufaas/fuzz 1 30000
+
+# As long as you like, guided by coverage.
+fuzz-ufaas:
+	@mkdir -p $(O)/test/ufaas/corpus
+	$(CLANG) -std=gnu11 -D_GNU_SOURCE -DLIBFUZZER -g -O1 -I$(S)/include -fsanitize=fuzzer,address,undefined \
+	  $(S)/$(UFAAS)/test/fuzz.c $(UFAAS_BYTES) -o $(O)/test/ufaas/libfuzzer
+	$(O)/test/ufaas/libfuzzer -max_len=4096 $(O)/test/ufaas/corpus

@@ -18,6 +18,8 @@
 
 struct reader {
   const struct toml *toml;
+  const char *base;
+  const struct config_override *overrides;
   struct config *config;
   struct config_error *error;
   const char *function; /* whose table is being read; NULL: the server's */
@@ -90,6 +92,7 @@ static const struct key server_keys[] = {
     {"python", TEXT, SERVER(python), 0, 0},
     {"runtime", TEXT, SERVER(runtime), 0, 0},
     {"tmp", TEXT, SERVER(tmp), 0, 0},
+    {"programs", TEXT, SERVER(programs), 0, 0},
     {"max_connections", NUMBER, SERVER(max_connections), 1, 1000000},
     {"header_ms", NUMBER, SERVER(header_ms), 10, 3600000},
     {"idle_ms", NUMBER, SERVER(idle_ms), 10, 86400000},
@@ -112,6 +115,7 @@ static const struct key function_keys[] = {
     {"warmup_ms", NUMBER, FUNCTION(warmup_ms), 1, 3600000},
     {"max_body", NUMBER, FUNCTION(max_body), 0, 1 << 30},
     {"max_response", NUMBER, FUNCTION(max_response), 1, 1 << 30},
+    {"processes", NUMBER, FUNCTION(processes), 1, 1000000},
     {"uid", ID, FUNCTION(uid), 0, 4294967294},
     {"gid", ID, FUNCTION(gid), 0, 4294967294},
     {NULL, 0, 0, 0, 0},
@@ -247,7 +251,7 @@ static bool unknown(struct reader *r, const struct toml_entry *e, const struct k
 
 /* ---- tables ------------------------------------------------------------------------------- */
 
-static struct function_config *new_function(const char *name, int line, int64_t uid) {
+static struct function_config *new_function(const char *name, int line) {
   struct function_config *f = calloc(1, sizeof *f);
   if (!f)
     return NULL;
@@ -261,8 +265,7 @@ static struct function_config *new_function(const char *name, int line, int64_t 
       .queue = 256,
       .max_body = 6 << 20,
       .max_response = 6 << 20,
-      .uid = (uid_t)uid,
-      .gid = (gid_t)uid,
+      .own_uid = true,
       .line = line,
   };
   if (!f->name) {
@@ -285,6 +288,18 @@ static bool python_command(struct reader *r, struct function_config *f, int line
          refuse(r, line, "out of memory");
 }
 
+/* Puts a directory before a relative path. */
+static bool absolute(char **path, const char *directory) {
+  char *both;
+  if (!*path || **path == '/')
+    return true;
+  if (asprintf(&both, "%s/%s", directory, *path) < 0)
+    return false;
+  free(*path);
+  *path = both;
+  return true;
+}
+
 /* Checks and completes what the table said. */
 static bool finish_function(struct reader *r, struct function_config *f, const char *runtime,
                             int line) {
@@ -295,11 +310,12 @@ static bool finish_function(struct reader *r, struct function_config *f, const c
     return false;
   if (!f->command)
     return refuse(r, f->line, "function %s has neither runtime nor command", f->name);
-  if (f->command[0][0] != '/')
-    return refuse(r, f->line, "function %s: '%.80s' is not an absolute path", f->name,
-                  f->command[0]);
-  if (f->path && f->path[0] != '/')
-    return refuse(r, f->line, "function %s: path '%.80s' is not absolute", f->name, f->path);
+  bool bare = !strchr(f->command[0], '/');
+  if (!absolute(&f->command[0], bare ? r->config->programs : r->base) ||
+      !absolute(&f->path, r->base))
+    return refuse(r, f->line, "out of memory");
+  if (!f->processes)
+    f->processes = 4 * f->concurrency + 64;
   if (f->warmup && !json_valid(f->warmup, strlen(f->warmup)))
     return refuse(r, f->line, "function %s: warmup is not JSON", f->name);
   return true;
@@ -334,6 +350,7 @@ static bool read_environment(struct reader *r, struct function_config *f, const 
 static bool read_function(struct reader *r, struct function_config *f, const char *table) {
   const char *runtime = NULL;
   int runtime_line = 0;
+  bool gid_given = false;
   for (size_t i = 0; i < r->toml->count; i++) {
     const struct toml_entry *e = &r->toml->entries[i];
     if (strcmp(e->table, table) != 0 || !e->key)
@@ -349,7 +366,14 @@ static bool read_function(struct reader *r, struct function_config *f, const cha
     } else if (!set(r, f, key, e)) {
       return false;
     }
+    if (key->offset == FUNCTION(uid)) {
+      f->own_uid = false;
+      f->gid = gid_given ? f->gid : f->uid;
+    }
+    gid_given |= key->offset == FUNCTION(gid);
   }
+  if (gid_given && f->own_uid)
+    return refuse(r, f->line, "function %s has a gid but no uid", f->name);
   char sub[FUNCTION_NAME_MAX + 32];
   snprintf(sub, sizeof sub, "%s.environment", table);
   return read_environment(r, f, sub) && finish_function(r, f, runtime, runtime_line);
@@ -364,6 +388,12 @@ static bool read_server(struct reader *r) {
     if (!key)
       return unknown(r, e, server_keys);
     if (!set(r, r->config, key, e))
+      return false;
+  }
+  for (const struct config_override *o = r->overrides; o && o->key; o++) {
+    struct toml_entry e = {.key = (char *)o->key,
+                           .value = {.kind = TOML_STRING, .text = (char *)o->text}};
+    if (!set(r, r->config, find_key(server_keys, o->key), &e))
       return false;
   }
   return true;
@@ -413,8 +443,7 @@ static bool read_functions(struct reader *r) {
         return refuse(r, e->line, "[%.60s] without [%.60s]", e->table, owner);
       continue;
     }
-    struct function_config *f =
-        new_function(e->table + 9, e->line, c->first_uid + (int64_t)c->function_count);
+    struct function_config *f = new_function(e->table + 9, e->line);
     if (!f)
       return refuse(r, e->line, "out of memory");
     c->functions[c->function_count++] = f;
@@ -435,13 +464,14 @@ static struct config *defaults(void) {
   c->python = strdup("/usr/bin/python3");
   c->runtime = strdup("/usr/lib/ufaas/runtime.py");
   c->tmp = strdup("/tmp");
+  c->programs = strdup("/usr/lib/ufaas");
   c->max_connections = 10000;
   c->header_ms = 10000;
   c->idle_ms = 60000;
   c->drain_ms = 30000;
   c->first_uid = 60000;
-  bool there =
-      c->log && c->python && c->runtime && c->tmp && address_parse(&c->listen, "127.0.0.1:8080");
+  bool there = c->log && c->python && c->runtime && c->tmp && c->programs &&
+               address_parse(&c->listen, "127.0.0.1:8080");
   if (!there) {
     config_free(c);
     return NULL;
@@ -449,7 +479,8 @@ static struct config *defaults(void) {
   return c;
 }
 
-struct config *config_parse(const char *text, size_t size, struct config_error *error) {
+struct config *config_parse(const char *text, size_t size, const char *base,
+                            const struct config_override *overrides, struct config_error *error) {
   struct toml toml;
   struct toml_error where;
   *error = (struct config_error){0};
@@ -458,7 +489,8 @@ struct config *config_parse(const char *text, size_t size, struct config_error *
     snprintf(error->text, sizeof error->text, "%s", where.text);
     return NULL;
   }
-  struct reader r = {.toml = &toml, .config = defaults(), .error = error};
+  struct reader r = {
+      .toml = &toml, .base = base, .overrides = overrides, .config = defaults(), .error = error};
   bool ok = r.config ? check_tables(&r) && read_server(&r) && read_functions(&r)
                      : refuse(&r, 0, "out of memory");
   toml_free(&toml);
@@ -469,7 +501,8 @@ struct config *config_parse(const char *text, size_t size, struct config_error *
   return r.config;
 }
 
-struct config *config_read(const char *path, struct config_error *error) {
+struct config *config_read(const char *path, const struct config_override *overrides,
+                           struct config_error *error) {
   *error = (struct config_error){0};
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   struct buffer text = {0};
@@ -486,7 +519,15 @@ struct config *config_read(const char *path, struct config_error *error) {
                            : "larger than 1 MiB");
   if (fd >= 0)
     close(fd);
-  struct config *config = *error->text ? NULL : config_parse(text.data, text.size, error);
+  struct config *config = NULL;
+  char *real = *error->text ? NULL : realpath(path, NULL);
+  if (real) {
+    *strrchr(real, '/') = 0; /* the directory; of "/x" nothing is left, to which "/y" is added */
+    config = config_parse(text.data, text.size, real, overrides, error);
+    free(real);
+  } else if (!*error->text) {
+    snprintf(error->text, sizeof error->text, "%s", strerror(errno));
+  }
   buffer_free(&text);
   return config;
 }
@@ -520,5 +561,6 @@ void config_free(struct config *c) {
   free(c->python);
   free(c->runtime);
   free(c->tmp);
+  free(c->programs);
   free(c);
 }

@@ -23,6 +23,8 @@ struct function_config {
   int64_t memory_mb;
   int64_t concurrency, queue;
   int64_t max_body, max_response;
+  int64_t processes; /* of its user, if that is nobody else's */
+  bool own_uid;      /* each zygote has a user of its own; `uid` and `gid` do not count */
   uid_t uid;
   gid_t gid;
   int line; /* of its header in the file */
@@ -39,10 +41,11 @@ struct config {
   char *log;                    /* "stderr" or a path */
   int64_t log_level;            /* enum log_level */
   char *python, *runtime;
-  char *tmp; /* temporary directories are made here */
+  char *tmp;      /* temporary directories are made here */
+  char *programs; /* where commands without a slash are */
   int64_t max_connections;
   int64_t header_ms, idle_ms, drain_ms;
-  int64_t first_uid; /* of functions that say none; the n-th function has first_uid + n */
+  int64_t first_uid; /* of 10000 that zygotes get */
   struct function_config **functions;
   size_t function_count;
 };
@@ -53,9 +56,18 @@ struct config_error {
   char text[256];
 };
 
-/* Reads a configuration from text or from a file. NULL: refused, and `error` says why. */
-struct config *config_parse(const char *text, size_t size, struct config_error *error);
-struct config *config_read(const char *path, struct config_error *error);
+/* A key of [server] given on the command line, which wins. */
+struct config_override {
+  const char *key, *text;
+};
+
+/* Reads a configuration from text or from a file. Relative paths are relative to the directory
+ * `base`, or that of the file. `overrides` end with a NULL key; may be NULL. NULL: refused, and
+ * `error` says why. */
+struct config *config_parse(const char *text, size_t size, const char *base,
+                            const struct config_override *overrides, struct config_error *error);
+struct config *config_read(const char *path, const struct config_override *overrides,
+                           struct config_error *error);
 void config_free(struct config *config);
 
 /* ADDR:PORT, [ADDR6]:PORT. false: malformed. */

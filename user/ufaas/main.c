@@ -25,23 +25,27 @@
 #define UFAAS_VERSION "1"
 #endif
 
-static const char *config_path, *listen_option;
+static const char *config_path;
+static struct config_override overrides[16]; /* from the command line */
 static struct source signals;
 static struct timer ending_timer, log_timer;
 static bool ending;
 
-static const char usage[] = "usage: ufaas --config FILE [--listen ADDRESS:PORT] [--check]\n"
+static const char usage[] = "usage: ufaas --config=FILE [options]\n"
                             "Serves the functions of FILE over HTTP (doc/faas.md).\n"
-                            "  --config FILE           the configuration (TOML)\n"
-                            "  --listen ADDRESS:PORT   instead of what it says\n"
-                            "  --check                 only checks it\n"
+                            "  --config=FILE          the configuration (TOML)\n"
+                            "  --listen=ADDRESS:PORT  these go before its [server] section\n"
+                            "  --admin=ADDRESS:PORT\n"
+                            "  --log=FILE, --log-level=LEVEL\n"
+                            "  --python=FILE, --runtime=FILE, --programs=DIR, --tmp=DIR\n"
+                            "  --check                only checks the configuration\n"
                             "  --help, --version\n"
                             "SIGHUP reads the configuration again, SIGTERM ends in order.\n";
 
 /* Reads the configuration; complains as FILE:LINE: CAUSE. */
 static struct config *read_config(char *cause, size_t size) {
   struct config_error error;
-  struct config *config = config_read(config_path, &error);
+  struct config *config = config_read(config_path, overrides, &error);
   if (config)
     return config;
   if (error.line)
@@ -219,6 +223,7 @@ static int serve(struct config *config) {
   if (!tmp)
     return fail("tmp", ENOMEM);
   zygote_tmp = tmp;
+  zygote_first_uid = (uid_t)config->first_uid;
   log_timer.fire = log_again;
   log_server(LOG_INFO, NULL, "listening at %s", config->listen.text);
   functions_configure(config);
@@ -233,17 +238,32 @@ static int serve(struct config *config) {
 
 int main(int argc, char **argv) {
   static const struct option options[] = {
-      {"config", required_argument, NULL, 'c'}, {"listen", required_argument, NULL, 'l'},
-      {"check", no_argument, NULL, 'k'},        {"help", no_argument, NULL, 'h'},
-      {"version", no_argument, NULL, 'v'},      {NULL, 0, NULL, 0}};
+      {"listen", required_argument, NULL, 'o'},
+      {"admin", required_argument, NULL, 'o'},
+      {"log", required_argument, NULL, 'o'},
+      {"log-level", required_argument, NULL, 'o'},
+      {"python", required_argument, NULL, 'o'},
+      {"runtime", required_argument, NULL, 'o'},
+      {"programs", required_argument, NULL, 'o'},
+      {"tmp", required_argument, NULL, 'o'},
+      {"config", required_argument, NULL, 'c'},
+      {"check", no_argument, NULL, 'k'},
+      {"help", no_argument, NULL, 'h'},
+      {"version", no_argument, NULL, 'v'},
+      {NULL, 0, NULL, 0},
+  };
   bool check = false;
-  for (int o; (o = getopt_long(argc, argv, "", options, NULL)) >= 0;)
+  size_t count = 0;
+  for (int o, i; (o = getopt_long(argc, argv, "", options, &i)) >= 0;)
     switch (o) {
     case 'c':
       config_path = optarg;
       break;
-    case 'l':
-      listen_option = optarg;
+    case 'o':
+      if (count == sizeof overrides / sizeof *overrides - 1)
+        return fail("options", E2BIG);
+      overrides[count++] = (struct config_override){
+          strcmp(options[i].name, "log-level") == 0 ? "log_level" : options[i].name, optarg};
       break;
     case 'k':
       check = true;
@@ -267,13 +287,6 @@ int main(int argc, char **argv) {
   if (!config) {
     fprintf(stderr, "ufaas: %s\n", cause);
     return 1;
-  }
-  if (listen_option) {
-    free(config->listen.text);
-    if (!address_parse(&config->listen, listen_option)) {
-      fprintf(stderr, "ufaas: --listen: '%s' is not ADDRESS:PORT\n", listen_option);
-      return 2;
-    }
   }
   if (check) {
     printf("%s: %zu functions\n", config_path, config->function_count);

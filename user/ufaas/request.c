@@ -67,6 +67,12 @@ struct request *request_find(uint64_t id) {
 
 /* ---- making and ending -------------------------------------------------------------------- */
 
+/* Some that were used, with their buffers, so that a request need not allocate anything. */
+#define SPARE_MAX 64
+#define SPARE_ROOM 65536 /* larger buffers are given back */
+static struct request *spare;
+static unsigned spares;
+
 static void conversation_ready(struct source *source, uint32_t events);
 static void log_ready(struct source *source, uint32_t events);
 static void timer_fired(struct timer *timer);
@@ -82,15 +88,49 @@ static int64_t wall_ms(void) {
   return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
-struct request *request_new(struct function *f, const char *header, size_t header_size,
-                            const char *body, size_t body_size) {
-  struct request *r = calloc(1, sizeof *r);
-  if (!r)
-    return NULL;
-  if (!slot_take(r)) {
-    free(r);
+static struct buffer emptied(struct buffer b) {
+  if (b.room > SPARE_ROOM)
+    buffer_free(&b);
+  b.size = 0;
+  b.failed = false;
+  return b;
+}
+
+static void request_forget(struct request *r) {
+  buffer_free(&r->out);
+  buffer_free(&r->in);
+  buffer_free(&r->made);
+  buffer_free(&r->tail);
+  buffer_free(&r->line);
+  free(r);
+}
+
+/* One with an id and nothing else. NULL: no memory. */
+static struct request *request_blank(void) {
+  struct request *r = spare;
+  if (r) {
+    spare = r->next;
+    spares--;
+    *r = (struct request){.out = emptied(r->out),
+                          .in = emptied(r->in),
+                          .made = emptied(r->made),
+                          .tail = emptied(r->tail),
+                          .line = emptied(r->line)};
+  } else {
+    r = calloc(1, sizeof *r);
+  }
+  if (r && !slot_take(r)) {
+    request_forget(r);
     return NULL;
   }
+  return r;
+}
+
+struct request *request_new(struct function *f, const char *header, size_t header_size,
+                            const char *body, size_t body_size) {
+  struct request *r = request_blank();
+  if (!r)
+    return NULL;
   r->function = f;
   r->conversation = (struct source){-1, conversation_ready};
   r->log = (struct source){-1, log_ready};
@@ -142,12 +182,13 @@ void request_free(struct request *r) {
   loop_drop(&r->conversation);
   loop_drop(&r->log);
   close_worker_fds(r);
-  buffer_free(&r->out);
-  buffer_free(&r->in);
-  buffer_free(&r->made);
-  buffer_free(&r->tail);
-  buffer_free(&r->line);
-  free(r);
+  if (spares == SPARE_MAX) {
+    request_forget(r);
+    return;
+  }
+  r->next = spare;
+  spare = r;
+  spares++;
 }
 
 /* Lambda's error object. */
@@ -387,8 +428,7 @@ static void send_more(struct request *r) {
     r->out_done += (size_t)n;
   }
   shutdown(r->conversation.fd, SHUT_WR);
-  buffer_free(&r->out);
-  r->out_done = 0;
+  r->out.size = r->out_done = 0;
 }
 
 static void conversation_ready(struct source *source, uint32_t events) {

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define ENVIRONMENT_MAX 512
@@ -39,7 +40,8 @@ static bool add_number(char **list, size_t *count, const char *name, int64_t num
   return add(list, count, name, text);
 }
 
-static bool make_environment(char **list, const struct function_config *c, const char *tmp) {
+static bool make_environment(char **list, const struct function_config *c, bool own,
+                             const char *tmp) {
   size_t n = 0;
   for (char **v = c->environment; v && *v && n < ENVIRONMENT_MAX / 2; v++) {
     list[n] = strdup(*v);
@@ -54,8 +56,9 @@ static bool make_environment(char **list, const struct function_config *c, const
          add(list, &n, "AWS_LAMBDA_FUNCTION_VERSION", "$LATEST") &&
          add_number(list, &n, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", c->memory_mb) &&
          add_number(list, &n, "AWS_LAMBDA_FUNCTION_TIMEOUT", c->timeout_ms) &&
-         add(list, &n, "TMPDIR", tmp) && add(list, &n, "HOME", tmp) &&
-         add(list, &n, "LANG", "C.UTF-8") && add(list, &n, "PATH", "/usr/bin:/bin");
+         (!own || add(list, &n, "UFAAS_OWN_UID", "1")) && add(list, &n, "TMPDIR", tmp) &&
+         add(list, &n, "HOME", tmp) && add(list, &n, "LANG", "C.UTF-8") &&
+         add(list, &n, "PATH", "/usr/bin:/bin");
 }
 
 static void free_environment(char **list) {
@@ -69,8 +72,9 @@ static int limit(int resource, rlim_t value) {
 }
 
 /* The child's way to its program; returns if there is an obstacle, with errno. */
-static enum spawn_step become(const struct function_config *c, const char *tmp, char **environment,
-                              const int fds[3]) {
+static enum spawn_step become(const struct function_config *c, uid_t uid, gid_t gid,
+                              const char *tmp, char **environment, const int fds[3]) {
+  bool own = c->own_uid && geteuid() == 0;
   sigset_t none;
   sigemptyset(&none);
   for (int i = 1; i < NSIG; i++)
@@ -81,14 +85,15 @@ static enum spawn_step become(const struct function_config *c, const char *tmp, 
   rlim_t memory = (rlim_t)(c->memory_mb * MIB);
   /* Data is what a function can fill; shared mappings count as address space only, which also has
    * the program itself. */
-  if (limit(RLIMIT_CORE, 0) || limit(RLIMIT_DATA, memory) ||
-      limit(RLIMIT_AS, memory + (rlim_t)(256 * MIB)))
+  if (limit(RLIMIT_CORE, 0) || limit(RLIMIT_FSIZE, (rlim_t)(512 * MIB)) ||
+      limit(RLIMIT_DATA, memory) || limit(RLIMIT_AS, memory + (rlim_t)(256 * MIB)))
     return SPAWN_LIMITS;
   if (mkdir(tmp, 0700))
     return SPAWN_TMP;
-  if (geteuid() == 0 &&
-      (chown(tmp, c->uid, c->gid) || setgroups(0, NULL) || setgid(c->gid) || setuid(c->uid)))
+  if (geteuid() == 0 && (chown(tmp, uid, gid) || setgroups(0, NULL) || setgid(gid) || setuid(uid)))
     return SPAWN_USER;
+  if (own && limit(RLIMIT_NPROC, (rlim_t)c->processes))
+    return SPAWN_LIMITS;
   if (chdir(c->path ? c->path : "/"))
     return SPAWN_PATH;
   /* The three are above 3, so none is overwritten; what is not closed here is closed on exec. */
@@ -118,13 +123,14 @@ static void close_all(int *fds, size_t n) {
       close(fds[i]);
 }
 
-int spawn(struct spawned *s, const struct function_config *config, const char *tmp) {
+int spawn(struct spawned *s, const struct function_config *config, uid_t uid, gid_t gid,
+          const char *tmp) {
   char *environment[ENVIRONMENT_MAX + 1] = {NULL};
   /* null, output's and control's ends of the child; ours; the pipe that tells of exec */
   enum { NUL, OUT, CONTROL, OUR_OUT, OUR_CONTROL, TELL, TOLD, COUNT };
   int fd[COUNT] = {-1, -1, -1, -1, -1, -1, -1};
   int pair[2], error = 0;
-  if (!make_environment(environment, config, tmp)) {
+  if (!make_environment(environment, config, config->own_uid && geteuid() == 0, tmp)) {
     error = ENOMEM;
     goto out;
   }
@@ -147,7 +153,7 @@ int spawn(struct spawned *s, const struct function_config *config, const char *t
   if (s->pid < 0)
     goto failed;
   if (s->pid == 0) {
-    enum spawn_step step = become(config, tmp, environment, fd);
+    enum spawn_step step = become(config, uid, gid, tmp, environment, fd);
     struct spawn_failure failure = {errno, step};
     _exit(write(fd[TELL], &failure, sizeof failure) == (ssize_t)sizeof failure ? 127 : 126);
   }
@@ -162,4 +168,15 @@ out:
   close_all(fd, COUNT);
   free_environment(environment);
   return -error;
+}
+
+void spawn_clear(uid_t uid) {
+  pid_t pid = fork();
+  if (pid == 0) {
+    if (setuid(uid) == 0 && geteuid() == uid)
+      kill(-1, SIGKILL); /* everybody whom this user may signal, but not this process */
+    _exit(0);
+  }
+  while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+    ;
 }

@@ -20,8 +20,12 @@ struct spawn_failure {
   enum spawn_step { SPAWN_LIMITS, SPAWN_TMP, SPAWN_USER, SPAWN_PATH, SPAWN_COMMAND } step;
 };
 
-/* Starts the command as the function's user, with `tmp`, which is made, as its temporary directory.
- * All descriptors are closed on exec. 0 or -errno. */
-int spawn(struct spawned *s, const struct function_config *config, const char *tmp);
+/* Starts the command as user `uid` and group `gid` (if we are root), with `tmp`, which is made, as
+ * its temporary directory. All descriptors are closed on exec. 0 or -errno. */
+int spawn(struct spawned *s, const struct function_config *config, uid_t uid, gid_t gid,
+          const char *tmp);
+
+/* Ends all processes of a user that is nobody else's. */
+void spawn_clear(uid_t uid);
 
 #endif

@@ -30,6 +30,8 @@ static bool draining, answered;
 static int conversation = -1; /* >= 0: this is a worker */
 static char request_id[40];
 static char tmp_root[200]; /* the zygote's temporary directory */
+/* TMPDIR in the environment: a worker changes the text, and need not allocate anything for it. */
+static char tmp_variable[8 + sizeof tmp_root + 24];
 
 /* ---- the zygote --------------------------------------------------------------------------- */
 
@@ -106,10 +108,8 @@ static void become_worker(uint64_t id, const int fds[2], const sigset_t *mask) {
   signal(SIGCHLD, SIG_DFL);
   sigprocmask(SIG_SETMASK, mask, NULL);
   if (*tmp_root) {
-    char path[sizeof tmp_root + 24];
-    snprintf(path, sizeof path, "%s/%llu", tmp_root, (unsigned long long)id);
-    mkdir(path, 0700);
-    setenv("TMPDIR", path, 1);
+    snprintf(tmp_variable, sizeof tmp_variable, "TMPDIR=%s/%llu", tmp_root, (unsigned long long)id);
+    mkdir(tmp_variable + 7, 0700);
   }
 }
 
@@ -217,7 +217,8 @@ static void take_request(struct ufaas_request *r) {
       part.header_size > HEADER_MAX)
     _exit(1);
   size_t size = part.header_size + (size_t)part.body_size;
-  char *data = malloc(size + 2);
+  static char small[4096]; /* most requests; memory for others costs a system call or two */
+  char *data = size + 2 <= sizeof small ? small : malloc(size + 2);
   if (!data) {
     ufaas_fail("Runtime.OutOfMemory", "no memory for the request");
     _exit(1);
@@ -255,7 +256,9 @@ int ufaas_next(struct ufaas_request *request) {
     const char *tmp = getenv("TMPDIR");
     if (tmp && strlen(tmp) < sizeof tmp_root)
       strcpy(tmp_root, tmp); // NOLINT(*insecureAPI.strcpy)
-    fflush(NULL);            /* nothing of it may be printed by every worker again */
+    snprintf(tmp_variable, sizeof tmp_variable, "TMPDIR=%s", tmp ? tmp : "/tmp");
+    putenv(tmp_variable);
+    fflush(NULL); /* nothing of it may be printed by every worker again */
     if (send(UFAAS_CONTROL_FD, &n, sizeof n, MSG_NOSIGNAL) < 0)
       return -1;
     warm = true;

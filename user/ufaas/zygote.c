@@ -19,6 +19,7 @@
 
 struct zygote *zygotes;
 const char *zygote_tmp = "/tmp";
+uid_t zygote_first_uid;
 
 /* ---- what it prints ----------------------------------------------------------------------- */
 
@@ -181,6 +182,23 @@ static void zygote_free(struct zygote *z) {
   free(z);
 }
 
+static bool user_taken(uid_t uid) {
+  for (const struct zygote *z = zygotes; z; z = z->next)
+    if (z->uid == uid)
+      return true;
+  return false;
+}
+
+/* A user id that no zygote has; one that was used comes again as late as possible. */
+static uid_t free_user(void) {
+  static uid_t turn;
+  uid_t uid;
+  do
+    uid = zygote_first_uid + turn++ % ZYGOTE_USERS;
+  while (user_taken(uid));
+  return uid;
+}
+
 struct zygote *zygote_start(struct function *f, struct function_config *config) {
   static unsigned long serial;
   struct spawned s;
@@ -197,8 +215,9 @@ struct zygote *zygote_start(struct function *f, struct function_config *config) 
   int error = 0;
   if (asprintf(&z->tmp, "%s/ufaas-%d-%lu", zygote_tmp, (int)getpid(), ++serial) < 0)
     z->tmp = NULL, error = ENOMEM;
-  else
-    error = -spawn(&s, config, z->tmp);
+  z->uid = config->own_uid ? free_user() : config->uid;
+  if (!error)
+    error = -spawn(&s, config, z->uid, config->own_uid ? z->uid : config->gid, z->tmp);
   if (error)
     goto failed;
   z->pid = s.pid;
@@ -246,7 +265,7 @@ void zygote_kill(struct zygote *z) {
 /* Why it ended, for people. */
 static void describe(const struct zygote *z, int status, char *text, size_t size) {
   const struct function_config *c = z->config;
-  int user = (int)c->uid;
+  int user = (int)z->uid;
   const char *why = strerror(z->failure.error);
   if (z->failure.error && z->failure.step == SPAWN_COMMAND)
     snprintf(text, size, "cannot execute %s: %s", c->command[0], why);
@@ -285,6 +304,8 @@ static void gone(struct zygote *z, int status) {
   while (z->requests)
     request_zygote_gone(z->requests, cause);
   struct function *f = z->function;
+  if (z->config->own_uid && geteuid() == 0)
+    spawn_clear(z->uid); /* what has left its worker's group */
   f->zygotes--;
   function_zygote_ended(f, z, cause);
   zygote_free(z);

@@ -27,6 +27,7 @@ struct zygote {
   struct function *function;
   struct function_config *config;
   pid_t pid;
+  uid_t uid; /* what it runs as, if we are root */
   enum zygote_state state;
   struct source control;    /* orders and notes */
   struct source output;     /* what it prints itself */
@@ -45,8 +46,11 @@ struct zygote {
 
 /* All that have not been waited for. */
 extern struct zygote *zygotes;
-/* Where temporary directories are made; set at the start. */
+/* Where temporary directories are made, and the first of the user ids that zygotes get; set at the
+ * start. */
 extern const char *zygote_tmp;
+extern uid_t zygote_first_uid;
+#define ZYGOTE_USERS 10000
 
 /* Starts one; function_zygote_ready or function_zygote_ended follows. NULL with errno set: no
  * process or descriptor, nothing follows. */

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+#include "unit.h"
+
+int main(void) {
+  test_text();
+  test_config();
+  test_http();
+  test_timers();
+  puts("ufaas: unit tests passed");
+  return 0;
+}
