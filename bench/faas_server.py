@@ -38,7 +38,7 @@ class Server:
     temporary files, which is in memory on both. `cpus`: how many it may use, and which on Linux."""
 
     def __init__(self, system, build, functions, cpus=None, options=()):
-        self.system, self.functions = system, list(functions)
+        self.system, self.build, self.functions = system, build, list(functions)
         self.port, self.admin = free_port(), free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="faas-", dir=build))
         self.directory.chmod(0o755)
@@ -46,16 +46,7 @@ class Server:
         self.tmp = Path(tempfile.mkdtemp(prefix="faas-", dir=memory)) if system == "linux" else None
         if self.tmp:
             self.tmp.chmod(0o755)
-        self.build = build
-        self.write_configuration()
-        command = ["--config", str(self.directory / "functions.toml")]
-        if system == "ufork":
-            shown = {str(self.directory), *(f.keys["path"] for f in self.functions), str(RUNTIME.parent)}
-            command = [str(build / "bin/ufork"), "run", f"--root={build / 'rootfs'}",
-                       *(f"--dir={path}:{path}" for path in sorted(shown)), *options,
-                       *([f"--cpus={cpus}"] if cpus else []), "ufaas", *command]
-        else:
-            command = [str(build / "native/bin/ufaas"), *command]
+        command = self.command(cpus, options)
         if cpus:
             command = ["taskset", "-c", f"0-{cpus - 1}", *command]
         self.log = open(self.directory / "log", "w")
@@ -67,14 +58,25 @@ class Server:
             self.stop()
             raise
 
-    def write_configuration(self):
+    def command(self, cpus, options):
+        configuration = self.directory / "functions.toml"
+        configuration.write_text("\n".join([self.settings(), *(f.table() for f in self.functions)]))
+        if self.system == "linux":
+            return [str(self.build / "native/bin/ufaas"), "--config", str(configuration)]
+        shown = {str(self.directory), *(f.keys["path"] for f in self.functions), str(RUNTIME.parent)}
+        return [str(self.build / "bin/ufork"), "run", f"--root={self.build / 'rootfs'}",
+                *(f"--dir={path}:{path}" for path in sorted(shown)), *options,
+                *([f"--cpus={cpus}"] if cpus else []), "ufaas", "--config", str(configuration)]
+
+    def settings(self):
+        """[server]; each server's users are its own, as Linux has one set of them."""
         python = "/usr/bin/python3" if self.system == "ufork" else str(self.build / "native/bin/python3")
-        server = {"listen": f"127.0.0.1:{self.port}", "admin": f"127.0.0.1:{self.admin}", "log": "stderr", "log_level": "warn",
-                  "python": python, "runtime": str(RUNTIME), "first_uid": 1000000 + self.port * 20000}
+        server = {"listen": f"127.0.0.1:{self.port}", "admin": f"127.0.0.1:{self.admin}", "log": "stderr",
+                  "log_level": "warn", "python": python, "runtime": str(RUNTIME),
+                  "first_uid": 1000000 + self.port * 20000}
         if self.tmp:
             server["tmp"] = str(self.tmp)
-        lines = ["[server]", *(f"{key} = {json.dumps(value)}" for key, value in server.items()), ""]
-        (self.directory / "functions.toml").write_text("\n".join(lines + [f.table() for f in self.functions]))
+        return "\n".join(["[server]", *(f"{key} = {json.dumps(value)}" for key, value in server.items()), ""])
 
     def url(self, function):
         return f"http://127.0.0.1:{self.port}/function/{function}"
@@ -90,11 +92,11 @@ class Server:
             return answer.code, json.loads(answer.read() or b"null")
 
     def wait_for_answers(self):
-        """Until every function is warm: a request waits for its zygote, but the port opens first."""
+        """Until the port is open; a request waits until its zygote is warm."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=10) as answer:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=10) as answer:
                     answer.read()
                 return
             except (OSError, urllib.error.URLError):
@@ -110,6 +112,26 @@ class Server:
         self.log.close()
         for directory in filter(None, (self.directory, self.tmp)):
             shutil.rmtree(directory, ignore_errors=True)
+
+
+class ExampleServer(Server):
+    """ufaas with the configuration of the examples as it is, on platform pc as well; only the places of files and the
+    port are said on the command line."""
+
+    def __init__(self, system, build):
+        super().__init__(system, build, [])
+
+    def command(self, cpus, options):
+        if self.system == "linux":
+            return [str(self.build / "native/bin/ufaas"), f"--listen=127.0.0.1:{self.port}", f"--tmp={self.tmp}",
+                    f"--python={self.build / 'native/bin/python3'}", f"--runtime={RUNTIME}",
+                    "--config", str(EXAMPLES.parent / "functions.toml")]
+        shown = [f"--root={self.build / 'rootfs'}", f"--dir=/functions:{EXAMPLES.parent}:ro"]
+        if self.system == "pc":
+            shown += ["--vm", "--cpus=2", "--memory=1G", "-p", f"{self.port}:8080"]
+        return [str(self.build / "bin/ufork"), "run", *shown, "ufaas",
+                *([f"--listen=127.0.0.1:{self.port}"] if self.system == "ufork" else []),
+                "--config", "/functions/functions.toml"]
 
 
 SCRIPT = """wrk.method = "POST"

@@ -22,7 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "bench"))
-from faas_server import RUNTIME, Function, Server  # noqa: E402
+from faas_server import RUNTIME, ExampleServer, Function, Server  # noqa: E402
 
 LIMIT = 60  # seconds for anything
 TESTS = []
@@ -226,6 +226,22 @@ def nothing_stays(server):
         time.sleep(0.2)
 
 
+def example_configuration(build, system):
+    """user/ufaas/examples/functions.toml, unchanged on all systems."""
+    start = time.monotonic()
+    server = ExampleServer(system, build)
+    try:
+        for _ in range(2):
+            examples(server)
+    except Exception as problem:
+        print(f"FAILED faas/configuration ({system}): {problem!r}\n{server.said()[-1500:]}", flush=True)
+        return False
+    finally:
+        server.stop()
+    print(f"ok faas/configuration ({system}) {time.monotonic() - start:.1f} s", flush=True)
+    return True
+
+
 def zygote_tests(build, system):
     """faas/zygote_test.py; True if all is well."""
     command = [build / "native/bin/python3", HERE / "faas/zygote_test.py", RUNTIME]
@@ -249,6 +265,10 @@ def main():
             good = zygote_tests(build, system)
             passed += good
             failed += [] if good else [f"zygote ({system})"]
+        if not args.names or "configuration" in args.names:
+            good = example_configuration(build, system)
+            passed += good
+            failed += [] if good else [f"configuration ({system})"]
         if system == "pc":
             continue
         server = Server(system, build, functions())
