@@ -1,0 +1,884 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Tests of ufaas, the server of functions, with functions in C: natively or on uFork.
+
+    faas.py --build DIR --system {native|ufork} [--cpus N] [NAME...]
+"""
+import argparse
+import base64
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TESTS = []
+INVOKE = "/2015-03-31/functions/%s/invocations"
+
+CONFIG = """
+[server]
+listen = "127.0.0.1:{port}"
+admin = "127.0.0.1:{admin}"
+tmp = "{tmp}"
+header_ms = 1000
+drain_ms = 5000
+log = "{log}"
+[function.probe]
+command = ["{probe}"]
+timeout_ms = 5000
+memory_mb = 64
+environment = {{ GREETING = "hello" }}
+path = "{work}"
+[function.short]
+command = ["{probe}"]
+timeout_ms = 300
+[function.narrow]
+command = ["{probe}"]
+concurrency = 2
+queue = 2
+[function.small]
+command = ["{probe}"]
+max_body = 1000
+max_response = 2000
+[function.root]
+command = ["{probe}"]
+uid = 0
+"""
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def eventually(what, condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what}: still not so after {seconds} s"
+        time.sleep(0.02)
+
+
+def descendants(pid):
+    """How many processes there are from this one on."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return 0
+    return 1 + sum(descendants(child) for child in children)
+
+
+class Reply:
+    def __init__(self, response):
+        self.status, self.headers, self.body = response.status, response.headers, response.read()
+        self.text = self.body.decode(errors="replace")
+
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return f"{self.status} {dict(self.headers)} {self.text[:300]}"
+
+
+class Server:
+    """One run of ufaas with a configuration of its own."""
+
+    def __init__(self, rig, more=""):
+        self.system = rig.system
+        self.work = Path(tempfile.mkdtemp(prefix="ufaas-test-"))
+        self.work.chmod(0o755)
+        self.port, self.admin = free_port(), free_port()
+        self.log = self.work / "log"
+        (self.work / "tmp").mkdir()
+        (self.work / "tmp").chmod(0o755)
+        self.probe = self.work / "probe"
+        shutil.copy(rig.probe, self.probe)
+        self.config = self.work / "functions.toml"
+        # On uFork temporary files are made in the instance's own memory.
+        self.tmp = "/tmp" if rig.system == "ufork" else str(self.work / "tmp")
+        self.configure(more)
+        words = ["--config", str(self.config)]
+        self.process = subprocess.Popen(rig.command(self.work, words), stdin=subprocess.DEVNULL,
+                                        stderr=open(self.work / "stderr", "w"))
+        try:
+            eventually("the server answers", self.answers)
+        except AssertionError:
+            self.end()
+            raise
+
+    def configure(self, more=""):
+        self.config.write_text(CONFIG.format(port=self.port, admin=self.admin, probe=self.probe,
+                                             work=self.work, tmp=self.tmp, log=self.log) + more)
+
+    def answers(self):
+        assert self.process.poll() is None, "ended: " + (self.work / "stderr").read_text()
+        try:
+            return self.request("GET", "/healthz").status == 200
+        except OSError:
+            return False
+
+    def request(self, method, path, body=None, headers=None, admin=False):
+        c = http.client.HTTPConnection("127.0.0.1", self.admin if admin else self.port, timeout=30)
+        try:
+            c.request(method, path, body, headers or {})
+            return Reply(c.getresponse())
+        finally:
+            c.close()
+
+    def invoke(self, body, function="probe", **headers):
+        return self.request("POST", INVOKE % function, body,
+                            {k.replace("_", "-"): v for k, v in headers.items()})
+
+    def plain(self, body, function="probe"):
+        return self.request("POST", f"/function/{function}", body)
+
+    def raw(self, data, shut=False):
+        """What the server says to these bytes until it closes, or until it has been silent."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as s:
+            s.sendall(data)
+            if shut:
+                s.shutdown(socket.SHUT_WR)
+            answer = b""
+            try:
+                while chunk := s.recv(65536):
+                    answer += chunk
+            except (TimeoutError, ConnectionResetError):
+                pass
+            return answer
+
+    def metric(self, name, function=None, **labels):
+        labels = "".join(f',{k}="{v}"' for k, v in labels.items())
+        key = name + (f'{{function="{function}"{labels}}}' if function else "")
+        for line in self.request("GET", "/metrics").text.splitlines():
+            if line.startswith(key + " "):
+                return float(line.rsplit(" ", 1)[1])
+        raise AssertionError(f"no metric {key}")
+
+    def lines(self):
+        """The log; every line must be JSON."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def logged(self, pattern):
+        return [l for l in self.lines() if re.search(pattern, l.get("message", ""))]
+
+    def count(self):
+        """Processes of the server, it and the asking worker included; its descriptors and resident pages."""
+        if self.system == "ufork":
+            return [int(n) for n in self.plain("count 1", "root").text.split()]
+        proc = Path(f"/proc/{self.process.pid}")
+        return [descendants(self.process.pid), len(list((proc / "fd").iterdir())),
+                int((proc / "statm").read_text().split()[1])]
+
+    def quiet(self, function):
+        eventually("nothing runs", lambda: self.metric("ufaas_workers", function) == 0)
+
+    def settled(self):
+        """The same when it has stopped to change."""
+        last = None
+        for _ in range(100):
+            now = self.count()
+            if now[:2] == last:
+                return now
+            last = now[:2]
+            time.sleep(0.1)
+        raise AssertionError(f"never the same: {now}")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(20)
+        assert status == 0, f"status {status}"
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+class Rig:
+    def __init__(self, build, system, cpus):
+        self.build, self.system, self.cpus = build, system, cpus
+        cc = build / ("bin/native-cc" if system == "native" else "bin/ufork-cc")
+        self.probe = build / f"test/faas/{system}-probe"
+        self.probe.parent.mkdir(parents=True, exist_ok=True)
+        source = HERE.parent / "user/ufaas/worker.c"
+        subprocess.run([cc, "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror",
+                        f"-I{HERE.parent}/include", "-Wno-unused-result", HERE / "faas/probe.c",
+                        source, "-o", self.probe], check=True)
+
+    def command(self, work, words):
+        if self.system == "native":
+            return [self.build / "native/bin/ufaas", *words]
+        cpus = [f"--cpus={self.cpus}"] if self.cpus else []
+        return [self.build / "bin/ufork", "run", *cpus, f"--root={self.build}/rootfs",
+                f"--dir={work}:{work}", "ufaas", *words]
+
+    def serve(self, more=""):
+        return Server(self, more)
+
+    def run(self, *words):
+        work = Path(tempfile.mkdtemp(prefix="ufaas-test-"))
+        try:
+            return subprocess.run(self.command(work, words), capture_output=True, text=True,
+                                  timeout=20)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def parallel(functions):
+    """Runs them at once; their results in order."""
+    results = [None] * len(functions)
+
+    def one(i):
+        try:
+            results[i] = functions[i]()
+        except Exception as problem:  # the caller looks
+            results[i] = problem
+
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(len(functions))]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return results
+
+
+# ---- one server for these ----------------------------------------------------------------------
+
+
+@test
+def lambda_invoke(s):
+    reply = s.invoke("hello")
+    assert reply.status == 200 and reply.text == "hello", reply
+    assert reply.headers["Content-Type"] == "text/plain"
+    assert re.fullmatch(r"[0-9a-f-]{36}", reply.headers["X-Amzn-RequestId"]), reply
+    assert reply.headers["X-Amz-Executed-Version"] == "$LATEST"
+    assert "X-Amz-Function-Error" not in reply.headers
+    reply = s.invoke("fail what \"ever\"")
+    assert reply.status == 200 and reply.headers["X-Amz-Function-Error"] == "Unhandled", reply
+    error = reply.json()
+    assert error["errorType"] == "ValueError" and error["errorMessage"] == "what \"ever\"", reply
+    assert error["requestId"] == reply.headers["X-Amzn-RequestId"]
+
+
+@test
+def lambda_kinds(s):
+    reply = s.invoke("hello", X_Amz_Invocation_Type="DryRun")
+    assert reply.status == 204 and not reply.body, reply
+    before = s.metric("ufaas_requests_total", "probe", outcome="ok")
+    reply = s.invoke("sleep 100", X_Amz_Invocation_Type="Event")
+    assert reply.status == 202 and not reply.body, reply
+    eventually("the event is handled",
+               lambda: s.metric("ufaas_requests_total", "probe", outcome="ok") == before + 1)
+    assert s.invoke("hello", X_Amz_Invocation_Type="Nonsense").status == 400
+
+
+@test
+def lambda_tail(s):
+    reply = s.invoke("print 3", X_Amz_Log_Type="Tail")
+    text = base64.b64decode(reply.headers["X-Amz-Log-Result"]).decode()
+    rid = reply.headers["X-Amzn-RequestId"]
+    wanted = (f"START RequestId: {rid} Version: $LATEST\n" +
+              "".join(f'line {i} of "3"\n' for i in range(3)) +
+              f"no end of line\nEND RequestId: {rid}\n")
+    assert text.startswith(wanted) and f"REPORT RequestId: {rid}\tDuration: " in text, text
+    reply = s.invoke("print 2000", X_Amz_Log_Type="Tail")
+    text = base64.b64decode(reply.headers["X-Amz-Log-Result"]).decode()
+    assert len(text) == 4096 and "line 1999 " in text and "REPORT" in text, text[-300:]
+
+
+@test
+def not_found(s):
+    for path in (INVOKE % "nobody", "/function/nobody", "/", "/function/", INVOKE % "", "/admin/functions",
+                 "/2015-03-31/functions/probe/other", "/function/probe%00"):
+        reply = s.request("POST", path, "x")
+        assert reply.status == 404 and reply.json()["Message"], reply
+    assert s.invoke("x", "nobody").headers["X-Amzn-ErrorType"] == "ResourceNotFoundException"
+    assert s.request("GET", INVOKE % "probe").status == 405
+    assert s.request("DELETE", "/metrics").status == 405
+    assert s.request("HEAD", "/healthz").status == 200
+
+
+@test
+def plain_invoke(s):
+    reply = s.plain("hello")
+    assert reply.status == 200 and reply.text == "hello" and reply.headers["X-Call-Id"], reply
+    assert s.plain("fail x").status == 500
+    assert s.plain("segv").status == 502
+    reply = s.request("PUT", "/function/probe/a/b?c=d", "header Http-Path")
+    assert reply.text == "/a/b", reply
+    assert s.request("PUT", "/function/probe?c=d", "header Http-Query").text == "c=d"
+    assert s.request("PUT", "/function/probe", "header Http-Method").text == "PUT"
+
+
+@test
+def what_functions_see(s):
+    assert s.plain("env GREETING").text == "hello"
+    assert s.plain("env AWS_LAMBDA_FUNCTION_NAME").text == "probe"
+    assert s.plain("env AWS_LAMBDA_FUNCTION_MEMORY_SIZE").text == "64"
+    assert s.plain("env LAMBDA_TASK_ROOT").text == str(s.work)
+    assert s.plain("env SHELL").text == "unset"
+    reply = s.invoke("header Lambda-Runtime-Aws-Request-Id")
+    assert reply.text == reply.headers["X-Amzn-RequestId"], reply
+    assert s.invoke("header Lambda-Runtime-Trace-Id", X_Amzn_Trace_Id="Root=1").text == "Root=1"
+    assert s.invoke("header Content-Type", Content_Type="a/b").text == "a/b"
+    left = int(s.invoke("deadline").text) / 1000 - time.time()
+    assert 3 < left < 5.1, left
+    seen = dict(w.split("=", 1) for w in s.plain("describe").text.split(" "))
+    assert seen["cwd"] == str(s.work) and seen["group"] == "1", seen
+    # 0, 1, 2 and the conversation, which a program that it executes does not get.
+    assert re.fullmatch(r"0,1,2,\d+c,", seen["fds"]), seen
+    if os.getuid() == 0:
+        other = dict(w.split("=", 1) for w in s.plain("describe", "short").text.split(" "))
+        assert len({"0", seen["uid"], other["uid"]}) == 3, (seen, other)
+        assert seen["gid"] == seen["uid"], seen
+
+
+@test
+def nothing_stays(s):
+    """Memory, files and processes of a request are gone when it has ended."""
+    processes = s.settled()[0]
+    paths = set()
+    for _ in range(3):
+        path, mode, seen = s.plain("litter").text.split()
+        assert mode == "600" and seen == "0", (mode, seen)
+        paths.add(path)
+    assert len(paths) == 3, paths
+    eventually("all processes are gone", lambda: s.count()[0] == processes)
+    if s.system == "native":
+        left = [p for p in paths if os.path.lexists(p)]
+        assert not left, left
+
+
+@test
+def keepalive(s):
+    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=20)
+    before = s.metric("ufaas_connections_total")
+    for i in range(20):
+        c.request("POST", INVOKE % "probe", f"header X-Nothing-{i}")
+        reply = c.getresponse()
+        assert reply.status == 200 and reply.read() == b""
+    c.close()
+    assert s.metric("ufaas_connections_total") == before + 2  # and this one
+    answer = s.raw(b"GET /healthz HTTP/1.0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200") and b"Connection: close" in answer, answer
+
+
+@test
+def pipelining(s):
+    def one(i, last=False):
+        body = f"fail {i}".encode()
+        return (b"POST /function/probe HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n%s\r\n%s" %
+                (len(body), b"Connection: close\r\n" if last else b"", body))
+    answer = s.raw(b"".join(one(i, i == 49) for i in range(50)))
+    order = [int(n) for n in re.findall(rb'"errorMessage":"(\d+)"', answer)]
+    assert order == list(range(50)), order
+
+
+@test
+def chunked_bodies(s):
+    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=20)
+    for parts in ([b"he", b"l", b"lo"], [b"fail " + b"x" * 100000, b"y" * 100000]):
+        c.request("POST", INVOKE % "probe", iter(parts), encode_chunked=True,
+                  headers={"Transfer-Encoding": "chunked"})
+        reply = Reply(c.getresponse())
+        assert reply.status == 200, reply
+        assert reply.text == "hello" or reply.json()["errorMessage"].startswith("xxx"), reply
+    c.close()
+
+
+@test
+def expect_continue(s):
+    with socket.create_connection(("127.0.0.1", s.port), timeout=5) as c:
+        c.sendall(b"POST /function/probe HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+                  b"Expect: 100-continue\r\n\r\n")
+        assert c.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        c.sendall(b"hello")
+        assert c.recv(1000).startswith(b"HTTP/1.1 200 OK\r\n")
+    answer = s.raw(b"POST /function/small HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n"
+                   b"Expect: 100-continue\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 413 ") and answer.endswith(b"}"), answer
+
+
+@test
+def half_closed(s):
+    """A client that says it sends no more still gets its answer."""
+    answer = s.raw(b"POST /function/probe HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nsleep 200",
+                   shut=True)
+    assert answer.endswith(b"slept 200"), answer
+    assert s.raw(b"POST /function/probe HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nsleep",
+                 shut=True) == b""
+
+
+@test
+def bad_http(s):
+    host = b"Host: x\r\n"
+    cases = [
+        (400, b"\r\n\r\n\r\n\r\n\r\n\r\n"), (400, b"\x16\x03\x01\x00"), (400, b"GET\r\n\r\n"),
+        (400, b"GET / HTTP/1.1\r\n\r\n"), (505, b"GET / HTTP/3.0\r\n" + host + b"\r\n"),
+        (400, b"GET / HTTP/1.1\r\n" + host + b"a b: c\r\n\r\n"),
+        (400, b"GET / HTTP/1.1\n" + host + b"\r\n\r\n"),
+        (400, b"POST /function/probe HTTP/1.1\r\n" + host + b"Content-Length: 1\r\n"
+              b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        (400, b"POST /function/probe HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\n\r\nz"),
+        (501, b"POST /function/probe HTTP/1.1\r\n" + host + b"Transfer-Encoding: gzip\r\n\r\n"),
+        (413, b"POST /function/probe HTTP/1.1\r\n" + host + b"Content-Length: 6291457\r\n\r\n"),
+        (413, b"POST /function/small HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\n\r\n"
+              b"3e9\r\n"),
+        (417, b"POST /function/probe HTTP/1.1\r\n" + host + b"Expect: money\r\n\r\n"),
+        (414, b"GET /" + b"a" * 20000), (431, b"GET / HTTP/1.1\r\na: " + b"a" * 20000),
+        (431, b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n"),
+        (408, b"GET / HTTP/1.1\r\nHost:"),
+        (408, b"POST /function/probe HTTP/1.1\r\n" + host + b"Content-Length: 5\r\n\r\nhel"),
+    ]
+    answers = parallel([lambda data=data: s.raw(data) for _, data in cases])
+    for (status, data), answer in zip(cases, answers):
+        assert isinstance(answer, bytes), (data[:80], answer)
+        assert answer.startswith(b"HTTP/1.1 %d " % status), (status, data[:80], answer)
+        assert b"Connection: close\r\n" in answer and answer.endswith(b"}"), answer
+    assert s.plain("hello").status == 200
+    assert s.metric("ufaas_http_refused_total") >= len(cases)
+
+
+@test
+def large_bodies(s):
+    text = "fail " + "0123456789abcdef" * (6 * 65536 - 1)
+    reply = s.invoke(text)
+    assert reply.status == 200 and reply.json()["errorMessage"].startswith("0123"), reply
+    reply = s.plain("large 5000000", "probe")
+    assert reply.status == 200 and reply.body == b"x" * 5000000, reply.status
+    assert s.plain("large 2000", "small").status == 200
+    reply = s.invoke("large 2001", "small")
+    assert reply.json()["errorType"] == "Function.ResponseSizeTooLarge", reply
+    assert s.invoke("x" * 1001, "small").status == 413
+    assert s.invoke("x" * 1000, "small").status == 200
+
+
+@test
+def time_out(s):
+    began = time.monotonic()
+    replies = parallel([lambda: s.invoke("spin", "short"), lambda: s.invoke("sleep 9999", "short"),
+                        lambda: s.plain("sleep 9999", "short"), lambda: s.plain("hello", "probe")])
+    assert time.monotonic() - began < 8
+    for reply in replies[:2]:
+        error = reply.json()
+        assert reply.status == 200 and reply.headers["X-Amz-Function-Error"] == "Unhandled", reply
+        assert error["errorType"] == "Sandbox.Timedout", reply
+        assert error["errorMessage"].endswith("Task timed out after 0.30 seconds"), reply
+    assert replies[2].status == 504 and replies[3].text == "hello", replies
+    eventually("no worker is left", lambda: s.metric("ufaas_workers", "short") == 0)
+
+
+@test
+def lingering_worker(s):
+    """One that goes on after its answer: the client has it at once, and it ends by its time."""
+    began = time.monotonic()
+    assert s.plain("linger 60000", "short").text == "answered"
+    assert time.monotonic() - began < 5
+    eventually("it is ended", lambda: s.metric("ufaas_workers", "short") == 0)
+
+
+@test
+def crashes(s):
+    for body, reason in (("segv", "signal: segmentation fault"), ("exit 7", "exit status 7"),
+                         ("exit 0", "without providing a reason"), ("garbage", "not understood")):
+        reply = s.invoke(body)
+        error = reply.json()
+        assert reply.status == 200 and reply.headers["X-Amz-Function-Error"] == "Unhandled", reply
+        assert error["errorType"] == "Runtime.ExitError" and reason in error["errorMessage"], reply
+    assert s.plain("hello").text == "hello"
+
+
+@test
+def memory_limit(s):
+    reply = s.invoke("hog", X_Amz_Log_Type="Tail")
+    text = base64.b64decode(reply.headers["X-Amz-Log-Result"]).decode()
+    assert reply.json()["errorMessage"] == "no more memory", reply
+    got = int(re.search(r"no more after (\d+) MiB", text)[1])
+    assert 48 <= got <= 64, got
+    assert s.plain("hello").text == "hello"
+
+
+@test
+def concurrency_and_queue(s):
+    s.quiet("narrow")
+    replies = []
+    threads = [threading.Thread(target=lambda: replies.append(s.invoke("sleep 900", "narrow")))
+               for _ in range(4)]
+    for t in threads:
+        t.start()
+    eventually("two are queued", lambda: s.metric("ufaas_queue_length", "narrow") == 2)
+    assert s.metric("ufaas_workers", "narrow") == 2
+    full = s.invoke("hello", "narrow")
+    assert full.status == 429, full
+    assert full.headers["X-Amzn-ErrorType"] == "TooManyRequestsException", full
+    assert s.invoke("hello", "narrow", X_Amz_Invocation_Type="Event").status == 429
+    for t in threads:
+        t.join()
+    assert [r.text for r in replies] == ["slept 900"] * 4, replies
+    assert s.metric("ufaas_queue_length", "narrow") == 0
+
+
+@test
+def client_goes_away(s):
+    """What it had queued is not done, what ran is ended in order."""
+    s.quiet("narrow")
+    before = s.metric("ufaas_requests_total", "narrow", outcome="cancelled")
+    conns = []
+    for _ in range(4):
+        c = socket.create_connection(("127.0.0.1", s.port))
+        c.sendall(b"POST /function/narrow HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nsleep 300")
+        conns.append(c)
+    eventually("two are queued", lambda: s.metric("ufaas_queue_length", "narrow") == 2)
+    for c in conns:  # by a reset
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        c.close()
+    eventually("two are cancelled", lambda: s.metric("ufaas_requests_total", "narrow",
+                                                     outcome="cancelled") == before + 2)
+    eventually("nothing runs", lambda: s.metric("ufaas_workers", "narrow") == 0)
+
+
+@test
+def logs(s):
+    rid = s.invoke("print 2").headers["X-Amzn-RequestId"]
+    eventually("its report is there", lambda: [
+        l for l in s.lines() if l.get("requestId") == rid and l.get("type") == "report"])
+    lines = [l for l in s.lines() if l.get("requestId") == rid]
+    assert [l["message"] for l in lines if l["type"] == "output"] == [
+        'line 0 of "2"', 'line 1 of "2"', "no end of line"], lines
+    report = lines[-1]
+    assert report["outcome"] == "ok" and report["function"] == "probe", report
+    assert 0 <= report["durationMs"] < 5000 and report["worker"] > 0, report
+    # A line without an end is cut into pieces.
+    rid = s.invoke("write 10").headers["X-Amzn-RequestId"]
+    eventually("what came late is logged", lambda: [
+        l for l in s.lines() if l.get("requestId") == rid and l.get("message") == "late"])
+
+
+@test
+def metrics(s):
+    reply = s.request("GET", "/metrics")
+    assert reply.headers["Content-Type"].startswith("text/plain; version=0.0.4"), reply
+    seen = set()
+    for line in reply.text.splitlines():
+        if line.startswith("#"):
+            assert re.match(r"# (HELP|TYPE) \w+ \S", line), line
+            continue
+        match = re.fullmatch(r'(\w+)(\{\w+="[^"]*"(,\w+="[^"]*")*\})? [0-9.e+]+', line)
+        assert match and line not in seen, line
+        seen.add(line)
+    s.plain("hello")
+    count = s.metric("ufaas_request_duration_seconds_count", "probe")
+    assert count == s.metric("ufaas_request_duration_seconds_bucket", "probe", le="+Inf")
+    assert s.metric("process_resident_memory_bytes") > 0
+    assert s.metric("ufaas_zygote_resident_bytes", "probe") > 0
+
+
+@test
+def administration(s):
+    listed = {f["name"]: f for f in s.request("GET", "/admin/functions", admin=True).json()}
+    assert set(listed) == {"probe", "short", "narrow", "small", "root"}, listed
+    assert listed["probe"]["state"] == "ready" and listed["probe"]["zygote"] > 1
+    assert s.request("POST", "/admin/functions/nobody", admin=True).status == 404
+    reply = s.request("POST", "/admin/functions/short", admin=True)
+    assert reply.status == 200 and reply.json()["state"] == "ready", reply
+    again = {f["name"]: f for f in s.request("GET", "/admin/functions", admin=True).json()}
+    assert again["short"]["zygote"] != listed["short"]["zygote"]
+
+
+@test
+def zygote_dies(s):
+    before = s.metric("ufaas_zygote_failures_total", "short")
+    reply = s.invoke("murder", "short")
+    if os.getuid() == 0 or s.system == "native":
+        assert reply.status == 502 and "signal 9" in reply.json()["errorMessage"], reply
+    assert s.metric("ufaas_zygote_failures_total", "short") == before + 1
+    eventually("another one serves", lambda: s.plain("hello", "short").status == 200)
+
+
+@test
+def two_thousand(s):
+    """Nothing is used up by requests."""
+    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=20)
+
+    def ask(n):
+        for _ in range(n):
+            c.request("POST", INVOKE % "probe", "hello")
+            assert c.getresponse().read() == b"hello"
+    ask(100)
+    eventually("quiet", lambda: s.metric("ufaas_workers", "probe") == 0)
+    before = s.settled()
+    ask(2000)
+    after = s.settled()
+    assert after[:2] == before[:2] and after[2] <= before[2] + 16, (before, after)
+    c.close()
+
+
+# ---- servers of their own ----------------------------------------------------------------------
+
+
+class Load:
+    """Clients that ask without a pause; none of their requests may fail."""
+
+    def __init__(self, server, body, function="probe", clients=4):
+        self.done, self.failed, self.over = 0, [], False
+        self.server, self.body, self.function = server, body, function
+        self.threads = [threading.Thread(target=self.ask) for _ in range(clients)]
+        for t in self.threads:
+            t.start()
+
+    def ask(self):
+        c = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
+        while not self.over:
+            try:
+                c.request("POST", INVOKE % self.function, self.body)
+                reply = Reply(c.getresponse())
+                if reply.status != 200 or "X-Amz-Function-Error" in reply.headers:
+                    self.failed.append(repr(reply))
+                self.done += 1
+            except Exception as problem:
+                self.failed.append(repr(problem))
+                c.close()
+        c.close()
+
+    def finish(self):
+        self.over = True
+        for t in self.threads:
+            t.join()
+        assert not self.failed, f"{len(self.failed)} of {self.done} failed: {self.failed[:3]}"
+        return self.done
+
+
+def deploy_under_load(rig):
+    s = rig.serve()
+    try:
+        load = Load(s, "sleep 5")
+        eventually("the load runs", lambda: load.done > 20)
+        for _ in range(8):
+            reply = s.request("POST", "/admin/functions/probe", admin=True)
+            assert reply.status == 200, reply
+        for _ in range(3):
+            before = s.metric("ufaas_deploys_total", "probe")
+            s.process.send_signal(signal.SIGHUP)
+            eventually("deployed", lambda: s.metric("ufaas_deploys_total", "probe") > before)
+            eventually("ready", lambda: s.request("GET", "/admin/functions", admin=True).json()[0]
+                       ["state"] == "ready")
+        done = load.done
+        eventually("the load goes on", lambda: load.done > done + 20)
+        assert load.finish() > 40
+        # Old zygotes have ended: server, five zygotes, the worker that counts.
+        if s.system == "ufork":
+            eventually("old zygotes are gone", lambda: s.count()[0] == 7)
+        s.stop()
+    finally:
+        s.end()
+
+
+def reconfigure(rig):
+    """Functions come, change and go with SIGHUP; a bad configuration changes nothing."""
+    s = rig.serve()
+    try:
+        s.configure('[function.late]\ncommand = ["probe"]\nenvironment = {GREETING = "1"}\n'
+                    .replace('"probe"', f'"{s.probe}"'))
+        s.process.send_signal(signal.SIGHUP)
+        eventually("the new one serves", lambda: s.plain("env GREETING", "late").text == "1")
+        s.config.write_text(s.config.read_text().replace('GREETING = "1"', 'GREETING = "2"'))
+        assert s.request("POST", "/admin/functions/late", admin=True).status == 200
+        assert s.plain("env GREETING", "late").text == "2"
+        good = s.config.read_text()
+        s.config.write_text(good + "nonsense = 1\n")
+        s.process.send_signal(signal.SIGHUP)
+        eventually("the complaint is logged", lambda: s.logged(r"functions.toml:\d+: unknown key"))
+        reply = s.request("POST", "/admin/functions/late", admin=True)
+        assert reply.status == 400 and "unknown key" in reply.json()["Message"], reply
+        assert s.plain("env GREETING", "late").text == "2"
+        # One that goes away finishes what it has begun and what waits for it.
+        slow = []
+        thread = threading.Thread(target=lambda: slow.append(s.plain("sleep 500", "late")))
+        thread.start()
+        eventually("it runs", lambda: s.metric("ufaas_workers", "late") == 1)
+        s.configure()
+        s.process.send_signal(signal.SIGHUP)
+        eventually("it is gone", lambda: s.plain("hello", "late").status == 404)
+        thread.join()
+        assert slow[0].text == "slept 500", slow
+        # A deployment that fails leaves the old one in service.
+        s.config.write_text(s.config.read_text().replace('GREETING = "hello"', 'WARM = "fail"'))
+        reply = s.request("POST", "/admin/functions/probe", admin=True)
+        assert reply.status == 502, reply
+        assert reply.json()["Message"] == 'ended with status 3: cannot find my "module"', reply
+        assert s.plain("env GREETING").text == "hello"
+        s.stop()
+    finally:
+        s.end()
+
+
+def cannot_start(rig):
+    """Functions that do not get warm: the cause is told, and others do not mind."""
+    s = rig.serve()
+    try:
+        flag = s.work / "flag"
+        program = f'command = ["{s.probe}"]\n'
+        s.configure(f'[function.broken]\n{program}environment = {{WARM = "fail"}}\n'
+                    f'[function.hangs]\n{program}environment = {{WARM = "hang"}}\nwarmup_ms = 300\n'
+                    f'[function.waits]\n{program}environment = {{WARM = "{flag}"}}\n'
+                    '[function.nothing]\ncommand = ["/no/such/program"]\n'
+                    f'[function.nowhere]\n{program}path = "/no/such/directory"\n')
+        s.process.send_signal(signal.SIGHUP)
+        for name, cause in (("broken", 'ended with status 3: cannot find my "module"'),
+                            ("hangs", "was not warm after 300 ms"),
+                            ("nothing", "cannot execute /no/such/program: No such file"),
+                            ("nowhere", "cannot enter /no/such/directory"),
+                            ("waits", "is not there")):
+            eventually(f"{name} is there", lambda n=name: s.plain("hello", n).status == 502)
+            reply = s.plain("hello", name)
+            assert reply.status == 502 and cause in reply.json()["errorMessage"], reply
+        assert s.plain("hello").text == "hello"
+        flag.touch()
+        eventually("it is tried again", lambda: s.plain("hello", "waits").status == 200)
+        assert s.metric("ufaas_zygote_failures_total", "broken") > 1
+        assert s.metric("ufaas_zygote_ready", "broken") == 0
+        s.stop()
+    finally:
+        s.end()
+
+
+def orderly_end(rig):
+    """SIGTERM: what was asked is answered, nobody new comes in, nothing is left."""
+    s = rig.serve()
+    try:
+        slow = []
+        threads = [threading.Thread(target=lambda: slow.append(s.plain("sleep 600", "narrow")))
+                   for _ in range(4)]  # two run, two wait
+        for t in threads:
+            t.start()
+        idle = socket.create_connection(("127.0.0.1", s.port))
+        eventually("they are there", lambda: s.metric("ufaas_queue_length", "narrow") == 2)
+        s.process.send_signal(signal.SIGTERM)
+        eventually("it does not listen", lambda: not listens(s.port))
+        for t in threads:
+            t.join()
+        assert [r.text for r in slow] == ["slept 600"] * 4, slow
+        assert idle.recv(10) == b""
+        assert s.process.wait(10) == 0
+        assert s.logged("^ended$") and not s.logged("in time")
+        assert list((s.work / "tmp").iterdir()) == []
+    finally:
+        s.end()
+
+
+def end_in_time(rig):
+    """What does not end within drain_ms is ended, and so at the second SIGTERM."""
+    s = rig.serve()
+    try:
+        thread = threading.Thread(target=parallel, args=([lambda: s.plain("sleep 4500")],))
+        thread.start()
+        eventually("it runs", lambda: s.metric("ufaas_workers", "probe") == 1)
+        s.process.send_signal(signal.SIGTERM)
+        eventually("it does not listen", lambda: not listens(s.port))
+        began = time.monotonic()
+        s.process.send_signal(signal.SIGTERM)
+        assert s.process.wait(10) == 0 and time.monotonic() - began < 4
+        thread.join()
+    finally:
+        s.end()
+
+
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        return True
+    except OSError:
+        return False
+
+
+def command_line(rig):
+    for words in ([], ["--nonsense"], ["--config"], ["--config", "x", "y"]):
+        done = rig.run(*words)
+        assert done.returncode == 2 and "usage:" in done.stderr, done
+    assert "usage:" in rig.run("--help").stdout
+    assert re.fullmatch(r"ufaas \S+\n", rig.run("--version").stdout)
+    done = rig.run("--config", "/no/such/file")
+    assert done.returncode == 1 and "/no/such/file: No such file" in done.stderr, done
+    work = Path(tempfile.mkdtemp(prefix="ufaas-test-"))
+    try:
+        config = work / "functions.toml"
+        config.write_text('[function.f]\ncommand = ["/x"]\ntimeout_ms = "long"\n')
+        command = rig.command(work, ["--check", "--config", str(config)])
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        assert done.returncode == 1, done
+        assert f"{config}:3: timeout_ms must be an integer, not a string" in done.stderr, done
+        config.write_text('[function.f]\ncommand = ["/x"]\n')
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        assert done.returncode == 0 and "1 functions" in done.stdout, done
+        done = subprocess.run([*command, "--listen=nonsense"], capture_output=True, text=True,
+                              timeout=20)
+        assert done.returncode == 1 and "ADDRESS:PORT" in done.stderr, done
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+ALONE = [command_line, deploy_under_load, reconfigure, cannot_start, orderly_end, end_in_time]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("--system", choices=("native", "ufork"), required=True)
+    parser.add_argument("--cpus", type=int)
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    rig = Rig(args.build.resolve(), args.system, args.cpus)
+    wanted = lambda f: not args.names or f.__name__ in args.names
+    passed = failed = 0
+    server = None
+    shared = [f for f in TESTS if wanted(f)]
+    for function in shared + [f for f in ALONE if wanted(f)]:
+        began = time.monotonic()
+        try:
+            if function in ALONE:
+                function(rig)
+            else:
+                server = server or rig.serve()
+                function(server)
+            passed += 1
+            print(f"ok faas/{args.system}/{function.__name__} {time.monotonic() - began:.1f} s", flush=True)
+        except Exception as problem:
+            failed += 1
+            print(f"FAIL faas/{args.system}/{function.__name__}", flush=True)
+            text = "".join(traceback.format_exception(problem)[-3:])
+            print("    " + text.replace("\n", "\n    ")[:3000], flush=True)
+            if server and (function in TESTS or server.process.poll() is not None):
+                print("    log: " + "\n    ".join(
+                    server.log.read_text().splitlines()[-5:] if server.log.exists() else []))
+                server.end()
+                server = None
+    if server:
+        try:
+            server.stop()
+        except Exception as problem:
+            failed += 1
+            print(f"FAIL faas/{args.system}: the end of the server: {problem}")
+        server.end()
+    print(f"functions ({args.system}): {passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
