@@ -15,7 +15,7 @@ CPUS ?=
 PC_CPUS_NAMES := cpu_limit cpu_times cpus_parallel cpus_tlb epoll_many exec_thread exec_vfork fork_atfork \
 	fork_bomb fork_generations fork_server fork_shared fork_storm fork_thaw fork_thread fork_tree fpu_state \
 	futex_private futex_shared mm_secret pipe_atomic pipe_pingpong pipe_spin preempt sig_preempt sig_storm \
-	sig_thread spawn tcp_fork_server thread_cancel threads timers unix_stream vfork wait_which
+	sig_thread spawn tcp_fork_server thread_cancel threads timers unix_last_words unix_stream vfork wait_which
 .PHONY: test-sys-native test-sys-ufork test-sys-clang test-sys-pc test-sys-pc-cpus test-sys-pc-all \
 	test-pc-devices test-pc-loaders test-cli test-core-links
 test-sys-native: tools

@@ -3,11 +3,14 @@
 import gc
 import logging
 import os
+import random
+import secrets
 import signal
 import sys
 import tempfile
 import threading
 import time
+import uuid
 
 SECRET_PARTS = ["a secret ", "of one request"]
 LIST = []
@@ -32,7 +35,7 @@ def about(event, context):
         "request": context.aws_request_id,
         "arn": context.invoked_function_arn,
         "left": before,
-        "identity": context.identity,
+        "identity": context.identity.cognito_identity_id,
         "client": context.client_context,
         "trace": os.environ.get("_X_AMZN_TRACE_ID"),
         "directory": os.getcwd(),
@@ -40,6 +43,12 @@ def about(event, context):
         "group": os.getpgid(0) == os.getpid(),
         "uid": os.getuid(),
     }
+
+
+def draw(event, context):
+    """Random numbers of several kinds."""
+    return [random.random(), random.choice("abc" * 1000), str(uuid.uuid4()), secrets.token_hex(8), os.urandom(8).hex(),
+            tempfile.mktemp()]
 
 
 def talk(event, context):

@@ -4,6 +4,7 @@
     zygote_test.py RUNTIME [NAME...]
 """
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -192,6 +193,15 @@ def context():
 
 
 @test
+def randomness():
+    """Workers are copies of one process, and yet no two draw the same numbers."""
+    with Zygote("handlers.draw") as zygote:
+        drawn = [zygote.call({})[1] for _ in range(4)]
+        for kind in (0, 2, 3, 4, 5):
+            assert len({numbers[kind] for numbers in drawn}) == 4, drawn
+
+
+@test
 def errors():
     with Zygote("handlers.fail") as zygote:
         request = Request(zygote, {})
@@ -306,10 +316,19 @@ def too_many_processes():
         answers = [request.answer() for request in requests]
         assert [a is None for a in answers] == [False] * 3 + [True] * 3, answers
         for request in requests[3:]:
-            assert zygote.until(FAILED, request.id)[1] == 11  # EAGAIN
+            assert zygote.until(FAILED, request.id)[1] == errno.EAGAIN
         for request in requests[:3]:
             request.ended()
         assert zygote.call({"seconds": 0})[0] == RESPONSE
+
+
+@test
+def without_descriptors():
+    """As an order arrives that has lost them."""
+    with Zygote("handlers.echo") as zygote:
+        zygote.order(INVOKE, 77)
+        assert zygote.until(FAILED, 77)[1] == errno.EMFILE
+        assert zygote.call({}) == (RESPONSE, {})
 
 
 @test

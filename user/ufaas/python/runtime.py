@@ -37,6 +37,13 @@ BUFFER = bytearray(8192)  # most requests come in one piece that fits
 IDLE = 1000  # ms without an order or a worker until what workers left behind is killed
 
 
+class Identity:
+    """Of a caller that Amazon Cognito knows: here nobody."""
+
+    cognito_identity_id = None
+    cognito_identity_pool_id = None
+
+
 class Context:
     """What a handler gets as its second argument."""
 
@@ -45,7 +52,7 @@ class Context:
     memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
     log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/" + function_name)
     log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "")
-    identity = None
+    identity = Identity()
     client_context = None
     aws_request_id = ""
     invoked_function_arn = ""
@@ -287,7 +294,10 @@ class Zygote:
             self.end()
         kind, _, request = ORDER.unpack(data)
         if kind == INVOKE:
-            self.invoke(request, *DESCRIPTORS.unpack(extra[0][2]))
+            if len(extra) == 1 and len(extra[0][2]) == DESCRIPTORS.size:
+                self.invoke(request, *DESCRIPTORS.unpack(extra[0][2]))
+            else:
+                self.note(FAILED, request, errno.EMFILE)
         elif kind == KILL:
             for pid, other in self.workers.items():
                 if other == request:
