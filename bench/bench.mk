@@ -6,6 +6,7 @@ run: deps
 	@python3 $(S)/bench/scenario.py --build $(O)
 	@echo
 	@python3 $(S)/bench/experiments_nginx.py --build $(O)
+	@python3 $(S)/bench/experiments_faas.py --build $(O)
 
 # All experiments: results.csv, figures and index.html in $(O)/report. QUICK=1 takes under 5 minutes,
 # ONLY="hello memory" runs some of them.

@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import experiments_faas
 import experiments_nginx
 import experiments_pc
 import experiments_redis
@@ -179,6 +180,8 @@ def measure_all(build, quick, only, table):
         figures.update(experiments_redis.measure(build, quick, table))
     if not only or "nginx" in only:
         figures.update(experiments_nginx.measure(build, quick, table))
+    if not only or "faas" in only:
+        figures.update(experiments_faas.measure(build, quick, table))
     if not only or any(name.startswith("pc") for name in only):
         figures.update(experiments_pc.measure(build, quick, only, table))
     return figures

@@ -2,7 +2,7 @@
 # with the counts of all. STEP:N lets make run N jobs at once within the step.
 TEST_STEPS := deps tools:2 unit-tests:2 test-sys-native test-core-links test-lock-order test-sys-matrix \
 	test-sys-debug test-soak test-sys-clang test-sys-pc test-sys-pc-cpus test-pc-devices test-pc-loaders \
-	test-cli ports:2 test-ports check-format tidy
+	test-cli ports:2 test-ports test-faas-python check-format tidy
 
 test:
 	@python3 $(S)/test/all.py $(TEST_STEPS)
@@ -15,7 +15,7 @@ CPUS ?=
 PC_CPUS_NAMES := cpu_limit cpu_times cpus_parallel cpus_tlb epoll_many exec_thread exec_vfork fork_atfork \
 	fork_bomb fork_generations fork_server fork_shared fork_storm fork_thaw fork_thread fork_tree fpu_state \
 	futex_private futex_shared mm_secret pipe_atomic pipe_pingpong pipe_spin preempt sig_preempt sig_storm \
-	sig_thread spawn tcp_fork_server thread_cancel threads timers unix_stream vfork wait_which
+	sig_thread spawn tcp_fork_server thread_cancel threads timers unix_last_words unix_stream vfork wait_which
 .PHONY: test-sys-native test-sys-ufork test-sys-clang test-sys-pc test-sys-pc-cpus test-sys-pc-all \
 	test-pc-devices test-pc-loaders test-cli test-core-links
 test-sys-native: tools
@@ -46,6 +46,10 @@ $(O)/test/pc-runner $(O)/test/pc-devices $(O)/test/pc-place: $(O)/test/pc-%: $(S
 	$(O)/bin/ufork-cc -std=gnu11 -O2 -Wall -Wextra -Werror $< -o $@
 test-cli: tools
 	@python3 $(S)/test/cli.py --build $(O) $(NAMES)
+# Functions in Python behind ufaas, on Linux and on uFork.
+.PHONY: test-faas-python
+test-faas-python: tools image ufaas port-base port-python3 port-python3-native
+	@python3 $(S)/test/faas_python.py --build $(O) $(NAMES)
 test-core-links: $(O)/obj/kern/hosted/kernel-core.o
 	@python3 $(S)/test/core-links.py $< $(S)/kernel/plat.h
 

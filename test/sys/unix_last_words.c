@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* test: timeout=60 */
+/* What a peer sends just before it closes is received, however the two meet: the end comes after
+ * it. */
+#include "check.h"
+#include <pthread.h>
+#include <sched.h>
+#include <sys/socket.h>
+
+#define ROUNDS 20000
+
+static int sender, turn; /* turn: counts rounds begun, by the receiver */
+
+static void *talk(void *arg) {
+  for (int round = 1; round <= ROUNDS; round++) {
+    while (__atomic_load_n(&turn, __ATOMIC_ACQUIRE) != round)
+      sched_yield();
+    for (volatile int wait = round % 64; wait; wait--)
+      ;
+    EXPECT(send(sender, "x", 1, 0), 1);
+    close(sender);
+  }
+  return arg;
+}
+
+int main(void) {
+  pthread_t thread;
+  EXPECT(pthread_create(&thread, NULL, talk, NULL), 0);
+  for (int round = 1; round <= ROUNDS; round++) {
+    int pair[2];
+    char c;
+    OK(socketpair(AF_UNIX, round % 2 ? SOCK_STREAM : SOCK_SEQPACKET, 0, pair));
+    sender = pair[1];
+    __atomic_store_n(&turn, round, __ATOMIC_RELEASE);
+    EXPECT(recv(pair[0], &c, 1, 0), 1);
+    EXPECT(recv(pair[0], &c, 1, 0), 0);
+    close(pair[0]);
+  }
+  EXPECT(pthread_join(thread, NULL), 0);
+  puts("ok");
+  return 0;
+}
