@@ -30,18 +30,18 @@ tools: $(O)/bin/ufork $(if $(DEBUG),$(O)/bin/ufork-debug)
 
 # ---- tests: regions on libc, with a sanitizer whose shadow memory leaves the arena alone -----------
 
-hosted-region-src := $(addprefix plat/hosted/,region.c parked.c region_fork.c region_usage.c slots.c extent.c \
+hosted-region-src := $(addprefix plat/hosted/,region.c region_end.c parked.c region_fork.c region_usage.c slots.c extent.c \
 	pool.c seg.c seg_absorb.c seg_fork.c seg_share.c written.c \
 	seg_thaw.c thaw.c memobj.c pagemap.c test/support.c) lib/spin.c
 
-hosted-region-tests := $(O)/test/hosted/region_test $(O)/test/hosted/warm_test
+hosted-region-tests := $(addprefix $(O)/test/hosted/,region_test warm_test ahead_test)
 $(hosted-region-tests): $(O)/test/hosted/%: plat/hosted/test/%.c $(hosted-region-src) \
 		$(wildcard plat/hosted/*.h plat/hosted/test/*.h)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include \
 	  -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	  -DARENA_LO=0x200000000000UL -DALIAS_LO=0x110000000000UL \
-	  '-DSETTLED_SEGMENT=(1u<<20)' \
+	  '-DSETTLED_SEGMENT=(1u<<20)' -DZYGOTE_FORKS=3 \
 	  '-DABSORB_FROM=(3u<<20)' $(filter %.c,$^) -o $@
 
 $(O)/test/hosted/clock_test: plat/hosted/test/clock_test.c plat/hosted/clock.c $(wildcard plat/hosted/*.h)
@@ -58,3 +58,4 @@ hosted-unit-tests: $(hosted-region-tests) $(O)/test/hosted/clock_test
 	timeout 300 $< eager 3 6000
 	timeout 300 $< copy 4 6000
 	timeout 60 $(O)/test/hosted/warm_test
+	timeout 120 $(O)/test/hosted/ahead_test

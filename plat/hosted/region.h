@@ -6,6 +6,7 @@
  *   region.c       create, map, unmap, protect, discard, destroy
  *   parked.c       what is mapped and unmapped all the time
  *   region_fork.c  fork: the eager tier
+ *   region_end.c   the end of a µprocess: what its region keeps for the next one
  *   pool.c         warm regions of dead µprocesses
  *   seg.c          lazy segments: map, unmap, protect
  *   seg_fork.c     fork: the lazy tier
@@ -49,8 +50,15 @@ struct region {
   u32 fault_off, fault_steps; /* the last fault that was put down to one */
   u64 forked_at, fork_gap;    /* when this region forked last, and how long after the time before */
   u64 born_at;                /* time of the fork that made it, if its parent had segments */
-  bool is_child;              /* came about by fork */
-  bool warm; /* in the pool, or just out of it: does not count as a sharer of segs */
+  u32 row;                    /* forks in a row; from ZYGOTE_FORKS on it is a zygote */
+  bool arranged;              /* its segments are as a zygote's should be */
+  u32 lives;                  /* µprocesses that it has held since it last got a new mapping */
+  bool watched;               /* written.h tells what is written in its frozen segments */
+  u64 ready; /* in the pool: until then (seg_changes) its private pages of lazy extents are those of
+                the object, that is what a parent has that did not write them; 0: they are not */
+  bool is_child;  /* came about by fork */
+  bool of_zygote; /* a zygote's */
+  bool warm;      /* in the pool, or just out of it: does not count as a sharer of segs */
   struct parked parked[PARKED_MAX];
   u32 parked_turn;
   struct extents map; /* in the pool: what the host still maps */
@@ -96,6 +104,19 @@ static inline u32 pages_of(u32 off, u32 end) { return (end - off) / (u32)PAGE_SI
 
 void anon_account(struct region *r, i64 pages);
 u64 regions_bytes_used(void);
+
+/* ---- region_end.c ---------------------------------------------------------------------------- */
+
+/* A process that lived shorter has done what one that is forked per request does. */
+#define SHORT_LIFE_NS 250000000
+/* A region that has forked so often, never longer than this after the time before, serves a request
+   with each fork: all is done to make the next one cheap. */
+#ifndef ZYGOTE_FORKS
+#define ZYGOTE_FORKS 8
+#endif
+#define ZYGOTE_GAP_NS 250000000
+
+static inline bool region_is_zygote(const struct region *r) { return r->row >= ZYGOTE_FORKS; }
 
 /* ---- pool.c ---------------------------------------------------------------------------------- */
 

@@ -136,11 +136,13 @@ static int copy_all(struct region *child, struct region *parent, const struct de
   return err;
 }
 
-/* Tells the thaw thread how often this region forks. */
+/* Tells the thaw thread and the rest of fork how often this region forks. */
 static void note_fork(struct region *r) {
   u64 now = plat_now();
   r->fork_gap = now - r->forked_at;
   r->forked_at = now;
+  if (!region_is_zygote(r))
+    r->row = r->fork_gap < ZYGOTE_GAP_NS ? r->row + 1 : 0;
 }
 
 static int fork_locked(struct region *parent, const struct region_fork_args *a,
@@ -155,6 +157,7 @@ static int fork_locked(struct region *parent, const struct region_fork_args *a,
   err = child ? 0 : region_create(parent->group, &child);
   if (err)
     return err;
+  child->lives++;
   if (plat_mem_used() + (u64)parent->anon_pages * PAGE_SIZE > plat_mem_limit())
     err = -ENOMEM;
   if (!err)
@@ -165,6 +168,7 @@ static int fork_locked(struct region *parent, const struct region_fork_args *a,
     err = segs_fork(parent, child);
   child->warm = false;
   child->is_child = true;
+  child->of_zygote = region_is_zygote(parent);
   child->born_at = parent->forked_at;
   if (err) {
     region_free(child);

@@ -54,6 +54,7 @@ struct seg {
   u32 alias_slot;
   u32 private_pages;    /* that the parent had at the last fork */
   u64 refresh_ns;       /* how long the last refresh took */
+  u64 changed;          /* the object changed last then (seg_changes) */
   struct extents shape; /* extents of the owner when it was frozen */
   struct piece *pieces;
   u32 n_pieces;
@@ -103,7 +104,16 @@ int segs_fork(struct region *parent, struct region *child);
 #define SETTLED_SEGMENT MIB(4)
 #endif
 #define SETTLED_PAGES 96
+/* The same for a zygote's. */
+#define ZYGOTE_SEGMENT MIB(64)
+#define ZYGOTE_PAGES 256
 u64 seg_extent_bytes(const struct region *r, const struct seg *s);
+/* Is frozen s small enough, for what r is? *pages: how many of its pages r may have written. */
+bool seg_may_settle(const struct region *r, const struct seg *s, u32 *pages);
+/* A number that grows with each change of any frozen segment's object, and when one is frozen. What
+   was read of an object after one call and before the next change is what it still has. */
+u64 seg_changes(void);
+void seg_has_changed(struct seg *s);
 
 /* ---- inside fork (seg_share.c) --------------------------------------------------------------- */
 
@@ -114,9 +124,16 @@ int seg_map_frozen(struct region *r, struct seg *s);
    pagemap_each_private. */
 int seg_each_private(const struct region *r, const struct seg *s, u32 off, u64 end,
                      int (*f)(void *arg, u64 from, u64 to), void *arg, u64 *pages);
+/* The same, of all extents of s (NULL: of all frozen segments) that are readable and writable, in
+   one search. s->tracked is r, or r is watched. */
+int seg_each_written(const struct region *r, const struct seg *s,
+                     int (*f)(void *arg, u64 from, u64 to), void *arg);
 /* Enters frozen s in the child's table and books, with what the parent sees there. debt: the parent
    may have written to it. -ENOMEM. */
 int seg_share_frozen(struct region *parent, struct region *child, struct seg *s, bool debt);
+/* Where frozen pages of e can be read without a fault, as if it were region offset 0; 0: nowhere.
+ */
+u64 seg_frozen_base(const struct extent *e);
 /* Maps extent e of a frozen segment, without any private page. */
 int seg_map_private(struct region *r, const struct extent *e, int prot);
 /* r no longer maps anything of s. */

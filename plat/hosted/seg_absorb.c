@@ -12,6 +12,7 @@
 #ifndef ABSORB_FROM
 #define ABSORB_FROM (8u << 20)
 #endif
+#define ZYGOTE_ABSORB_FROM (1u << 20) /* its workers write few of these pages */
 
 struct sink {
   const struct seg *s;
@@ -66,8 +67,9 @@ static int absorb_inside(struct region *r, struct seg *s) {
   return err;
 }
 
-static bool is_large(const struct seg *s) {
-  return !s->frozen && s->top - s->lo >= ABSORB_FROM && !seg_is_shared_object(s);
+static bool is_large(const struct region *r, const struct seg *s) {
+  return !s->frozen && s->top - s->lo >= (region_is_zygote(r) ? ZYGOTE_ABSORB_FROM : ABSORB_FROM) &&
+         !seg_is_shared_object(s);
 }
 
 /* The span grows down to its GiB. */
@@ -83,7 +85,7 @@ static int extend_down(struct region *r, struct seg *s) {
 }
 
 int seg_absorb(struct region *r, struct seg *s) {
-  if (!is_large(s))
+  if (!is_large(r, s))
     return 0;
   int err = s->absorbed ? 0 : extend_down(r, s);
   return err == -EBUSY ? 0 : err ? err : absorb_inside(r, s);

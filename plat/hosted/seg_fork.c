@@ -81,6 +81,7 @@ static int freeze(struct region *r, struct seg *s) {
     err = seg_map_frozen(r, s);
   if (!err) {
     s->frozen = true;
+    seg_has_changed(s);
     return 0;
   }
   if (moved && move_pieces(s, moved, s->alias, r->base, &back))
@@ -88,6 +89,14 @@ static int freeze(struct region *r, struct seg *s) {
   forget_shape(s);
   alias_give(s->alias_slot);
   return err;
+}
+
+static u64 changes; /* atomic */
+
+u64 seg_changes(void) { return __atomic_load_n(&changes, __ATOMIC_SEQ_CST); }
+
+void seg_has_changed(struct seg *s) {
+  s->changed = __atomic_add_fetch(&changes, 1, __ATOMIC_SEQ_CST);
 }
 
 /* ---- refreshing ------------------------------------------------------------------------------ */
@@ -157,6 +166,8 @@ static int refresh_or_thaw(struct region *r, struct seg *s) {
     err = e->prot & REGION_READ ? seg_each_private(r, s, e->off, e->end, refresh_run, &f, NULL)
                                 : -E2BIG;
   }
+  if (f.pages)
+    seg_has_changed(s);
   s->private_pages = f.drop ? 0 : f.pages;
   s->refresh_ns = plat_now() - start;
   return err == -E2BIG ? seg_thaw(r, s) : err;
@@ -179,14 +190,38 @@ static int fork_seg(struct region *parent, struct region *child, struct seg *s) 
 
 /* Of a small segment fork copies the pages that the parent has ever written since the first one, as
    long as they are few: they are hot, and stay private and writable. */
-static bool is_settled(const struct region *r, const struct seg *s) {
-  return s->private_pages <= SETTLED_PAGES && seg_extent_bytes(r, s) <= SETTLED_SEGMENT;
+static bool is_settled(struct region *r, struct seg *s) {
+  u32 pages;
+  if (!seg_may_settle(r, s, &pages))
+    return false;
+  if (s->private_pages > pages)
+    r->row = 0; /* it does much between two forks */
+  return s->private_pages <= pages;
+}
+
+/* A new zygote's segments are thawed once, which fork then freezes as a zygote's: with what small
+   mappings it had made between them, and with its writes noted. */
+static int arrange(struct region *r) {
+  int err = 0;
+  for (u32 i = 0; i < r->n_segs; i++)
+    if (r->segs[i]->frozen && !is_alone(r->segs[i]))
+      return 0; /* another time */
+  for (u32 i = 0; i < r->n_segs && !err; i++)
+    if (r->segs[i]->frozen && seg_extent_bytes(r, r->segs[i]) <= ZYGOTE_SEGMENT) {
+      err = seg_thaw(r, r->segs[i]);
+      i = (u32)-1; /* the table has changed */
+    }
+  r->arranged = err == 0;
+  return err;
 }
 
 int segs_prepare(struct region *parent) {
   int err = 0;
   seg_drop_unused(parent);
   err = seg_thaw_finish(parent);
+  parent->arranged = parent->arranged && region_is_zygote(parent);
+  if (!err && region_is_zygote(parent) && !parent->arranged)
+    err = arrange(parent);
   for (u32 i = 0; i < parent->n_segs && !err; i++)
     seg_absorb(parent, parent->segs[i]); /* this fork is slower if that fails */
   for (u32 i = 0; i < parent->n_segs && !err; i++) {

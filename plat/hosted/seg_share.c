@@ -21,7 +21,7 @@ int seg_map_private(struct region *r, const struct extent *e, int prot) {
 }
 
 int seg_map_frozen(struct region *r, struct seg *s) {
-  bool track = seg_extent_bytes(r, s) <= SETTLED_SEGMENT;
+  bool track = seg_extent_bytes(r, s) <= (region_is_zygote(r) ? ZYGOTE_SEGMENT : SETTLED_SEGMENT);
   int err = 0;
   for (u32 i = 0; i < r->map.n && !err; i++) {
     const struct extent *e = &r->map.v[i];
@@ -31,13 +31,52 @@ int seg_map_frozen(struct region *r, struct seg *s) {
     track = track && !err && written_track(r->base + e->off, r->base + e->end);
   }
   s->tracked = track ? r : NULL;
+  r->watched = false;
   return err;
 }
 
 int seg_each_private(const struct region *r, const struct seg *s, u32 off, u64 end,
                      int (*f)(void *arg, u64 from, u64 to), void *arg, u64 *pages) {
-  return (s->tracked == r ? pagemap_each_written
-                          : pagemap_each_private)(r->base + off, r->base + end, f, arg, pages);
+  return (s->tracked == r || r->watched ? pagemap_each_written : pagemap_each_private)(
+      r->base + off, r->base + end, f, arg, pages);
+}
+
+struct clip {
+  const struct region *r;
+  const struct seg *s;
+  u32 i; /* extents before this one have been passed */
+  int (*f)(void *arg, u64 from, u64 to);
+  void *arg;
+};
+
+static bool is_searched(const struct clip *c, const struct extent *e) {
+  return e->kind == EXTENT_LAZY && e->prot == RW && (c->s ? e->seg == c->s : e->seg->frozen);
+}
+
+static int clip_run(void *arg, u64 from, u64 to) {
+  struct clip *c = arg;
+  u64 base = c->r->base;
+  int err = 0;
+  while (c->i < c->r->map.n && base + c->r->map.v[c->i].end <= from)
+    c->i++;
+  for (u32 i = c->i; i < c->r->map.n && base + c->r->map.v[i].off < to && !err; i++) {
+    const struct extent *e = &c->r->map.v[i];
+    if (is_searched(c, e))
+      err = c->f(c->arg, max_u64(from, base + e->off), min_u64(to, base + e->end));
+  }
+  return err;
+}
+
+int seg_each_written(const struct region *r, const struct seg *s,
+                     int (*f)(void *arg, u64 from, u64 to), void *arg) {
+  struct clip c = {r, s, 0, f, arg};
+  u32 lo = 0, hi = 0;
+  for (u32 i = 0; i < r->map.n; i++)
+    if (is_searched(&c, &r->map.v[i])) {
+      lo = hi ? lo : r->map.v[i].off;
+      hi = r->map.v[i].end;
+    }
+  return hi ? pagemap_each_written(r->base + lo, r->base + hi, clip_run, &c, NULL) : 0;
 }
 
 /* ---- contents -------------------------------------------------------------------------------- */
@@ -52,7 +91,8 @@ struct copy {
   u64 to;
   const u32 *warm; /* in order: those not reached yet */
   u32 n_warm;
-  u32 pages; /* of the parent's */
+  bool ready; /* they have the frozen contents already */
+  u32 pages;  /* of the parent's */
 };
 
 static void copy_page(const struct copy *c, u64 from, u32 off) {
@@ -61,7 +101,8 @@ static void copy_page(const struct copy *c, u64 from, u32 off) {
 
 static void restore_until(struct copy *c, u64 off) {
   for (; c->n_warm && *c->warm < off; c->warm++, c->n_warm--)
-    copy_page(c, c->frozen, *c->warm);
+    if (!c->ready)
+      copy_page(c, c->frozen, *c->warm);
 }
 
 static int copy_run(void *arg, u64 at, u64 end) {
@@ -98,11 +139,11 @@ static void find_warm(struct copy *c, const struct region *child, u32 off, u32 e
   c->n_warm = k - i;
 }
 
-/* Where frozen pages of e can be read without a fault: at the alias, if they could be before. */
-static u64 frozen_base(const struct region *parent, const struct extent *e) {
+/* At the alias, if they could be read before. */
+u64 seg_frozen_base(const struct extent *e) {
   const struct seg *s = e->seg;
   const struct extent *h = extents_at(&s->shape, e->off);
-  return h && h->end >= e->end && h->prot == RW ? s->alias : parent->base;
+  return h && h->end >= e->end && h->prot == RW ? s->alias : 0;
 }
 
 /* Extents that are not both readable and writable have no warm pages. */
@@ -125,21 +166,66 @@ static int copy_hidden(struct region *parent, struct region *child, const struct
   return err;
 }
 
+static void begin_extent(struct copy *c, const struct region *child, const struct extent *e) {
+  u64 frozen = seg_frozen_base(e);
+  c->frozen = frozen ? frozen : c->from;
+  c->ready = child->ready >= e->seg->changed;
+  c->n_warm = 0;
+  if (e->prot == RW)
+    find_warm(c, child, e->off, e->end);
+}
+
 /* debt: the parent may have private pages. */
 static int copy_extent(struct region *parent, struct region *child, const struct extent *e,
-                       bool debt, u32 *pages) {
-  struct copy c = {.from = parent->base, .frozen = frozen_base(parent, e), .to = child->base};
+                       bool debt, struct copy *c) {
   int err = 0;
-  if (e->prot == RW)
-    find_warm(&c, child, e->off, e->end);
+  begin_extent(c, child, e);
   if (debt && e->prot != RW)
-    err = copy_hidden(parent, child, e, &c);
+    err = copy_hidden(parent, child, e, c);
   else if (debt)
-    err = seg_each_private(parent, e->seg, e->off, e->end, copy_run, &c, NULL);
+    err = seg_each_private(parent, e->seg, e->off, e->end, copy_run, c, NULL);
   if (!err)
-    restore_until(&c, e->end);
-  *pages += c.pages;
-  return err ? -ENOMEM : 0;
+    restore_until(c, e->end);
+  return err;
+}
+
+/* The extents of s that are readable and writable, of a parent whose writes the host has noted. */
+struct copy_all {
+  const struct region *parent, *child;
+  const struct seg *s;
+  u32 i; /* the extent that has been begun, or the first one to be looked at */
+  bool begun;
+  struct copy *c;
+};
+
+/* Goes on to the extent that holds off. */
+static void come_to(struct copy_all *a, u32 off) {
+  for (const struct extents *x = &a->parent->map; a->i < x->n; a->i++, a->begun = false) {
+    const struct extent *e = &x->v[a->i];
+    bool mine = e->seg == a->s && e->prot == RW;
+    if (mine && !a->begun)
+      begin_extent(a->c, a->child, e);
+    a->begun = mine;
+    if (off < e->end)
+      return;
+    if (mine)
+      restore_until(a->c, e->end);
+  }
+}
+
+static int copy_written(void *arg, u64 at, u64 end) {
+  struct copy_all *a = arg;
+  come_to(a, (u32)(at - a->parent->base));
+  return copy_run(a->c, at, end);
+}
+
+static int copy_all_written(const struct region *parent, const struct region *child,
+                            const struct seg *s, struct copy *c) {
+  struct copy_all a = {.parent = parent, .child = child, .s = s, .c = c};
+  int err = seg_each_written(parent, s, copy_written, &a);
+  if (!err)
+    come_to(&a, UINT32_MAX);
+  return err;
 }
 
 /* ---- a child --------------------------------------------------------------------------------- */
@@ -156,13 +242,16 @@ static int map_in_child(struct region *child, const struct extent *e) {
   if (extents_at(&child->map, e->off))
     return 0;
   int err = seg_map_private(child, e, e->prot);
+  child->watched = false;
+  child->lives = 0;
   if (!err)
     extents_add_inherited(&child->map, e);
   return err;
 }
 
 int seg_share_frozen(struct region *parent, struct region *child, struct seg *s, bool debt) {
-  u32 pages = 0;
+  struct copy c = {.from = parent->base, .to = child->base};
+  bool noted = debt && (s->tracked == parent || parent->watched);
   int err = 0;
   if (!has_seg(child, s)) {
     err = seg_enter(child, s);
@@ -176,10 +265,12 @@ int seg_share_frozen(struct region *parent, struct region *child, struct seg *s,
     if (e->seg != s)
       continue;
     err = map_in_child(child, e);
-    if (!err)
-      err = copy_extent(parent, child, e, debt, &pages);
+    if (!err && !(noted && e->prot == RW))
+      err = copy_extent(parent, child, e, debt, &c);
   }
+  if (!err && noted)
+    err = copy_all_written(parent, child, s, &c);
   if (debt)
-    s->private_pages = pages;
-  return err;
+    s->private_pages = c.pages;
+  return err ? -ENOMEM : 0;
 }

@@ -70,20 +70,27 @@ u64 seg_extent_bytes(const struct region *r, const struct seg *s) {
   return sum;
 }
 
+bool seg_may_settle(const struct region *r, const struct seg *s, u32 *pages) {
+  bool zygote = region_is_zygote(r) && s->tracked == r;
+  *pages = zygote ? ZYGOTE_PAGES : SETTLED_PAGES;
+  return seg_extent_bytes(r, s) <= (zygote ? ZYGOTE_SEGMENT : SETTLED_SEGMENT);
+}
+
 #define SEARCH_PART MIB(8) /* searched for private pages at a time */
 #define SEARCH_NS 40000    /* longer: page tables have filled up, which fork had to search */
 
 bool seg_is_worth_thawing(const struct region *r, const struct seg *s) {
   u64 pages = 0, start = plat_now();
+  u32 few;
   if (!s->frozen || !is_alone(s))
     return false;
-  if (seg_extent_bytes(r, s) > SETTLED_SEGMENT)
+  if (!seg_may_settle(r, s, &few))
     return true;
   for (u32 i = 0; i < r->map.n; i++) {
     const struct extent *e = &r->map.v[i];
     for (u64 at = e->off; e->seg == s && at < e->end; at += SEARCH_PART) {
       u64 to = min_u64(at + SEARCH_PART, e->end);
-      if (seg_each_private(r, s, (u32)at, to, NULL, NULL, &pages) || pages > SETTLED_PAGES ||
+      if (seg_each_private(r, s, (u32)at, to, NULL, NULL, &pages) || pages > few ||
           plat_now() - start > SEARCH_NS)
         return true;
     }

@@ -17,15 +17,28 @@
 
 static int fd = -1;
 
+static int protect(u64 start, u64 end, u64 mode) {
+  struct {
+    u64 start, len, mode;
+  } range = {start, end - start, mode};
+  return (int)LX_RETRY(lx3(ioctl, fd, UFFDIO_WRITEPROTECT, &range));
+}
+
+static int unprotect(void *arg, u64 from, u64 to) {
+  (void)arg;
+  return protect(from, to, 0);
+}
+
 bool written_track(u64 start, u64 end) {
   struct {
     u64 start, len, mode, ioctls;
   } range = {start, end - start, MODE_WP, 0};
-  struct {
-    u64 start, len, mode;
-  } protect = {start, end - start, PROTECT};
   return fd >= 0 && lx3(ioctl, fd, UFFDIO_REGISTER, &range) == 0 &&
-         LX_RETRY(lx3(ioctl, fd, UFFDIO_WRITEPROTECT, &protect)) == 0;
+         protect(start, end, PROTECT) == 0;
+}
+
+bool written_follow(u64 start, u64 end) {
+  return written_track(start, end) && pagemap_each_private(start, end, unprotect, NULL, NULL) == 0;
 }
 
 /* ---- does the host do that? ------------------------------------------------------------------ */

@@ -15,5 +15,8 @@ void written_init(void);
    pagemap_each_written. Never fewer than have been written, whatever becomes of the mapping. False
    if the host cannot. */
 bool written_track(u64 start, u64 end);
+/* The same for a private mapping that has been used: the pages that are private now, and those
+   written from now on. Meanwhile nobody writes to it. */
+bool written_follow(u64 start, u64 end);
 
 #endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The end of a µprocess: what its region keeps for the next one, and makes ready for it.
+ *
+ * Of lazy extents the pages stay that the µprocess had for itself, as the next one will write the
+ * same. When the region has served several, they are copied ahead, from the frozen object: fork
+ * then copies only those that its parent has written since the freeze, which it has to look for
+ * anyway. From then on the host notes which pages are written (written.h).
+ */
+#include "kernel/errno.h"
+#include "kernel/mm/kmalloc.h"
+#include "lib/string.h"
+#include "plat/hosted/linux.h"
+#include "plat/hosted/pagemap.h"
+#include "plat/hosted/seg.h"
+#include "plat/hosted/written.h"
+
+#define WARM_EXTENTS_MAX 32
+#define WARM_PAGES_MAX 512      /* private pages of lazy extents that are kept, in all; */
+#define WARM_LARGE_MAX 16       /* of large segments, if the process lived longer than this: */
+#define WARM_SEARCH_NS 30000    /* and how long they may be searched for; */
+#define ZYGOTE_SEARCH_NS 300000 /* if a zygote's next worker will profit */
+#define READY_LIVES 2 /* µprocesses that wrote the same pages, before these are copied ahead */
+
+struct warm {
+  struct region *r;
+  u32 max;
+};
+
+static int note_warm(void *arg, u64 at, u64 end) {
+  struct warm *w = arg;
+  struct region *r = w->r;
+  if (!r->warm_pages)
+    r->warm_pages = kmalloc(WARM_PAGES_MAX * sizeof(*r->warm_pages));
+  if (!r->warm_pages)
+    return -ENOMEM;
+  for (; at < end; at += PAGE_SIZE) {
+    if (r->n_warm == w->max)
+      return -E2BIG;
+    r->warm_pages[r->n_warm++] = (u32)(at - r->base);
+  }
+  return 0;
+}
+
+/*
+ * A frozen extent whose segment somebody else still shares. Its pages go if they are many: the next
+ * fork copies what is kept, which pays where workers live for a request (fork is then most of their
+ * life), not where fork is to be short and the child long.
+ */
+static bool keeps_warm_lazy(struct region *r, const struct extent *e) {
+  if (!e->seg->frozen || e->prot != (REGION_READ | REGION_WRITE) ||
+      __atomic_load_n(&e->seg->sharers, __ATOMIC_SEQ_CST) <= 1)
+    return false;
+  if (r->watched)
+    return true;
+  u64 start = plat_now(), limit = r->of_zygote ? ZYGOTE_SEARCH_NS : WARM_SEARCH_NS;
+  bool many = start - r->born_at < SHORT_LIFE_NS || seg_extent_bytes(r, e->seg) <= SETTLED_SEGMENT;
+  u32 had = r->n_warm;
+  struct warm w = {r, many ? WARM_PAGES_MAX : had + WARM_LARGE_MAX};
+  w.max = w.max < WARM_PAGES_MAX ? w.max : WARM_PAGES_MAX;
+  if (seg_each_private(r, e->seg, e->off, e->end, note_warm, &w, NULL) == 0 &&
+      plat_now() - start <= limit)
+    return true;
+  r->n_warm = had;
+  r->lives = 0;
+  return seg_map_private(r, e, e->prot) == 0;
+}
+
+static bool keeps_warm(struct region *r, const struct extent *e) {
+  if (r->is_child && !e->inherited) /* the next child would have to give it up */
+    return false;
+  switch ((enum extent_kind)e->kind) {
+  case EXTENT_ANON:
+    return true;
+  case EXTENT_OBJECT:
+    return !(e->prot & REGION_WRITE);
+  case EXTENT_LAZY:
+    return keeps_warm_lazy(r, e);
+  case EXTENT_EMPTY:
+    break;
+  }
+  return false;
+}
+
+static void give_up(struct region *r, u32 i) {
+  struct extent e = r->map.v[i];
+  if (e.kind == EXTENT_ANON)
+    anon_account(r, -(i64)pages_of(e.off, e.end));
+  if (e.kind != EXTENT_EMPTY && (e.kind != EXTENT_LAZY || e.seg->frozen))
+    host_unmap(r, e.off, e.end);
+  extents_remove(&r->map, e.off, e.end);
+}
+
+/* Of a watched region whose lazy extents are all kept. */
+static void note_written(struct region *r) {
+  struct warm w = {r, WARM_PAGES_MAX};
+  if (seg_each_written(r, NULL, note_warm, &w) == 0)
+    return;
+  for (u32 i = r->map.n; i-- > 0;)
+    if (r->map.v[i].kind == EXTENT_LAZY)
+      give_up(r, i);
+  r->n_warm = r->lives = 0;
+  r->watched = false;
+}
+
+/* Leaves only what keeps warm. Splits nothing: needs no room. */
+static void strip(struct region *r) {
+  r->n_warm = 0;
+  for (u32 i = 0; i < r->map.n;)
+    if (keeps_warm(r, &r->map.v[i]))
+      i++;
+    else
+      give_up(r, i);
+  if (r->watched)
+    note_written(r);
+  r->kept_pages = r->n_warm;
+  seg_drop_unused(r);
+}
+
+static void watch(struct region *r) {
+  bool all = true;
+  for (u32 i = 0; i < r->map.n && all; i++)
+    if (r->map.v[i].kind == EXTENT_LAZY)
+      all = written_follow(r->base + r->map.v[i].off, r->base + r->map.v[i].end);
+  r->watched = all;
+}
+
+/* Its segments have another sharer and are its own as well: nobody changes their objects. */
+static void make_ready(struct region *r) {
+  u64 now = seg_changes();
+  u32 k = 0;
+  for (u32 i = 0; i < r->map.n; i++) {
+    const struct extent *e = &r->map.v[i];
+    u64 frozen = e->kind == EXTENT_LAZY ? seg_frozen_base(e) : 0;
+    for (; k < r->n_warm && r->warm_pages[k] < e->end; k++) {
+      if (!frozen)
+        return;
+      memcpy(region_ptr(r, r->warm_pages[k]), (const void *)(frozen + r->warm_pages[k]), PAGE_SIZE);
+    }
+  }
+  r->ready = now;
+}
+
+static void to_pool(struct region *r) {
+  struct seg *segs[REGION_SEGS_MAX];
+  u32 n = r->n_segs;
+  for (u32 i = 0; i < n; i++) {
+    segs[i] = r->segs[i];
+    seg_get(segs[i]);
+  }
+  for (u32 i = 0; i < n; i++)
+    seg_unshare_quietly(segs[i], r);
+  pool_put(r); /* somebody may take it from now on */
+  for (u32 i = 0; i < n; i++) {
+    if (__atomic_load_n(&segs[i]->sharers, __ATOMIC_SEQ_CST) == 0)
+      pool_forget(segs[i]);
+    seg_put(segs[i]);
+  }
+}
+
+void region_destroy(struct region *r) {
+  thaw_keep_off(r);
+  r->usage_until = 0;
+  if (parked_drop(r, 0, UINT32_MAX) || r->anon_pages > HOT_PAGES_MAX) {
+    region_free(r);
+    return;
+  }
+  strip(r);
+  r->ready = 0;
+  if (r->of_zygote && r->n_warm && r->lives >= READY_LIVES) {
+    if (!r->watched)
+      watch(r);
+    make_ready(r);
+  }
+  if (r->map.n == 0 || r->map.n > WARM_EXTENTS_MAX)
+    region_free(r);
+  else
+    to_pool(r);
+}
