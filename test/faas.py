@@ -122,6 +122,8 @@ class Server:
                                         stderr=open(self.work / "stderr", "w"))
         try:
             eventually("the server answers", self.answers)
+            eventually("all are warm", lambda: all(f["state"] == "ready" for f in self.request(
+                "GET", "/admin/functions", admin=True).json()))
         except AssertionError:
             self.end()
             raise
