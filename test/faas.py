@@ -649,7 +649,8 @@ def two_thousand(s):
     before = s.settled()
     ask(2000)
     after = s.settled()
-    assert after[:2] == before[:2] and after[2] <= before[2] + 16, (before, after)
+    # 64 requests are kept for reuse, with buffers of about 5 KiB, if so many have run at once.
+    assert after[:2] == before[:2] and after[2] <= before[2] + 96, (before, after)
     c.close()
 
 

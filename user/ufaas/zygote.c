@@ -3,6 +3,7 @@
 #include "function.h"
 #include "log.h"
 #include "protocol.h"
+#include "random.h"
 #include "request.h"
 #include "tree.h"
 
@@ -189,10 +190,13 @@ static bool user_taken(uid_t uid) {
   return false;
 }
 
-/* A user id that no zygote has; one that was used comes again as late as possible. */
+/* A user id that no zygote has; one that was used comes again as late as possible. Each server
+ * begins somewhere else: two of them on one system would end each other's zygotes. */
 static uid_t free_user(void) {
-  static uid_t turn;
+  static uint32_t turn;
   uid_t uid;
+  if (!turn)
+    random_bytes(&turn, sizeof turn);
   do
     uid = zygote_first_uid + turn++ % ZYGOTE_USERS;
   while (user_taken(uid));

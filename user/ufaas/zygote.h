@@ -50,7 +50,7 @@ extern struct zygote *zygotes;
  * start. */
 extern const char *zygote_tmp;
 extern uid_t zygote_first_uid;
-#define ZYGOTE_USERS 10000
+#define ZYGOTE_USERS 40000
 
 /* Starts one; function_zygote_ready or function_zygote_ended follows. NULL with errno set: no
  * process or descriptor, nothing follows. */
