@@ -217,7 +217,7 @@ struct zygote *zygote_start(struct function *f, struct function_config *config) 
   z->deadline.fire = late;
   z->born = loop_clock();
   int error = 0;
-  if (asprintf(&z->tmp, "%s/ufaas-%d-%lu", zygote_tmp, (int)getpid(), ++serial) < 0)
+  if (asprintf(&z->tmp, "%s/%lu", zygote_tmp, ++serial) < 0)
     z->tmp = NULL, error = ENOMEM;
   z->uid = config->own_uid ? free_user() : config->uid;
   if (!error)
@@ -313,6 +313,13 @@ static void gone(struct zygote *z, int status) {
   f->zygotes--;
   function_zygote_ended(f, z, cause);
   zygote_free(z);
+}
+
+bool zygote_exists(pid_t pid) {
+  for (const struct zygote *z = zygotes; z; z = z->next)
+    if (z->pid == pid)
+      return true;
+  return false;
 }
 
 void zygotes_reap(void) {

@@ -65,6 +65,9 @@ void zygote_drain(struct zygote *z);
 /* Ends it now, and what it runs with it. */
 void zygote_kill(struct zygote *z);
 
+/* Whether there is a zygote with this process id. */
+bool zygote_exists(pid_t pid);
+
 /* Waits for children without blocking: zygotes that have ended, and orphans. */
 void zygotes_reap(void);
 
