@@ -45,6 +45,7 @@ FLAGS = {
     "verifier/test/": None,
     "verifier/": HOST,
     "toolchain/as/": HOST,
+    "user/": HOST,
 }
 
 

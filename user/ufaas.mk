@@ -31,7 +31,7 @@ ports-native: ufaas-native
 
 # ---- unit tests, on the host under the sanitizers ------------------------------------------------------
 
-UFAAS_BYTES := $(addprefix $(UFAAS)/,config.c http.c log.c loop.c text.c toml.c)
+UFAAS_BYTES := $(addprefix $(UFAAS)/,config.c config_keys.c http.c log.c loop.c text.c toml.c)
 UFAAS_SANITIZE := $(filter-out -MMD -MP -O2,$(CFLAGS_UFAAS)) -O1 -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined
 $(O)/test/ufaas/unit: $(wildcard $(S)/$(UFAAS)/test/unit*.c)

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "config.h"
+#include "config_keys.h"
 #include "log.h"
 #include "text.h"
-#include "toml.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,27 +14,6 @@
 #include <unistd.h>
 
 #define FILE_MAX (1 << 20)
-
-struct reader {
-  const struct toml *toml;
-  const char *base;
-  const struct config_override *overrides;
-  struct config *config;
-  struct config_error *error;
-  const char *function; /* whose table is being read; NULL: the server's */
-};
-
-/* false, for the caller to return. */
-static bool refuse(struct reader *r, int line, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static bool refuse(struct reader *r, int line, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  vsnprintf(r->error->text, sizeof r->error->text, format, args);
-  va_end(args);
-  r->error->line = line;
-  return false;
-}
 
 bool address_parse(struct address *address, const char *text) {
   char host[INET6_ADDRSTRLEN + 2];
@@ -70,183 +48,10 @@ bool address_parse(struct address *address, const char *text) {
   return address->text;
 }
 
-/* ---- keys --------------------------------------------------------------------------------- */
-
-enum key_type { TEXT, NUMBER, ADDRESS, LEVEL, LIST, PAIRS, ID };
-
-struct key {
-  const char *name;
-  enum key_type type;
-  size_t offset; /* in struct config or struct function_config */
-  int64_t low, high;
-};
-
-#define SERVER(m) offsetof(struct config, m)
-#define FUNCTION(m) offsetof(struct function_config, m)
-
-static const struct key server_keys[] = {
-    {"listen", ADDRESS, SERVER(listen), 0, 0},
-    {"admin", ADDRESS, SERVER(admin), 0, 0},
-    {"log", TEXT, SERVER(log), 0, 0},
-    {"log_level", LEVEL, SERVER(log_level), 0, 0},
-    {"python", TEXT, SERVER(python), 0, 0},
-    {"runtime", TEXT, SERVER(runtime), 0, 0},
-    {"tmp", TEXT, SERVER(tmp), 0, 0},
-    {"programs", TEXT, SERVER(programs), 0, 0},
-    {"max_connections", NUMBER, SERVER(max_connections), 1, 1000000},
-    {"header_ms", NUMBER, SERVER(header_ms), 10, 3600000},
-    {"idle_ms", NUMBER, SERVER(idle_ms), 10, 86400000},
-    {"drain_ms", NUMBER, SERVER(drain_ms), 0, 3600000},
-    {"first_uid", NUMBER, SERVER(first_uid), 1, 2000000000},
-    {NULL, 0, 0, 0, 0},
-};
-
-static const struct key function_keys[] = {
-    {"runtime", TEXT, 0, 0, 0}, /* with `command`: see read_function */
-    {"command", LIST, FUNCTION(command), 0, 0},
-    {"handler", TEXT, FUNCTION(handler), 0, 0},
-    {"path", TEXT, FUNCTION(path), 0, 0},
-    {"environment", PAIRS, FUNCTION(environment), 0, 0},
-    {"timeout_ms", NUMBER, FUNCTION(timeout_ms), 1, 86400000},
-    {"memory_mb", NUMBER, FUNCTION(memory_mb), 1, 1 << 20},
-    {"concurrency", NUMBER, FUNCTION(concurrency), 1, 10000},
-    {"queue", NUMBER, FUNCTION(queue), 0, 1000000},
-    {"warmup", TEXT, FUNCTION(warmup), 0, 0},
-    {"warmup_ms", NUMBER, FUNCTION(warmup_ms), 1, 3600000},
-    {"max_body", NUMBER, FUNCTION(max_body), 0, 1 << 30},
-    {"max_response", NUMBER, FUNCTION(max_response), 1, 1 << 30},
-    {"processes", NUMBER, FUNCTION(processes), 1, 1000000},
-    {"uid", ID, FUNCTION(uid), 0, 4294967294},
-    {"gid", ID, FUNCTION(gid), 0, 4294967294},
-    {NULL, 0, 0, 0, 0},
-};
-
-static const struct key *find_key(const struct key *keys, const char *name) {
-  for (; keys->name; keys++)
-    if (strcmp(keys->name, name) == 0)
-      return keys;
-  return NULL;
-}
-
 static void free_strings(char **strings) {
   for (size_t i = 0; strings && strings[i]; i++)
     free(strings[i]);
   free(strings);
-}
-
-static bool type_fits(enum key_type type, enum toml_kind kind, enum toml_kind *wanted) {
-  *wanted = type == NUMBER || type == ID ? TOML_INTEGER
-            : type == LIST               ? TOML_ARRAY
-            : type == PAIRS              ? TOML_TABLE
-                                         : TOML_STRING;
-  return kind == *wanted;
-}
-
-/* Appends to a list that ends with NULL. */
-static bool append(char ***list, char *item) {
-  size_t n = 0;
-  while (*list && (*list)[n])
-    n++;
-  char **longer = realloc(*list, (n + 2) * sizeof *longer);
-  if (!longer || !item) {
-    if (longer)
-      *list = longer, longer[n] = NULL;
-    free(item);
-    return false;
-  }
-  longer[n] = item;
-  longer[n + 1] = NULL;
-  *list = longer;
-  return true;
-}
-
-static bool valid_variable(const char *name) {
-  if (!*name || (*name >= '0' && *name <= '9'))
-    return false;
-  for (; *name; name++)
-    if (*name == '=' || (unsigned char)*name <= ' ')
-      return false;
-  return true;
-}
-
-static bool add_variable(struct reader *r, char ***list, const char *name, const char *text,
-                         int line) {
-  if (!valid_variable(name))
-    return refuse(r, line, "'%.60s' cannot be the name of a variable", name);
-  char *both;
-  if (asprintf(&both, "%s=%s", name, text) < 0)
-    both = NULL;
-  return append(list, both) || refuse(r, line, "out of memory");
-}
-
-static bool set_level(struct reader *r, int64_t *out, const struct toml_entry *e) {
-  static const char *const names[] = {"debug", "info", "warn", "error"};
-  for (int i = 0; i < 4; i++)
-    if (strcmp(e->value.text, names[i]) == 0) {
-      *out = i;
-      return true;
-    }
-  return refuse(r, e->line, "log_level is one of debug, info, warn, error");
-}
-
-static bool set_list(struct reader *r, const struct toml_entry *e, char ***list) {
-  if (*list) /* [function.x.environment] beside environment = {...} */
-    return refuse(r, e->line, "%s is given twice", e->key);
-  if (e->value.kind == TOML_ARRAY && e->value.item_count == 0)
-    return refuse(r, e->line, "%s is empty", e->key);
-  for (size_t i = 0; i < e->value.item_count; i++) {
-    if (e->value.kind == TOML_ARRAY && !append(list, strdup(e->value.items[i])))
-      return refuse(r, e->line, "out of memory");
-    if (e->value.kind == TOML_TABLE && i % 2 == 0 &&
-        !add_variable(r, list, e->value.items[i], e->value.items[i + 1], e->line))
-      return false;
-  }
-  return true;
-}
-
-/* Stores the entry's value into the object that `key` describes. */
-static bool set(struct reader *r, void *object, const struct key *key, const struct toml_entry *e) {
-  char *field = (char *)object + key->offset;
-  enum toml_kind wanted;
-  if (!type_fits(key->type, e->value.kind, &wanted))
-    return refuse(r, e->line, "%s must be %s, not %s", e->key, toml_kind_name(wanted),
-                  toml_kind_name(e->value.kind));
-  int64_t number = e->value.number;
-  if (wanted == TOML_INTEGER && (number < key->low || number > key->high))
-    return refuse(r, e->line, "%s must be between %lld and %lld", e->key, (long long)key->low,
-                  (long long)key->high);
-  switch (key->type) {
-  case TEXT:
-    if (!*e->value.text)
-      return refuse(r, e->line, "%s is empty", e->key);
-    free(*(char **)field);
-    *(char **)field = strdup(e->value.text);
-    return *(char **)field || refuse(r, e->line, "out of memory");
-  case NUMBER:
-    *(int64_t *)field = number;
-    return true;
-  case ID:
-    *(uint32_t *)field = (uint32_t)number;
-    return true;
-  case LEVEL:
-    return set_level(r, (int64_t *)field, e);
-  case ADDRESS:
-    free(((struct address *)field)->text);
-    return address_parse((struct address *)field, e->value.text) ||
-           refuse(r, e->line, "%s: '%.60s' is not ADDRESS:PORT", e->key, e->value.text);
-  case LIST:
-  case PAIRS:
-    return set_list(r, e, (char ***)field);
-  }
-  return false;
-}
-
-static bool unknown(struct reader *r, const struct toml_entry *e, const struct key *keys) {
-  char list[200] = "";
-  for (; keys->name; keys++)
-    snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", *list ? ", " : "",
-             keys->name);
-  return refuse(r, e->line, "unknown key %.40s; there are %s", e->key, list);
 }
 
 /* ---- tables ------------------------------------------------------------------------------- */
@@ -278,14 +83,15 @@ static struct function_config *new_function(const char *name, int line) {
 /* Python's functions are a command as well. */
 static bool python_command(struct reader *r, struct function_config *f, int line) {
   if (f->command)
-    return refuse(r, line, "function %s has a runtime and a command", f->name);
+    return config_refuse(r, line, "function %s has a runtime and a command", f->name);
   if (!f->handler)
-    return refuse(r, line, "function %s: handler = \"MODULE.FUNCTION\" is missing", f->name);
+    return config_refuse(r, line, "function %s: handler = \"MODULE.FUNCTION\" is missing", f->name);
   if (!f->path)
-    return refuse(r, line, "function %s: path, the directory of its code, is missing", f->name);
-  return (append(&f->command, strdup(r->config->python)) &&
-          append(&f->command, strdup(r->config->runtime))) ||
-         refuse(r, line, "out of memory");
+    return config_refuse(r, line, "function %s: path, the directory of its code, is missing",
+                         f->name);
+  return (config_append(&f->command, strdup(r->config->python)) &&
+          config_append(&f->command, strdup(r->config->runtime))) ||
+         config_refuse(r, line, "out of memory");
 }
 
 /* Puts a directory before a relative path. */
@@ -304,20 +110,20 @@ static bool absolute(char **path, const char *directory) {
 static bool finish_function(struct reader *r, struct function_config *f, const char *runtime,
                             int line) {
   if (runtime && strcmp(runtime, "python3") != 0)
-    return refuse(r, line, "runtime \"%.40s\" is not known; there is \"python3\", or use command",
-                  runtime);
+    return config_refuse(
+        r, line, "runtime \"%.40s\" is not known; there is \"python3\", or use command", runtime);
   if (runtime && !python_command(r, f, line))
     return false;
   if (!f->command)
-    return refuse(r, f->line, "function %s has neither runtime nor command", f->name);
+    return config_refuse(r, f->line, "function %s has neither runtime nor command", f->name);
   bool bare = !strchr(f->command[0], '/');
   if (!absolute(&f->command[0], bare ? r->config->programs : r->base) ||
       !absolute(&f->path, r->base))
-    return refuse(r, f->line, "out of memory");
+    return config_refuse(r, f->line, "out of memory");
   if (!f->processes)
     f->processes = 4 * f->concurrency + 64;
   if (f->warmup && !json_valid(f->warmup, strlen(f->warmup)))
-    return refuse(r, f->line, "function %s: warmup is not JSON", f->name);
+    return config_refuse(r, f->line, "function %s: warmup is not JSON", f->name);
   return true;
 }
 
@@ -338,10 +144,10 @@ static bool read_environment(struct reader *r, struct function_config *f, const 
     if (strcmp(e->table, table) != 0)
       continue;
     if (!e->key && f->environment)
-      return refuse(r, e->line, "the environment of %s is given twice", f->name);
+      return config_refuse(r, e->line, "the environment of %s is given twice", f->name);
     if (e->key && e->value.kind != TOML_STRING)
-      return refuse(r, e->line, "%s must be a string", e->key);
-    if (e->key && !add_variable(r, &f->environment, e->key, e->value.text, e->line))
+      return config_refuse(r, e->line, "%s must be a string", e->key);
+    if (e->key && !config_add_variable(r, &f->environment, e->key, e->value.text, e->line))
       return false;
   }
   return true;
@@ -355,15 +161,15 @@ static bool read_function(struct reader *r, struct function_config *f, const cha
     const struct toml_entry *e = &r->toml->entries[i];
     if (strcmp(e->table, table) != 0 || !e->key)
       continue;
-    const struct key *key = find_key(function_keys, e->key);
+    const struct key *key = config_find_key(config_function_keys, e->key);
     if (!key)
-      return unknown(r, e, function_keys);
+      return config_unknown_key(r, e, config_function_keys);
     if (strcmp(key->name, "runtime") == 0) {
       if (e->value.kind != TOML_STRING)
-        return refuse(r, e->line, "runtime must be a string");
+        return config_refuse(r, e->line, "runtime must be a string");
       runtime = e->value.text;
       runtime_line = e->line;
-    } else if (!set(r, f, key, e)) {
+    } else if (!config_set(r, f, key, e)) {
       return false;
     }
     if (key->offset == FUNCTION(uid)) {
@@ -373,7 +179,7 @@ static bool read_function(struct reader *r, struct function_config *f, const cha
     gid_given |= key->offset == FUNCTION(gid);
   }
   if (gid_given && f->own_uid)
-    return refuse(r, f->line, "function %s has a gid but no uid", f->name);
+    return config_refuse(r, f->line, "function %s has a gid but no uid", f->name);
   char sub[FUNCTION_NAME_MAX + 32];
   snprintf(sub, sizeof sub, "%s.environment", table);
   return read_environment(r, f, sub) && finish_function(r, f, runtime, runtime_line);
@@ -384,16 +190,16 @@ static bool read_server(struct reader *r) {
     const struct toml_entry *e = &r->toml->entries[i];
     if (strcmp(e->table, "server") != 0 || !e->key)
       continue;
-    const struct key *key = find_key(server_keys, e->key);
+    const struct key *key = config_find_key(config_server_keys, e->key);
     if (!key)
-      return unknown(r, e, server_keys);
-    if (!set(r, r->config, key, e))
+      return config_unknown_key(r, e, config_server_keys);
+    if (!config_set(r, r->config, key, e))
       return false;
   }
   for (const struct config_override *o = r->overrides; o && o->key; o++) {
     struct toml_entry e = {.key = (char *)o->key,
                            .value = {.kind = TOML_STRING, .text = (char *)o->text}};
-    if (!set(r, r->config, find_key(server_keys, o->key), &e))
+    if (!config_set(r, r->config, config_find_key(config_server_keys, o->key), &e))
       return false;
   }
   return true;
@@ -406,20 +212,20 @@ static bool check_tables(struct reader *r) {
     if (strcmp(e->table, "server") == 0)
       continue;
     if (!*e->table)
-      return refuse(r, e->line, "%.60s stands before the first [table]", e->key);
+      return config_refuse(r, e->line, "%.60s stands before the first [table]", e->key);
     if (strncmp(e->table, "function.", 9) != 0)
-      return refuse(r, e->line, "unknown table [%.60s]; there are [server] and [function.NAME]",
-                    e->table);
+      return config_refuse(
+          r, e->line, "unknown table [%.60s]; there are [server] and [function.NAME]", e->table);
     char name[FUNCTION_NAME_MAX + 32];
     snprintf(name, sizeof name, "%s", e->table + 9);
     char *dot = strchr(name, '.');
     if (dot && strcmp(dot, ".environment") == 0)
       *dot = 0;
     if (strlen(e->table + 9) >= sizeof name || !valid_name(name))
-      return refuse(r, e->line,
-                    "'%.70s' is no name of a function: letters, digits, - and _, at "
-                    "most %d",
-                    e->table + 9, FUNCTION_NAME_MAX);
+      return config_refuse(r, e->line,
+                           "'%.70s' is no name of a function: letters, digits, - and _, at "
+                           "most %d",
+                           e->table + 9, FUNCTION_NAME_MAX);
   }
   return true;
 }
@@ -428,7 +234,7 @@ static bool read_functions(struct reader *r) {
   struct config *c = r->config;
   c->functions = calloc(r->toml->count + 1, sizeof(struct function_config *));
   if (!c->functions)
-    return refuse(r, 0, "out of memory");
+    return config_refuse(r, 0, "out of memory");
   for (size_t i = 0; i < r->toml->count; i++) {
     const struct toml_entry *e = &r->toml->entries[i];
     if (e->key || strncmp(e->table, "function.", 9) != 0)
@@ -440,17 +246,17 @@ static bool read_functions(struct reader *r) {
       for (size_t k = 0; k < r->toml->count; k++)
         there |= !r->toml->entries[k].key && strcmp(r->toml->entries[k].table, owner) == 0;
       if (!there)
-        return refuse(r, e->line, "[%.60s] without [%.60s]", e->table, owner);
+        return config_refuse(r, e->line, "[%.60s] without [%.60s]", e->table, owner);
       continue;
     }
     struct function_config *f = new_function(e->table + 9, e->line);
     if (!f)
-      return refuse(r, e->line, "out of memory");
+      return config_refuse(r, e->line, "out of memory");
     c->functions[c->function_count++] = f;
     if (!read_function(r, f, e->table))
       return false;
   }
-  return c->function_count || refuse(r, 0, "no function is configured");
+  return c->function_count || config_refuse(r, 0, "no function is configured");
 }
 
 /* ---- the whole ---------------------------------------------------------------------------- */
@@ -492,7 +298,7 @@ struct config *config_parse(const char *text, size_t size, const char *base,
   struct reader r = {
       .toml = &toml, .base = base, .overrides = overrides, .config = defaults(), .error = error};
   bool ok = r.config ? check_tables(&r) && read_server(&r) && read_functions(&r)
-                     : refuse(&r, 0, "out of memory");
+                     : config_refuse(&r, 0, "out of memory");
   toml_free(&toml);
   if (!ok && r.config) {
     config_free(r.config);

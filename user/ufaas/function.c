@@ -270,7 +270,7 @@ void function_zygote_ended(struct function *f, struct zygote *z, const char *cau
     tell_waiters(f, cause);
     if (!f->current)
       back_off(f);
-  } else if (z == f->current) {
+  } else if (z && z == f->current) {
     /* The one that served has died of its own accord: a new one at once, if it lasts. */
     f->current = NULL;
     f->metrics.zygote_failures++;

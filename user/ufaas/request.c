@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "request.h"
+#include "exchange.h"
 #include "function.h"
 #include "log.h"
 #include "protocol.h"
@@ -17,8 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_BYTES 4096
-#define TAIL_BYTES 4096
 /* A worker is done within this time as a rule; what others print is watched from then on. */
 #define LOG_PATIENCE (2 * MS)
 
@@ -73,12 +72,10 @@ struct request *request_find(uint64_t id) {
 static struct request *spare;
 static unsigned spares;
 
-static void conversation_ready(struct source *source, uint32_t events);
-static void log_ready(struct source *source, uint32_t events);
 static void timer_fired(struct timer *timer);
 
 /* That of the zygote: a deployment may have changed the function's since. */
-static const struct function_config *config_of(const struct request *r) {
+const struct function_config *request_config(const struct request *r) {
   return r->zygote ? r->zygote->config : r->function->config;
 }
 
@@ -132,8 +129,8 @@ struct request *request_new(struct function *f, const char *header, size_t heade
   if (!r)
     return NULL;
   r->function = f;
-  r->conversation = (struct source){-1, conversation_ready};
-  r->log = (struct source){-1, log_ready};
+  r->conversation = (struct source){-1, exchange_ready};
+  r->log = (struct source){-1, exchange_log_ready};
   r->worker_fds[0] = r->worker_fds[1] = -1;
   r->timer.fire = timer_fired;
   r->arrived = loop_now();
@@ -192,7 +189,7 @@ void request_free(struct request *r) {
 }
 
 /* Lambda's error object. */
-static void make_error(struct request *r, const char *type, const char *text) {
+void request_error(struct request *r, const char *type, const char *text) {
   r->made.size = 0;
   buffer_text(&r->made, "{\"errorType\":");
   json_string(&r->made, type);
@@ -205,7 +202,7 @@ static void make_error(struct request *r, const char *type, const char *text) {
   strcpy(r->content_type, "application/json"); // NOLINT(*insecureAPI.strcpy)
 }
 
-static void answer(struct request *r, enum outcome outcome) {
+void request_answer(struct request *r, enum outcome outcome) {
   struct function *f = r->function;
   r->has_answer = true;
   r->outcome = outcome;
@@ -217,11 +214,12 @@ static void answer(struct request *r, enum outcome outcome) {
 }
 
 void request_refuse(struct request *r, enum outcome outcome, const char *cause) {
-  make_error(r, outcome == OUTCOME_FULL ? "TooManyRequestsException" : "ServiceException", cause);
+  request_error(r, outcome == OUTCOME_FULL ? "TooManyRequestsException" : "ServiceException",
+                cause);
   if (log_level_of() <= LOG_INFO)
-    log_report(config_of(r)->name, r->uuid, outcome_name(outcome), -1, 0, loop_now() - r->arrived,
-               0, 0);
-  answer(r, outcome);
+    log_report(request_config(r)->name, r->uuid, outcome_name(outcome), -1, 0,
+               loop_now() - r->arrived, 0, 0);
+  request_answer(r, outcome);
   request_free(r);
 }
 
@@ -238,229 +236,36 @@ static void finish(struct request *r) {
   function_ended(f);
 }
 
-/* ---- what it prints ----------------------------------------------------------------------- */
-
-static void print_line(struct request *r) {
-  if (!r->line.size)
-    return;
-  log_output(config_of(r)->name, r->uuid, r->line.data, r->line.size);
-  r->function->metrics.log_lines++;
-  r->line.size = 0;
-}
-
-static void print(struct request *r, const char *data, size_t size) {
-  if (r->want_tail && !r->has_answer) {
-    buffer_add(&r->tail, data, size);
-    if (r->tail.size > 4 * TAIL_BYTES)
-      buffer_take(&r->tail, r->tail.size - TAIL_BYTES);
-  }
-  while (size) {
-    const char *end = memchr(data, '\n', size);
-    size_t n = end ? (size_t)(end - data) : size, room = LINE_BYTES - r->line.size;
-    bool whole = end && n <= room;
-    if (n > room)
-      n = room;
-    buffer_add(&r->line, data, n);
-    r->line.failed = false;
-    n += whole;
-    data += n;
-    size -= n;
-    if (whole || r->line.size == LINE_BYTES)
-      print_line(r);
-  }
-}
-
-/* Takes what is in the pipe, at most `rounds` times 16 KiB. */
-static void log_read(struct request *r, int rounds) {
-  char data[16384];
-  while (rounds-- > 0 && r->log.fd >= 0) {
-    ssize_t n = read(r->log.fd, data, sizeof data);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n == 0)
-      loop_drop(&r->log);
-    if (n <= 0)
-      return;
-    print(r, data, (size_t)n);
-    if ((size_t)n < sizeof data)
-      return;
-  }
-}
-
-static void log_ready(struct source *source, uint32_t events) {
-  (void)events;
-  log_read(container_of(source, struct request, log), 4);
-}
-
-void request_tail(struct request *r, struct buffer *out) {
-  struct buffer text = {0};
-  double ms = (double)(loop_clock() - r->started) / 1e6;
-  buffer_format(&text, "START RequestId: %s Version: $LATEST\n", r->uuid);
-  buffer_add(&text, r->tail.data, r->tail.size);
-  if (r->tail.size && r->tail.data[r->tail.size - 1] != '\n')
-    buffer_text(&text, "\n");
-  buffer_format(&text,
-                "END RequestId: %s\nREPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %.0f "
-                "ms\tMemory Size: %lld MB\n",
-                r->uuid, r->uuid, ms, ms + 0.5, (long long)config_of(r)->memory_mb);
-  size_t skip = text.size > TAIL_BYTES ? text.size - TAIL_BYTES : 0;
-  base64(out, text.data + skip, text.size - skip);
-  buffer_free(&text);
-}
-
-/* ---- the conversation --------------------------------------------------------------------- */
-
-/* The value of a line "Name: value\n" of the answer's header. */
-static void take_content_type(struct request *r, const char *header, size_t size) {
-  static const char name[] = "content-type:";
-  strcpy(r->content_type, "application/json"); // NOLINT(*insecureAPI.strcpy)
-  for (const char *end; (end = memchr(header, '\n', size)); header = end + 1) {
-    size_t line = (size_t)(end - header);
-    size -= line + 1;
-    if (line < sizeof name || strncasecmp(header, name, sizeof name - 1) != 0)
-      continue;
-    const char *value = header + sizeof name - 1;
-    while (value < end && *value == ' ')
-      value++;
-    size_t n = (size_t)(end - value);
-    bool plain = n > 0 && n < sizeof r->content_type;
-    for (size_t i = 0; i < n; i++)
-      plain = plain && value[i] >= ' ' && value[i] < 0x7f;
-    if (plain) {
-      memcpy(r->content_type, value, n);
-      r->content_type[n] = 0;
-    }
-  }
-}
-
-static void crash(struct request *r, const char *why) {
+void request_crash(struct request *r, const char *why) {
   char text[256];
   snprintf(text, sizeof text, "RequestId: %s Error: %s", r->uuid, why);
-  make_error(r, "Runtime.ExitError", text);
-  answer(r, OUTCOME_CRASH);
+  request_error(r, "Runtime.ExitError", text);
+  request_answer(r, OUTCOME_CRASH);
 }
 
 /* Ends the worker; request_note_ended will follow. */
-static void kill_worker(struct request *r) {
+void request_kill(struct request *r) {
   r->kill_wanted = true;
   if (r->invoked && !r->kill_sent && !r->zygote->blocked)
     r->kill_sent = zygote_order(r->zygote, UFAAS_KILL, r->id, NULL) == 0;
 }
 
-/* Looks whether the answer is whole, and passes it on. false: it breaks the rules. */
-static bool check_answer(struct request *r) {
-  struct ufaas_part part;
-  if (r->in.size < sizeof part)
-    return true;
-  memcpy(&part, r->in.data, sizeof part);
-  uint64_t limit = (uint64_t)config_of(r)->max_response;
-  if ((part.kind != UFAAS_RESPONSE && part.kind != UFAAS_ERROR) || part.header_size > 65536)
-    return false;
-  if (part.body_size > limit) {
-    char text[160];
-    snprintf(text, sizeof text,
-             "Response payload size (%llu bytes) exceeded maximum allowed "
-             "payload size (%llu bytes).",
-             (unsigned long long)part.body_size, (unsigned long long)limit);
-    make_error(r, "Function.ResponseSizeTooLarge", text);
-    answer(r, OUTCOME_HANDLER);
-    kill_worker(r);
-    return true;
-  }
-  size_t whole = sizeof part + part.header_size + (size_t)part.body_size;
-  if (r->in.size < whole) {
-    buffer_reserve(&r->in, whole - r->in.size);
-    return !r->in.failed;
-  }
-  const char *header = r->in.data + sizeof part;
-  take_content_type(r, header, part.header_size);
-  r->body = header + part.header_size;
-  r->body_size = (size_t)part.body_size;
-  r->error = part.kind == UFAAS_ERROR;
-  if (r->want_tail)
-    log_read(r, 64);
-  answer(r, r->error ? OUTCOME_HANDLER : OUTCOME_OK);
-  return true;
-}
-
-/* Takes what the worker has answered so far. */
-static void answer_read(struct request *r) {
-  while (!r->has_answer && r->conversation.fd >= 0) {
-    if (!buffer_reserve(&r->in, r->in.size ? 1 : 4096)) {
-      crash(r, "out of memory for the answer");
-      kill_worker(r);
-      return;
-    }
-    size_t room = r->in.room - r->in.size;
-    ssize_t n = recv(r->conversation.fd, r->in.data + r->in.size, room, MSG_DONTWAIT);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0 && errno == EAGAIN)
-      return;
-    if (n <= 0) { /* ended too early: ENDED will say how */
-      loop_drop(&r->conversation);
-      return;
-    }
-    r->in.size += (size_t)n;
-    if (!check_answer(r)) {
-      crash(r, "Runtime answered in a form that is not understood");
-      kill_worker(r);
-      return;
-    }
-    if (!r->has_answer && (size_t)n < room && r->in.size < r->in.room)
-      return;
-  }
-}
-
-/* Sends what the worker has not been sent yet. */
-static void send_more(struct request *r) {
-  while (r->conversation.fd >= 0 && r->out_done < r->out.size) {
-    ssize_t n = send(r->conversation.fd, r->out.data + r->out_done, r->out.size - r->out_done,
-                     MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0 && errno == EAGAIN)
-      return;
-    if (n < 0) { /* it wants no more */
-      r->out_done = r->out.size;
-      return;
-    }
-    r->out_done += (size_t)n;
-  }
-  shutdown(r->conversation.fd, SHUT_WR);
-  r->out.size = r->out_done = 0;
-}
-
-static void conversation_ready(struct source *source, uint32_t events) {
-  struct request *r = container_of(source, struct request, conversation);
-  if ((events & EPOLLOUT) && r->out.size) {
-    send_more(r);
-    if (!r->out.size && r->conversation.fd >= 0)
-      loop_rewatch(source, EPOLLIN);
-  }
-  if (events & ~(uint32_t)EPOLLOUT) {
-    answer_read(r);
-    if (r->has_answer)
-      loop_drop(&r->conversation);
-  }
-}
-
 /* ---- its course --------------------------------------------------------------------------- */
 
 static int64_t deadline(const struct request *r) {
-  return r->started + config_of(r)->timeout_ms * MS;
+  return r->started + request_config(r)->timeout_ms * MS;
 }
 
 static void timed_out(struct request *r) {
-  log_read(r, 64);
+  exchange_log(r, 64);
   if (!r->has_answer) {
     char text[160];
     snprintf(text, sizeof text, "RequestId: %s Error: Task timed out after %.2f seconds", r->uuid,
-             (double)config_of(r)->timeout_ms / 1000);
-    make_error(r, "Sandbox.Timedout", text);
-    answer(r, OUTCOME_TIMEOUT);
+             (double)request_config(r)->timeout_ms / 1000);
+    request_error(r, "Sandbox.Timedout", text);
+    request_answer(r, OUTCOME_TIMEOUT);
   }
-  kill_worker(r);
+  request_kill(r);
 }
 
 static void timer_fired(struct timer *timer) {
@@ -487,7 +292,7 @@ static void invoke(struct request *r) {
   r->invoked = error == 0;
   close_worker_fds(r);
   if (error && error != -EPIPE && error != -ECONNRESET)
-    log_server(LOG_ERROR, config_of(r)->name, "order to zygote %d: %s", (int)r->zygote->pid,
+    log_server(LOG_ERROR, request_config(r)->name, "order to zygote %d: %s", (int)r->zygote->pid,
                strerror(-error));
   if (error)
     zygote_kill(r->zygote); /* which ends the request */
@@ -497,7 +302,7 @@ void request_resume(struct request *r) {
   if (!r->invoked)
     invoke(r);
   if (r->kill_wanted)
-    kill_worker(r);
+    request_kill(r);
 }
 
 static int open_channels(struct request *r) {
@@ -521,10 +326,10 @@ void request_start(struct request *r, struct zygote *z) {
     r->next->prev = r;
   z->requests = r;
   r->started = loop_clock();
-  set_deadline(r, wall_ms() + config_of(r)->timeout_ms);
+  set_deadline(r, wall_ms() + request_config(r)->timeout_ms);
   int error = open_channels(r);
   if (!error) {
-    send_more(r);
+    exchange_send(r);
     error = loop_watch(&r->conversation, r->out.size ? EPOLLIN | EPOLLOUT : EPOLLIN);
   }
   if (error) {
@@ -542,8 +347,8 @@ void request_note_failed(struct request *r, int error) {
   if (!r->has_answer) {
     char text[160];
     snprintf(text, sizeof text, "no worker could be started: %s", strerror(error));
-    make_error(r, "ServiceException", text);
-    answer(r, OUTCOME_NO_ZYGOTE);
+    request_error(r, "ServiceException", text);
+    request_answer(r, OUTCOME_NO_ZYGOTE);
   }
   finish(r);
 }
@@ -551,18 +356,18 @@ void request_note_failed(struct request *r, int error) {
 static void report(struct request *r, int status, uint64_t max_rss) {
   if (log_level_of() > LOG_INFO)
     return;
-  log_report(config_of(r)->name, r->uuid, outcome_name(r->outcome), status,
+  log_report(request_config(r)->name, r->uuid, outcome_name(r->outcome), status,
              loop_clock() - r->started, r->started - r->arrived, max_rss, r->worker);
 }
 
 /* "signal: segmentation fault", as Lambda words it; with a hint if memory was the cause. */
 static void describe_end(const struct request *r, int status, uint64_t max_rss, char *text,
                          size_t size) {
-  uint64_t limit = (uint64_t)config_of(r)->memory_mb << 20;
+  uint64_t limit = (uint64_t)request_config(r)->memory_mb << 20;
   char memory[96] = "";
   if (max_rss >= limit - limit / 8)
     snprintf(memory, sizeof memory, " (it used %llu MB of %lld MB)",
-             (unsigned long long)(max_rss >> 20), (long long)config_of(r)->memory_mb);
+             (unsigned long long)(max_rss >> 20), (long long)request_config(r)->memory_mb);
   if (WIFSIGNALED(status)) {
     char name[48];
     snprintf(name, sizeof name, "%s", strsignal(WTERMSIG(status)));
@@ -578,13 +383,13 @@ static void describe_end(const struct request *r, int status, uint64_t max_rss, 
 }
 
 void request_note_ended(struct request *r, int wait_status, uint64_t max_rss) {
-  answer_read(r); /* it may have come together with this note */
-  log_read(r, 64);
-  print_line(r);
+  exchange_receive(r); /* it may have come together with this note */
+  exchange_log(r, 64);
+  exchange_log_rest(r);
   if (!r->has_answer) {
     char text[200];
     describe_end(r, wait_status, max_rss, text, sizeof text);
-    crash(r, text);
+    request_crash(r, text);
   }
   if (max_rss > r->function->metrics.max_rss)
     r->function->metrics.max_rss = max_rss;
@@ -603,14 +408,14 @@ static void kill_orphan(pid_t pid) {
 
 void request_zygote_gone(struct request *r, const char *cause) {
   kill_orphan(r->worker);
-  answer_read(r);
-  log_read(r, 64);
-  print_line(r);
+  exchange_receive(r);
+  exchange_log(r, 64);
+  exchange_log_rest(r);
   if (!r->has_answer) {
     char text[320];
     snprintf(text, sizeof text, "zygote %s", cause);
-    make_error(r, "ServiceException", text);
-    answer(r, OUTCOME_NO_ZYGOTE);
+    request_error(r, "ServiceException", text);
+    request_answer(r, OUTCOME_NO_ZYGOTE);
   }
   report(r, -1, 0);
   finish(r);

@@ -133,7 +133,7 @@ static bool string(struct parser *p, char **text) {
     return false;
   }
   buffer_add(&out, "", 1);
-  if (out.failed) {
+  if (out.failed || !out.data) {
     buffer_free(&out);
     return fail(p, "out of memory");
   }
@@ -184,10 +184,12 @@ static bool add_item(struct parser *p, struct toml_value *v, char *item) {
 }
 
 static bool quoted_item(struct parser *p, struct toml_value *v, const char *where) {
-  char *text;
+  char *text = NULL;
   if (peek(p) != '"' && peek(p) != '\'')
-    return fail(p, "a string is expected in %s", where);
-  return string(p, &text) && add_item(p, v, text);
+    fail(p, "a string is expected in %s", where);
+  else if (string(p, &text))
+    return add_item(p, v, text);
+  return false;
 }
 
 /* Blanks, comments and ends of lines. */
@@ -229,7 +231,7 @@ static bool inline_table(struct parser *p, struct toml_value *v) {
     return true;
   }
   for (;;) {
-    char *name;
+    char *name = NULL;
     blanks(p);
     if (!key(p, &name))
       return false;
@@ -357,7 +359,7 @@ static bool header(struct parser *p) {
     return fail(p, "arrays of tables are not supported");
   }
   for (;;) {
-    char *part;
+    char *part = NULL;
     blanks(p);
     if (!key(p, &part)) {
       buffer_free(&name);
@@ -384,7 +386,7 @@ static bool header(struct parser *p) {
 }
 
 static bool assignment(struct parser *p) {
-  char *name;
+  char *name = NULL;
   int line = p->line;
   if (!key(p, &name))
     return false;

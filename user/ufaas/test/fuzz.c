@@ -123,7 +123,7 @@ int main(int argc, char **argv) {
   for (int i = 0; i < runs; i++) {
     const char *text = seeds[(size_t)rand() % (sizeof seeds / sizeof *seeds)];
     size_t size = strlen(text);
-    memcpy(data, text, size);
+    memcpy(data, text, size); // NOLINT(bugprone-not-null-terminated-result)
     for (int n = rand() % 8; n >= 0; n--)
       size = mutate(data, size, sizeof data);
     LLVMFuzzerTestOneInput(data, size);
