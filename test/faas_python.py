@@ -253,6 +253,17 @@ def zygote_tests(build, system):
     return done.returncode == 0
 
 
+def python_on_pc(build):
+    """The smoke test of the port, which `make test-ports` runs on the other two systems."""
+    port = HERE.parent / "ports/python3"
+    done = subprocess.run([str(build / "bin/ufork"), "run", "--vm", "--cpus=2", f"--root={build / 'rootfs'}",
+                           f"--dir=/port:{port}:ro", "python3", "/port/smoke.py"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
+    good = done.returncode == 0 and done.stdout == (port / "smoke.out").read_text()
+    print("ok faas/python (pc)" if good else f"FAILED faas/python (pc):\n{done.stdout}{done.stderr}", flush=True)
+    return good
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, required=True)
@@ -270,6 +281,10 @@ def main():
             passed += good
             failed += [] if good else [f"configuration ({system})"]
         if system == "pc":
+            if not args.names or "python" in args.names:
+                good = python_on_pc(build)
+                passed += good
+                failed += [] if good else ["python (pc)"]
             continue
         server = Server(system, build, functions())
         try:

@@ -55,7 +55,8 @@ class Request:
         socket.send_fds(zygote.control, [ORDER.pack(INVOKE, 0, self.id)], [theirs.fileno(), log])
         theirs.close()
         os.close(log)
-        ours.sendall(data[sent:])
+        if sent < len(data):
+            ours.sendall(data[sent:])
         ours.shutdown(socket.SHUT_WR)
         self.conversation = ours
 
@@ -155,15 +156,37 @@ class Zygote:
         return answer
 
 
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"  # a child of somebody who does not wait
+    except OSError:
+        return False
+
+
+def user_of(pid):
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return None
+
+
+def wait_until(condition, what):
+    end = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.01)
+
+
 def gone(pid):
     """Waits until there is no such process."""
-    end = time.monotonic() + LIMIT
-    while os.path.exists(f"/proc/{pid}"):
-        with contextlib.suppress(OSError):
-            if open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z":
-                return  # a child of somebody who does not wait
-        assert time.monotonic() < end, f"process {pid} is still there"
-        time.sleep(0.01)
+    wait_until(lambda: not alive(pid), f"process {pid} is still there")
+
+
+def alone(uid, pid):
+    """Waits until the user has no process but this one."""
+    wait_until(lambda: not any(user_of(p) == uid and alive(p) for p in map(int, filter(str.isdigit, os.listdir("/proc")))
+                               if p != pid), f"user {uid} has other processes")
 
 
 @test
@@ -287,8 +310,8 @@ def nothing_left():
             assert kind == RESPONSE, left
             assert left["directory"].startswith(zygote.directory + "/"), left
             assert not os.path.exists(left["directory"])
-            if session:  # what has left its group is killed when the zygote is idle
-                time.sleep(1.5)
+            # What is in its group has been killed; what has left it will be when the zygote is idle.
+            alone(UID, zygote.pid)
             kind, after = zygote.call({"look": True})
             assert after.pop("descriptors") == descriptors, after
             assert (kind, after) == (RESPONSE, NOTHING), after

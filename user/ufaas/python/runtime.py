@@ -259,6 +259,9 @@ class Zygote:
         else:
             self.workers[pid] = request
             self.note(STARTED, request, pid)
+            # The worker first: most have ended before the next is forked, which then gets their memory while it is
+            # in the cache.
+            os.sched_yield()
 
     def work(self, request, conversation, log):
         """In the child; never returns."""
