@@ -7,7 +7,9 @@
 #include "lib/string.h"
 #include "lib/types.h"
 
-#define REP_MIN 384 /* below this a simple loop beats the start-up cost of `rep` */
+/* Below this a simple loop beats the start-up cost of `rep`. */
+#define REP_COPY_MIN 384
+#define REP_SET_MIN 192
 
 /* Unaligned words, in a way that the compiler does not turn into calls of what is defined here. */
 typedef u64 __attribute__((aligned(1), may_alias)) word;
@@ -32,7 +34,7 @@ static inline void copy_few(char *d, const char *s, size_t n) {
 void *memcpy(void *restrict dst, const void *restrict src, size_t n) {
   char *d = dst;
   const char *s = src;
-  if (n >= REP_MIN) {
+  if (n >= REP_COPY_MIN) {
     word tail = *(const word *)(s + n - 8);
     size_t words = n / 8;
     __asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(words) : : "memory");
@@ -91,7 +93,7 @@ void *memmove(void *dst, const void *src, size_t n) {
 void *memset(void *dst, int c, size_t n) {
   char *d = dst;
   u64 v = (u8)c * 0x0101010101010101UL;
-  if (n >= REP_MIN) {
+  if (n >= REP_SET_MIN) {
     size_t words = n / 8;
     __asm__ volatile("rep stosq" : "+D"(d), "+c"(words) : "a"(v) : "memory");
     *(word *)((char *)dst + n - 8) = v;

@@ -27,7 +27,7 @@ static struct space *space_alloc(struct image *image) {
   s->region = NULL;
   s->image = image;
   vma_list_init(&s->vmas);
-  s->brk_lo = s->brk = 0;
+  s->brk_lo = s->brk = s->stack_hint = 0;
   s->mmap_hint = SPACE_MMAP_LO;
   s->retry_off = s->retry_count = s->changes = s->retry_changes = 0;
   return s;
@@ -79,9 +79,19 @@ static int hide_from_child(const struct space *parent, struct region *child) {
   return 0;
 }
 
-static void fork_args(const struct space *s, u64 sp, struct region_fork_args *a) {
+static const struct vma *find_stack(struct space *s, u64 off) {
+  const struct vma *v = &s->vmas.v[s->stack_hint];
+  if (likely(s->stack_hint < s->vmas.n && v->off <= off && off < vma_end(v)))
+    return v;
+  v = off < UF_REGION_SIZE ? vma_find(&s->vmas, off) : NULL;
+  if (v != NULL)
+    s->stack_hint = (u32)(v - s->vmas.v);
+  return v;
+}
+
+static void fork_args(struct space *s, u64 sp, struct region_fork_args *a) {
   u64 off = sp - region_base(s->region);
-  const struct vma *v = off < UF_REGION_SIZE ? vma_find(&s->vmas, off) : NULL;
+  const struct vma *v = find_stack(s, off);
   a->sp = (u32)off;
   a->stack_lo = a->stack_hi = 0;
   if (v != NULL && v->kind == VMA_STACK) {
@@ -99,6 +109,7 @@ static int fork_locked(struct space *s, u64 sp, struct space *c) {
   c->brk = s->brk;
   c->mmap_hint = s->mmap_hint;
   fork_args(s, sp, &a);
+  c->stack_hint = s->stack_hint;
   err = region_fork(s->region, &a, &c->region);
   if (err)
     return err;

@@ -44,6 +44,7 @@ struct space {
   struct image *image; /* reference held */
   struct vma_list vmas;
   u32 brk_lo, brk; /* start of the heap, current break; offsets */
+  u32 stack_hint;  /* where in the list fork last found the stack; children inherit it */
   u32 mmap_hint;   /* no hole in [SPACE_MMAP_LO, mmap_hint) */
   u32 retry_off;   /* page of the last fault that was told to try again, */
   u32 retry_count; /* and how often in a row without a change: a platform's bug must not loop for

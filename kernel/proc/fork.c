@@ -210,11 +210,10 @@ static struct thread *first_thread(struct proc *c, const struct uregs *r,
 
 static i64 start_child(struct proc *c, struct thread *t, const struct clone_args *a) {
   struct proc *p = proc_current();
-  int pid = pid_alloc(PID_PROC, c);
+  int pid = pid_alloc_proc(c, t);
   if (pid < 0)
     return -EAGAIN;
   c->pid = t->tid = pid;
-  pid_set(pid, PID_THREAD, t);
   proc_thread_link(c, t);
   c->vfork_pending = a->flags & CLONE_VFORK;
   int err = enter_tree(c, p, a->flags & CLONE_PARENT);

@@ -14,6 +14,8 @@
 enum pid_role { PID_PROC, PID_THREAD, PID_PGRP, PID_SESSION, PID_NROLES };
 
 int pid_alloc(enum pid_role role, void *object); /* the id or -EAGAIN */
+/* For a process and its first thread. */
+int pid_alloc_proc(struct proc *p, struct thread *t);
 void pid_set(int id, enum pid_role role, void *object);
 void pid_clear(int id, enum pid_role role);
 /* The object without a reference; pids_lock or what keeps it alive is held by the caller. */

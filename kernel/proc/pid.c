@@ -46,7 +46,7 @@ static int find_free(int from, int to) {
   return 0;
 }
 
-static void set_locked(int id, enum pid_role role, void *object) {
+static inline void set_locked(int id, enum pid_role role, void *object) {
   slots[id].object[role] = object;
   used[id / WORD_BITS] |= 1UL << (id % WORD_BITS);
   nthreads += role == PID_THREAD;
@@ -60,18 +60,32 @@ static void set_locked(int id, enum pid_role role, void *object) {
   }
 }
 
+/* Takes the next id for an object, or 0. */
+static int alloc_locked(enum pid_role role, void *object) {
+  if (role == PID_PROC && nprocs >= max_procs)
+    return 0;
+  int id = find_free(last + 1, PID_MAX);
+  if (id == 0)
+    id = find_free(1, last + 1);
+  if (id == 0)
+    return 0;
+  last = id;
+  set_locked(id, role, object);
+  return id;
+}
+
 int pid_alloc(enum pid_role role, void *object) {
   spin_lock(&pids_lock);
-  int id = 0;
-  if (role != PID_PROC || nprocs < max_procs) {
-    id = find_free(last + 1, PID_MAX);
-    if (id == 0)
-      id = find_free(1, last + 1);
-  }
-  if (id != 0) {
-    last = id;
-    set_locked(id, role, object);
-  }
+  int id = alloc_locked(role, object);
+  spin_unlock(&pids_lock);
+  return id != 0 ? id : -EAGAIN;
+}
+
+int pid_alloc_proc(struct proc *p, struct thread *t) {
+  spin_lock(&pids_lock);
+  int id = alloc_locked(PID_PROC, p);
+  if (id != 0)
+    set_locked(id, PID_THREAD, t);
   spin_unlock(&pids_lock);
   return id != 0 ? id : -EAGAIN;
 }

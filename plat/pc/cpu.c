@@ -168,7 +168,7 @@ static void enter_region(struct vcpu *v, struct region *r) {
 
 /* The region may be gone: its last thread forgets it before it ends. */
 static void leave_region(struct vcpu *v) {
-  if (v->entered)
+  if (vcpu_count > 1 && v->entered) /* one CPU interrupts no others */
     tlb_leave(v->entered);
   v->entered = NULL;
 }

@@ -292,7 +292,15 @@ plat_copy_try:
 1:	jb	4f
 	cmp	$64, %rdx
 	ja	3f
-	mov	%edx, %ecx
+	cmp	$16, %edx
+	jne	8f
+	mov	(%rsi), %rax
+	mov	8(%rsi), %rcx
+	mov	%rax, (%rdi)
+	mov	%rcx, 8(%rdi)
+	xor	%eax, %eax
+	ret
+8:	mov	%edx, %ecx
 2:	mov	(%rsi), %rax
 	mov	%rax, (%rdi)
 	add	$8, %rsi
