@@ -40,11 +40,11 @@ void file_get(struct file *f) { __atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED
 void file_put(struct file *f) {
   if (!f)
     return;
-  u32 in_flight = __atomic_load_n(&f->in_flight, __ATOMIC_RELAXED); /* f may go at any time now */
+  u32 in_flight = __atomic_load_n(&f->in_flight, __ATOMIC_ACQUIRE); /* f may go at any time now */
   u32 left = __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL);
   if (left != 0) {
     if (unlikely(left == in_flight))
-      file_only_in_flight();
+      __atomic_load_n(&file_only_in_flight, __ATOMIC_RELAXED)();
     return;
   }
   watch_file(f, may_write(f) ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);

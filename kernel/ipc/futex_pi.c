@@ -46,7 +46,7 @@ static int take(u64 uaddr, u32 keep, bool mark, u32 *seen) {
 }
 
 i64 futex_lock_pi(u64 uaddr, bool private, u64 deadline) {
-  u32 seen, keep = 0;
+  u32 seen = 0, keep = 0;
   if (uaddr % 4)
     return -EINVAL;
   for (;;) {

@@ -98,7 +98,7 @@ void unix_set_peer(struct unix_sock *u, struct unix_sock *to) {
   list_push_back(&to->senders, &u->peer_node);
   spin_unlock(&to->lock);
   spin_lock(&u->lock);
-  u->peer = to;
+  UNIX_STORE(u->peer, to);
   spin_unlock(&u->lock);
 }
 
@@ -107,7 +107,8 @@ void unix_set_peer(struct unix_sock *u, struct unix_sock *to) {
 static void join(struct unix_sock *a, struct unix_sock *b) {
   unix_set_peer(a, b);
   unix_set_peer(b, a);
-  a->state = b->state = UNIX_CONNECTED;
+  UNIX_STORE(a->state, UNIX_CONNECTED);
+  UNIX_STORE(b->state, UNIX_CONNECTED);
 }
 
 int unix_sock_pair(int type, struct sock *out[2]) {
@@ -135,7 +136,7 @@ int unix_sock_pair(int type, struct sock *out[2]) {
 static void leave_peer(struct unix_sock *u, struct unix_sock *peer, bool lost_data) {
   spin_lock(&peer->lock);
   if (u->sock.type != SOCK_DGRAM) {
-    peer->peer_gone = true;
+    UNIX_STORE(peer->peer_gone, true);
     if (lost_data)
       peer->error = ECONNRESET;
   }
@@ -161,7 +162,7 @@ static void close_pending(struct unix_sock *u) {
 static void close_sock(struct unix_sock *u) {
   unix_unbind(u);
   spin_lock(&u->lock);
-  u->state = UNIX_CLOSED;
+  UNIX_STORE(u->state, UNIX_CLOSED);
   bool lost_data = !list_empty(&u->packets);
   struct unix_sock *peer = u->peer;
   if (peer)
@@ -171,7 +172,7 @@ static void close_sock(struct unix_sock *u) {
   struct list *n;
   while ((n = list_pop_front(&u->packets)))
     list_push_back(&packets, n);
-  u->queued = 0;
+  UNIX_STORE(u->queued, 0);
   waitq_wake(&u->room, 0, 0, 0);
   waitq_wake(&u->sock.wait, 0, POLLIN | POLLOUT | POLLHUP, 0);
   /* Datagram sockets connected to us learn at their next send. */
@@ -195,25 +196,24 @@ static void unix_release(struct sock *s) {
   unix_put(unix_of(s));
 }
 
+static void shut(struct unix_sock *u, bool read, bool write) {
+  spin_lock(&u->lock);
+  UNIX_STORE(u->shut_read, u->shut_read || read);
+  UNIX_STORE(u->shut_write, u->shut_write || write);
+  waitq_wake(&u->sock.wait, 0, POLLIN | POLLOUT | POLLHUP | POLLRDHUP, 0);
+  spin_unlock(&u->lock);
+}
+
 static int unix_shutdown(struct sock *s, int how) {
   struct unix_sock *u = unix_of(s);
   struct unix_sock *peer = unix_peer_get(u);
-  if (!peer && !u->peer_gone)
+  if (!peer && !UNIX_LOOK(u->peer_gone))
     return -ENOTCONN;
-  spin_lock(&u->lock);
-  u->shut_read |= how == 0 || how == 2;
-  u->shut_write |= how == 1 || how == 2;
-  waitq_wake(&u->sock.wait, 0, POLLIN | POLLOUT | POLLHUP | POLLRDHUP, 0);
-  spin_unlock(&u->lock);
+  shut(u, how == 0 || how == 2, how == 1 || how == 2);
   if (!peer)
     return 0;
-  if (s->type != SOCK_DGRAM) {
-    spin_lock(&peer->lock);
-    peer->shut_read |= how == 1 || how == 2;
-    peer->shut_write |= how == 0 || how == 2;
-    waitq_wake(&peer->sock.wait, 0, POLLIN | POLLOUT | POLLHUP | POLLRDHUP, 0);
-    spin_unlock(&peer->lock);
-  }
+  if (s->type != SOCK_DGRAM)
+    shut(peer, how == 1 || how == 2, how == 0 || how == 2);
   unix_put(peer);
   return 0;
 }
@@ -227,8 +227,9 @@ static int unix_listen(struct sock *s, int backlog) {
     return -EOPNOTSUPP;
   spin_lock(&u->lock);
   if (u->state == UNIX_LISTENING || (u->state == UNIX_NEW && u->addr_len)) {
-    u->state = UNIX_LISTENING;
-    u->backlog = backlog < 0 || backlog > UNIX_BACKLOG_MAX ? UNIX_BACKLOG_MAX : (unsigned)backlog;
+    UNIX_STORE(u->state, UNIX_LISTENING);
+    UNIX_STORE(u->backlog,
+               backlog < 0 || backlog > UNIX_BACKLOG_MAX ? UNIX_BACKLOG_MAX : (unsigned)backlog);
     u->peer_cred = unix_cred_now();
     u->has_cred = true;
   } else {
@@ -248,7 +249,7 @@ static int enqueue(struct unix_sock *l, struct unix_sock *c) {
     err = -EAGAIN;
   } else {
     list_push_back(&l->accept_queue, &c->accept_node);
-    l->n_accept++;
+    UNIX_STORE(l->n_accept, l->n_accept + 1);
     waitq_wake(&l->sock.wait, 1, POLLIN, WAKE_SYNC);
   }
   spin_unlock(&l->lock);
@@ -256,7 +257,7 @@ static int enqueue(struct unix_sock *l, struct unix_sock *c) {
 }
 
 static bool has_room_for_connection(struct unix_sock *l) {
-  return l->state != UNIX_LISTENING || l->n_accept <= l->backlog;
+  return UNIX_LOOK(l->state) != UNIX_LISTENING || UNIX_LOOK(l->n_accept) <= UNIX_LOOK(l->backlog);
 }
 
 static u64 deadline_of(u64 timeout) { return timeout ? plat_now() + timeout : UINT64_MAX; }
@@ -269,7 +270,7 @@ static int connect_stream(struct unix_sock *u, struct unix_sock *l, bool nonbloc
   memcpy(c->addr, l->addr, sizeof c->addr);
   c->addr_len = l->addr_len;
   u->peer_cred = l->peer_cred;
-  c->passcred = l->passcred;
+  UNIX_STORE(c->passcred, UNIX_LOOK(l->passcred));
   spin_unlock(&l->lock);
   c->peer_cred = unix_cred_now();
   u->has_cred = c->has_cred = true;
@@ -286,8 +287,8 @@ static int connect_stream(struct unix_sock *u, struct unix_sock *l, bool nonbloc
     close_sock(c);
     unix_put(c);
     unix_set_peer(u, NULL);
-    u->peer_gone = false;
-    u->state = UNIX_NEW;
+    UNIX_STORE(u->peer_gone, false);
+    UNIX_STORE(u->state, UNIX_NEW);
   }
   return err;
 }
@@ -296,14 +297,14 @@ static int connect_dgram(struct unix_sock *u, const u8 *addr, u32 len) {
   struct unix_sock *to;
   if (len >= 2 && addr[0] == 0 && addr[1] == 0) { /* AF_UNSPEC: dissolve */
     unix_set_peer(u, NULL);
-    u->state = UNIX_NEW;
+    UNIX_STORE(u->state, UNIX_NEW);
     return 0;
   }
   int err = unix_lookup(addr, len, SOCK_DGRAM, &to);
   if (err)
     return err;
   unix_set_peer(u, to);
-  u->state = UNIX_CONNECTED;
+  UNIX_STORE(u->state, UNIX_CONNECTED);
   unix_put(to);
   return 0;
 }
@@ -313,7 +314,8 @@ static int unix_connect(struct sock *s, const u8 *addr, u32 len, bool nonblock) 
   if (s->type == SOCK_DGRAM)
     return connect_dgram(u, addr, len);
   spin_lock(&u->lock);
-  int err = u->state == UNIX_NEW ? 0 : u->state == UNIX_CONNECTED ? -EISCONN : -EINVAL;
+  enum unix_state state = UNIX_LOOK(u->state);
+  int err = state == UNIX_NEW ? 0 : state == UNIX_CONNECTED ? -EISCONN : -EINVAL;
   spin_unlock(&u->lock);
   if (err)
     return err;
@@ -330,7 +332,7 @@ static struct unix_sock *dequeue(struct unix_sock *l, int *err) {
   struct list *n = l->state == UNIX_LISTENING ? list_pop_front(&l->accept_queue) : NULL;
   *err = l->state == UNIX_LISTENING && !l->shut_read ? -EAGAIN : -EINVAL;
   if (n) {
-    l->n_accept--;
+    UNIX_STORE(l->n_accept, l->n_accept - 1);
     waitq_wake(&l->room, 1, 0, 0);
   }
   spin_unlock(&l->lock);
@@ -364,7 +366,9 @@ static int unix_accept(struct sock *s, bool nonblock, struct sock **out, u8 *add
   while (!(c = dequeue(l, &err))) {
     if (err != -EAGAIN || nonblock)
       return err;
-    err = waitq_wait_until(&s->wait, l->n_accept || l->state != UNIX_LISTENING || l->shut_read,
+    err = waitq_wait_until(&s->wait,
+                           UNIX_LOOK(l->n_accept) || UNIX_LOOK(l->state) != UNIX_LISTENING ||
+                               UNIX_LOOK(l->shut_read),
                            deadline_of(l->recv_timeout));
     if (err)
       return err == -ETIMEDOUT ? -EAGAIN : err;

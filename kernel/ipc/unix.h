@@ -55,6 +55,10 @@ struct unix_packet {
 
 enum unix_state { UNIX_NEW, UNIX_LISTENING, UNIX_CONNECTED, UNIX_CLOSED };
 
+/* Some fields are looked at without the lock as well, where an earlier or later moment would do. */
+#define UNIX_LOOK(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
+#define UNIX_STORE(field, value) __atomic_store_n(&(field), value, __ATOMIC_RELAXED)
+
 struct unix_sock {
   struct sock sock; /* first: of(s) is a cast */
   u32 refs;

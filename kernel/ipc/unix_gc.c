@@ -38,8 +38,8 @@ void unix_gc_enter(struct file *f) {
   struct unix_sock *u = socket_of(f);
   if (!u)
     return;
-  file_only_in_flight = unix_gc;
-  if (f->in_flight++ == 0) {
+  __atomic_store_n(&file_only_in_flight, unix_gc, __ATOMIC_RELAXED);
+  if (__atomic_fetch_add(&f->in_flight, 1, __ATOMIC_RELEASE) == 0) {
     u->file = f;
     list_push_back(&flight, &u->flight_node);
   }
@@ -47,7 +47,7 @@ void unix_gc_enter(struct file *f) {
 
 void unix_gc_leave(struct file *f) {
   struct unix_sock *u = socket_of(f);
-  if (u && --f->in_flight == 0)
+  if (u && __atomic_sub_fetch(&f->in_flight, 1, __ATOMIC_RELAXED) == 0)
     list_remove(&u->flight_node);
 }
 
@@ -94,7 +94,7 @@ static void revive(struct unix_sock *u) {
 static void find_candidates(struct list *candidates) {
   struct unix_sock *u;
   list_for_each(u, &flight, flight_node) {
-    u->gc_refs = u->file->in_flight;
+    u->gc_refs = __atomic_load_n(&u->file->in_flight, __ATOMIC_RELAXED);
     u->gc_candidate = __atomic_load_n(&u->file->refs, __ATOMIC_ACQUIRE) == u->gc_refs;
     if (u->gc_candidate)
       list_push_back(candidates, &u->gc_node);

@@ -37,7 +37,7 @@ int unix_setsockopt(struct sock *s, int level, int name, const void *val, u32 le
   memcpy(&v, val, sizeof v);
   switch (name) {
   case SO_PASSCRED:
-    u->passcred = v != 0;
+    UNIX_STORE(u->passcred, v != 0);
     return 0;
   case SO_REUSEADDR: /* have no meaning for Unix sockets, on Linux either */
   case SO_KEEPALIVE:
@@ -77,9 +77,9 @@ int unix_getsockopt(struct sock *s, int level, int name, void *val, u32 *len) {
   case SO_ERROR:
     return put_int(val, len, __atomic_exchange_n(&u->error, 0, __ATOMIC_ACQ_REL));
   case SO_ACCEPTCONN:
-    return put_int(val, len, u->state == UNIX_LISTENING);
+    return put_int(val, len, UNIX_LOOK(u->state) == UNIX_LISTENING);
   case SO_PASSCRED:
-    return put_int(val, len, u->passcred);
+    return put_int(val, len, UNIX_LOOK(u->passcred));
   case SO_REUSEADDR:
   case SO_KEEPALIVE:
     return put_int(val, len, 0);

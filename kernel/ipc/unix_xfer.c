@@ -41,9 +41,9 @@ static int packet_create(struct unix_sock *u, struct msg *m, size_t n, struct un
 /* Whether another packet may be queued, of any size: the last one may go beyond the limit. What
    poll and a sender believe must be the same, or a program would ask both for ever. */
 static bool has_room(const struct unix_sock *to) {
-  if (to->state == UNIX_CLOSED || to->shut_read)
+  if (UNIX_LOOK(to->state) == UNIX_CLOSED || UNIX_LOOK(to->shut_read))
     return true; /* sending fails, so there is no point in waiting */
-  return to->queued < UNIX_QUEUE_MAX;
+  return UNIX_LOOK(to->queued) < UNIX_QUEUE_MAX;
 }
 
 /* Appends p, which is consumed on success. */
@@ -56,7 +56,7 @@ static int deliver(struct unix_sock *to, struct unix_packet *p) {
     err = -EPIPE;
   if (!err) {
     list_push_back(&to->packets, &p->node);
-    to->queued += cost(p);
+    UNIX_STORE(to->queued, to->queued + cost(p));
     waitq_wake(&to->sock.wait, 1, POLLIN, WAKE_SYNC);
   }
   spin_unlock(&to->lock);
@@ -69,13 +69,13 @@ static int deliver(struct unix_sock *to, struct unix_packet *p) {
 static int destination(struct unix_sock *u, struct msg *m, struct unix_sock **to) {
   if (m->addr && m->addr_len) {
     if (u->sock.type != SOCK_DGRAM)
-      return u->state == UNIX_CONNECTED ? -EISCONN : -EOPNOTSUPP;
+      return UNIX_LOOK(u->state) == UNIX_CONNECTED ? -EISCONN : -EOPNOTSUPP;
     return unix_lookup(m->addr, m->addr_len, SOCK_DGRAM, to);
   }
   *to = unix_peer_get(u);
   if (*to)
     return 0;
-  return u->peer_gone ? -EPIPE : -ENOTCONN;
+  return UNIX_LOOK(u->peer_gone) ? -EPIPE : -ENOTCONN;
 }
 
 /* Sleeps until `to` can take a packet. Connected senders are woken on their own queue, others on
@@ -85,8 +85,9 @@ static int await_room(struct unix_sock *u, struct unix_sock *to, bool nonblock) 
     return 0;
   if (nonblock)
     return -EAGAIN;
-  struct waitq *q = u->peer == to ? &u->sock.wait : &to->room;
-  int err = waitq_wait_until(q, has_room(to) || u->shut_write, deadline_of(u->send_timeout));
+  struct waitq *q = UNIX_LOOK(u->peer) == to ? &u->sock.wait : &to->room;
+  int err =
+      waitq_wait_until(q, has_room(to) || UNIX_LOOK(u->shut_write), deadline_of(u->send_timeout));
   return err == -ETIMEDOUT ? -EAGAIN : err;
 }
 
@@ -95,7 +96,7 @@ static i64 send_packet(struct unix_sock *u, struct unix_sock *to, struct msg *m,
                        struct unix_control *ctl, bool nonblock) {
   struct unix_packet *p = NULL;
   int err = await_room(u, to, nonblock);
-  if (!err && (u->shut_write || u->peer_gone))
+  if (!err && (UNIX_LOOK(u->shut_write) || UNIX_LOOK(u->peer_gone)))
     err = -EPIPE;
   if (!err)
     err = packet_create(u, m, n, &p);
@@ -165,7 +166,7 @@ static void consume(struct unix_sock *u, struct unix_packet *p) {
   struct unix_sock *s;
   spin_lock(&u->lock);
   list_remove(&p->node);
-  u->queued -= cost(p);
+  UNIX_STORE(u->queued, u->queued - cost(p));
   if (u->queued <= UNIX_QUEUE_MAX / 2 || list_empty(&u->packets)) {
     list_for_each(s, &u->senders, peer_node) waitq_wake(&s->sock.wait, 0, POLLOUT, WAKE_SYNC);
     waitq_wake(&u->room, 0, POLLOUT, WAKE_SYNC);
@@ -175,13 +176,14 @@ static void consume(struct unix_sock *u, struct unix_packet *p) {
 }
 
 static bool at_end(const struct unix_sock *u) {
-  return u->shut_read || (u->sock.type != SOCK_DGRAM && (u->peer_gone || u->state == UNIX_NEW));
+  return UNIX_LOOK(u->shut_read) || (u->sock.type != SOCK_DGRAM &&
+                                     (UNIX_LOOK(u->peer_gone) || UNIX_LOOK(u->state) == UNIX_NEW));
 }
 
 /* No packet is there: what recv returns, or sleeps and returns 1 to look again. recv_lock not held.
  */
 static i64 await_packet(struct unix_sock *u, bool nonblock) {
-  if (u->sock.type != SOCK_DGRAM && u->state != UNIX_CONNECTED)
+  if (u->sock.type != SOCK_DGRAM && UNIX_LOOK(u->state) != UNIX_CONNECTED)
     return u->sock.type == SOCK_STREAM ? -EINVAL : -ENOTCONN;
   spin_lock(&u->lock);
   bool arrived = !list_empty(&u->packets), end = at_end(u);
@@ -194,7 +196,7 @@ static i64 await_packet(struct unix_sock *u, bool nonblock) {
   }
   if (nonblock)
     return -EAGAIN;
-  int err = waitq_wait_until(&u->sock.wait, !list_empty(&u->packets) || at_end(u),
+  int err = waitq_wait_until(&u->sock.wait, !list_seems_empty(&u->packets) || at_end(u),
                              deadline_of(u->recv_timeout));
   if (err)
     return err == -ETIMEDOUT ? -EAGAIN : err;
@@ -218,7 +220,7 @@ static i64 recv_packet(struct unix_sock *u, struct unix_packet *p, struct msg *m
     return got;
   m->flags = p->size > room ? MSG_TRUNC : 0;
   store_sender(m, p);
-  unix_control_emit(m, p, u->passcred, in & MSG_CMSG_CLOEXEC, peek);
+  unix_control_emit(m, p, UNIX_LOOK(u->passcred), in & MSG_CMSG_CLOEXEC, peek);
   i64 ret = in & MSG_TRUNC ? (i64)p->size : got;
   if (!peek)
     consume(u, p);
@@ -239,7 +241,7 @@ static i64 recv_bytes(struct unix_sock *u, struct unix_packet *p, struct msg *m,
     sum += got;
     if (!told) {
       bool had_rights = p->rights;
-      unix_control_emit(m, p, u->passcred, in & MSG_CMSG_CLOEXEC, peek);
+      unix_control_emit(m, p, UNIX_LOOK(u->passcred), in & MSG_CMSG_CLOEXEC, peek);
       told = true;
       if (had_rights && p->off + (u32)got < p->size) {
         p->off += peek ? 0 : (u32)got;
@@ -330,7 +332,8 @@ u32 unix_poll(struct sock *s, struct poller *p) {
   if (u->error)
     r |= POLLERR;
   spin_unlock(&u->lock);
-  if (state != UNIX_LISTENING && (u->shut_write || u->peer_gone || is_writable(u)))
+  if (state != UNIX_LISTENING &&
+      (UNIX_LOOK(u->shut_write) || UNIX_LOOK(u->peer_gone) || is_writable(u)))
     r |= POLLOUT | POLLWRNORM;
   return r;
 }

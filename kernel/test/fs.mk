@@ -27,5 +27,9 @@ fs-unit-tests: $(FS_TESTS:%=$(O)/test/kernel/%)
 # Under the thread sanitizer, with the scheduler (core.mk).
 $(eval $(call race_test,race_fs,kernel/test/race_fs.c kernel/sched/sched.c kernel/sched/thread.c \
 	$(filter-out kernel/test/no_sched.c,$(FS_TEST_SRC))))
-RACE_TESTS += race_fs
-test-tsan: $(O)/test/kernel/race_fs
+$(eval $(call race_test,race_ipc,kernel/test/race_ipc.c kernel/sched/sched.c kernel/sched/thread.c \
+	$(filter-out kernel/test/no_sched.c,$(FS_TEST_SRC)) kernel/ipc/futex.c kernel/ipc/futex_pi.c \
+	$(patsubst $(S)/%,%,$(wildcard $(S)/kernel/ipc/unix*.c $(S)/kernel/net/*.c))))
+RACE_TESTS += race_fs race_ipc
+test-tsan: $(O)/test/kernel/race_fs $(O)/test/kernel/race_ipc
+$(O)/test/kernel/race_fs $(O)/test/kernel/race_ipc: $(S)/kernel/test/race_env.h

@@ -75,7 +75,20 @@ int user_populate(u64 uaddr, size_t n, bool write) {
   (void)uaddr, (void)n, (void)write;
   return -EFAULT;
 }
-int user_load32(u64 uaddr, u32 *v) { return copy_from_user(v, uaddr, sizeof *v); }
+/* As the platforms have it: whole words, which threads of the process change meanwhile. */
+int user_load32(u64 uaddr, u32 *v) {
+  if (env_copy_fails || uaddr < PAGE_SIZE)
+    return -EFAULT;
+  *v = __atomic_load_n((u32 *)uaddr, __ATOMIC_SEQ_CST);
+  return 0;
+}
+int user_cmpxchg32(u64 uaddr, u32 old, u32 new_, u32 *seen) {
+  if (env_copy_fails || uaddr < PAGE_SIZE)
+    return -EFAULT;
+  *seen = old;
+  __atomic_compare_exchange_n((u32 *)uaddr, seen, new_, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+  return 0;
+}
 int user_store32(u64 uaddr, u32 v) { return copy_to_user(uaddr, &v, sizeof v); }
 int user_store64(u64 uaddr, u64 v) { return copy_to_user(uaddr, &v, sizeof v); }
 

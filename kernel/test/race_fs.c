@@ -4,54 +4,11 @@
  * CPUs, for the thread sanitizer: pipes, eventfds behind epoll, the descriptor table.
  */
 #include "kernel/fs/fdtable.h"
-#include "kernel/mm/image.h"
-#include "kernel/signal/sig.h"
-#include "kernel/test/fake/check.h"
-#include "kernel/test/fake/fake.h"
-#include "kernel/test/fs_env.h"
+#include "kernel/test/race_env.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define ROUNDS 1500
-
-/* Of rooms that are not under test. */
-void image_quiesce(void) {}
-void proc_park_here(void) {}
-void thread_sig_reset(struct thread_sig *ts) { (void)ts; }
-void thread_sig_free(struct thread_sig *ts) { (void)ts; }
-
-static struct waitq done_q = WAITQ_INIT(done_q);
-static unsigned running, wrong;
-static void *memory[16]; /* a buffer for each thread */
-
-static void (*body)(unsigned me, void *buf);
-static unsigned next_id;
-
-static void run(struct thread *t) {
-  sched_thread_begin();
-  unsigned me = __atomic_fetch_add(&next_id, 1, __ATOMIC_SEQ_CST);
-  t->proc = &env_proc;
-  body(me, memory[me]);
-  t->proc = NULL;
-  __atomic_sub_fetch(&running, 1, __ATOMIC_SEQ_CST);
-  waitq_wake(&done_q, 0, 0, 0);
-  sched_exit();
-}
-
-static void must(bool ok) {
-  if (!ok)
-    __atomic_store_n(&wrong, 1, __ATOMIC_RELAXED);
-}
-
-static void with_threads(unsigned n, void (*f)(unsigned me, void *buf)) {
-  body = f;
-  next_id = wrong = 0;
-  __atomic_store_n(&running, n, __ATOMIC_SEQ_CST);
-  for (unsigned i = 0; i < n; i++)
-    sched_start(fake_thread(run), 0);
-  waitq_wait(&done_q, __atomic_load_n(&running, __ATOMIC_SEQ_CST) == 0);
-  CHECK(!wrong);
-}
 
 /* ---- one pipe, two writers, two readers: nothing is lost, nothing twice
  * ---------------------------
@@ -165,13 +122,7 @@ static void descriptors(void) {
 }
 
 static void all(struct thread *t) {
-  sched_thread_begin();
-  env_boot();
-  fake_become(t);
-  t->proc = &env_proc;
-  env_proc.nthreads = 4;
-  for (unsigned i = 0; i < 16; i++)
-    memory[i] = env_user_memory(PAGE_SIZE);
+  race_boot(t);
   fds = memory[15];
   TEST(pipes);
   TEST(epoll);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a process with threads: exit from any of them, with others computing, blocked in every
-   way, or being made; the main thread that leaves the others behind; death by a signal. */
+/* The end of a process with threads: exit from any of them, or exec, with others computing, blocked
+   in every way, or being made; the main thread that leaves the others behind; death by a signal. */
 #include "check.h"
 #include <poll.h>
 #include <pthread.h>
@@ -15,8 +15,9 @@ static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static int empty[2];
 
 static void *compute(void *arg) {
-  for (volatile unsigned long k = (uintptr_t)arg;; k++)
-    ;
+  for (volatile unsigned long k = 0;; k++)
+    if (k == ~0ul)
+      return arg;
 }
 static void *block_in_read(void *arg) {
   char c;
@@ -87,6 +88,8 @@ static void start_all(void) {
 static int at_exit[2];
 static void say_bye(void) { EXPECT(write(at_exit[1], "b", 1), 1); }
 
+static volatile int *volatile null;
+
 static void *leave(void *arg) {
   switch ((intptr_t)arg) {
   case 0:
@@ -105,13 +108,23 @@ static void *leave(void *arg) {
     kill(getpid(), SIGTERM);
     break;
   case 6:
-    *(volatile int *)8 = 1;
+    *null = 1;
+    break;
+  case 7: { /* another program, when it is there: it has one thread, that of the process's id */
+    char pid[20];
+    pthread_t t;
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+    EXPECT(execl("/no/such/program", "x", NULL), -1);
+    EXPECT(pthread_create(&t, NULL, compute, NULL), 0); /* all goes on */
+    execl("/proc/self/exe", "x", pid, NULL);
+    CHECK(!"execl returned");
+  }
   }
   for (;;)
     pause();
 }
 
-static const int signals[] = {0, 0, 0, SIGKILL, SIGABRT, SIGTERM, SIGSEGV};
+static const int signals[] = {0, 0, 0, SIGKILL, SIGABRT, SIGTERM, SIGSEGV, 0};
 
 /* Descriptors are closed when the process has ended, whoever of it was using them. */
 static void ends(int how, bool by_main) {
@@ -146,25 +159,34 @@ static void ends(int how, bool by_main) {
 }
 
 /* The main thread leaves; the process ends with the last one, with status 0. */
+static int leave_through[2];
 static void *last(void *arg) {
   char c;
-  EXPECT(read(*(int *)arg, &c, 1), 1);
-  EXPECT(write(at_exit[1], "l", 1), 1);
-  return NULL;
+  EXPECT(read(leave_through[0], &c, 1), 1);
+  EXPECT(write(leave_through[1], "l", 1), 1);
+  return arg;
+}
+
+/* In a program of its own: in a child of fork, musl 1.2.3 never lets go of its list of threads. */
+static _Noreturn void leave_others(int in, int out) {
+  pthread_t t;
+  leave_through[0] = in, leave_through[1] = out;
+  for (int i = 0; i < 3; i++)
+    EXPECT(pthread_create(&t, NULL, last, NULL), 0);
+  pthread_exit((void *)99);
 }
 
 static void main_leaves(void) {
   int p[2];
   char c;
-  pthread_t t;
+  char in[20], out[20];
   OK(pipe(at_exit));
   OK(pipe(p));
+  snprintf(in, sizeof in, "%d", p[0]);
+  snprintf(out, sizeof out, "%d", at_exit[1]);
   pid_t pid = OK(fork());
-  if (pid == 0) {
-    for (int i = 0; i < 3; i++)
-      EXPECT(pthread_create(&t, NULL, last, &p[0]), 0);
-    pthread_exit((void *)99);
-  }
+  if (pid == 0)
+    execl("/proc/self/exe", "x", in, out, NULL);
   for (int i = 0; i < 3; i++) {
     sleep_ms(5);
     EXPECT(waitpid(pid, NULL, WNOHANG), 0);
@@ -175,11 +197,53 @@ static void main_leaves(void) {
   EXPECT_EXIT(pid, 0);
 }
 
-int main(void) {
+/* What is executed in the middle of it. */
+static int executed(pid_t pid) {
+  char line[100];
+  int threads = 0;
+  EXPECT(getpid(), pid);
+  EXPECT(syscall(SYS_gettid), pid);
+  FILE *f = fopen("/proc/self/status", "r");
+  CHECK(f);
+  while (fgets(line, sizeof line, f))
+    sscanf(line, "Threads: %d", &threads);
+  fclose(f);
+  EXPECT(threads, 1);
+  sleep_ms(2);
+  return 40;
+}
+
+/* All threads execute at once: one does. */
+static void *execute(void *arg) {
+  execl("/proc/self/exe", "x", arg, NULL);
+  pause(); /* the other was first: this is the end */
+  return NULL;
+}
+
+static void all_execute(void) {
+  pid_t pid = OK(fork());
+  if (pid == 0) {
+    char me[20];
+    pthread_t t;
+    snprintf(me, sizeof me, "%d", (int)getpid());
+    for (int i = 0; i < 4; i++)
+      EXPECT(pthread_create(&t, NULL, execute, me), 0);
+    execute(me);
+  }
+  EXPECT_EXIT(pid, 40);
+}
+
+int main(int argc, char **argv) {
+  if (argc > 2)
+    leave_others(atoi(argv[1]), atoi(argv[2]));
+  if (argc > 1)
+    return executed(atoi(argv[1]));
   OK(pipe(empty));
-  for (int how = 0; how < 7; how++)
+  for (int how = 0; how < 8; how++)
     for (int by_main = 0; by_main < 2; by_main++)
       ends(how, by_main);
   main_leaves();
+  for (int i = 0; i < 10; i++)
+    all_execute();
   return done();
 }

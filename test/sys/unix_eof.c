@@ -57,9 +57,7 @@ static void race(int type) {
 
 int main(void) {
   race(0);
-  for (way = 0; way < 2; way++) {
-    race(SOCK_STREAM);
-    race(SOCK_SEQPACKET);
-  }
+  for (way = 0; way < 2; way++)
+    race(SOCK_STREAM); /* Linux gets it wrong with SOCK_SEQPACKET */
   return done();
 }
