@@ -33,6 +33,8 @@
    host calls of a segment. */
 #define SMALL_COLD_PAGES 64u
 
+#define WARM_COPIED 1u
+
 /* Segments of one region; when the table is full, memory is anonymous. */
 #define REGION_SEGS_MAX 8
 
@@ -62,7 +64,8 @@ struct region {
   struct parked parked[PARKED_MAX];
   u32 parked_turn;
   struct extents map; /* in the pool: what the host still maps */
-  u32 *warm_pages;    /* in the pool: private pages of lazy extents, in order; or NULL */
+  u32 *warm_pages;    /* in the pool: private pages of lazy extents, in order; or NULL. With
+                         WARM_COPIED where the last fork copied what the parent had written */
   u32 n_warm;
   struct list node;          /* pool: bucket */
   struct list lru_node;      /* pool: age */

@@ -125,6 +125,18 @@ static void watch(struct region *r) {
   r->watched = all;
 }
 
+/* Those of `last`, that the fork copied because the parent had written them, are left to the next
+   fork: it will do so again. */
+static void mark_copied(struct region *r, const u32 *last, u32 n_last) {
+  u32 i = 0;
+  for (u32 k = 0; k < r->n_warm; k++) {
+    while (i < n_last && (last[i] & ~WARM_COPIED) < r->warm_pages[k])
+      i++;
+    if (i < n_last && last[i] == (r->warm_pages[k] | WARM_COPIED))
+      r->warm_pages[k] |= WARM_COPIED;
+  }
+}
+
 /* Its segments have another sharer and are its own as well: nobody changes their objects. */
 static void make_ready(struct region *r) {
   u64 now = seg_changes();
@@ -135,7 +147,9 @@ static void make_ready(struct region *r) {
     for (; k < r->n_warm && r->warm_pages[k] < e->end; k++) {
       if (!frozen)
         return;
-      memcpy(region_ptr(r, r->warm_pages[k]), (const void *)(frozen + r->warm_pages[k]), PAGE_SIZE);
+      if (!(r->warm_pages[k] & WARM_COPIED))
+        memcpy(region_ptr(r, r->warm_pages[k]), (const void *)(frozen + r->warm_pages[k]),
+               PAGE_SIZE);
     }
   }
   r->ready = now;
@@ -165,13 +179,17 @@ void region_destroy(struct region *r) {
     region_free(r);
     return;
   }
-  strip(r);
+  u32 *last = r->warm_pages, n_last = r->n_warm;
+  r->warm_pages = NULL;
   r->ready = 0;
+  strip(r);
   if (r->of_zygote && r->n_warm && r->lives >= READY_LIVES) {
+    mark_copied(r, last, n_last);
     if (!r->watched)
       watch(r);
     make_ready(r);
   }
+  kfree(last);
   if (r->map.n == 0 || r->map.n > WARM_EXTENTS_MAX)
     region_free(r);
   else

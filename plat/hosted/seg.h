@@ -52,9 +52,11 @@ struct seg {
                      sharer may leave at any time, so this is decided once */
   u64 alias;      /* page `off` is mapped at alias + off */
   u32 alias_slot;
-  u32 private_pages;    /* that the parent had at the last fork */
-  u64 refresh_ns;       /* how long the last refresh took */
-  u64 changed;          /* the object changed last then (seg_changes) */
+  u32 private_pages; /* that the parent had at the last fork */
+  u32 enough;        /* a zygote's: with more than this they go to the object; 0: not known yet, */
+  u32 forks;         /* before there were so many forks */
+  u64 refresh_ns;    /* how long the last refresh took */
+  u64 changed;       /* the object changed last then (seg_changes) */
   struct extents shape; /* extents of the owner when it was frozen */
   struct piece *pieces;
   u32 n_pieces;

@@ -10,6 +10,7 @@
 #include "plat/hosted/linux.h"
 #include "plat/hosted/pagemap.h"
 #include "plat/hosted/seg.h"
+#include "plat/hosted/written.h"
 
 #define RW (REGION_READ | REGION_WRITE)
 
@@ -81,6 +82,7 @@ static int freeze(struct region *r, struct seg *s) {
     err = seg_map_frozen(r, s);
   if (!err) {
     s->frozen = true;
+    s->enough = s->forks = 0;
     seg_has_changed(s);
     return 0;
   }
@@ -173,6 +175,52 @@ static int refresh_or_thaw(struct region *r, struct seg *s) {
   return err == -E2BIG ? seg_thaw(r, s) : err;
 }
 
+/* A zygote copies with each fork what it has written since the freeze, much of it once only. When
+   these pages are twice those of few forks, they go to the object and are forgotten. */
+#define ENOUGH_FORKS 8
+#define ENOUGH_MIN 64
+
+static int write_back_run(void *arg, u64 at, u64 end) {
+  struct refresh *f = arg;
+  u64 off = at - f->r->base;
+  const struct extent *e = extents_at(&f->s->shape, (u32)off);
+  if (!e || e->prot != RW || off + (end - at) > e->end)
+    return -E2BIG;
+  memcpy((void *)(f->s->alias + off), (const void *)at, end - at);
+  f->pages += (u32)((end - at) / PAGE_SIZE);
+  return (int)LX_RETRY(lx3(madvise, at, end - at, LX_MADV_DONTNEED));
+}
+
+/* What is protected now may have been written before. */
+static bool is_all_writable(const struct region *r, const struct seg *s) {
+  for (u32 i = 0; i < r->map.n; i++)
+    if (r->map.v[i].seg == s && r->map.v[i].prot != RW)
+      return false;
+  return true;
+}
+
+static bool note_anew(const struct region *r, const struct seg *s) {
+  bool noted = true;
+  for (u32 i = 0; i < r->map.n && noted; i++)
+    if (r->map.v[i].seg == s)
+      noted = written_track(r->base + r->map.v[i].off, r->base + r->map.v[i].end);
+  return noted;
+}
+
+/* Does the object of s, the zygote's alone, have all that r sees now? */
+static bool forget_written(struct region *r, struct seg *s) {
+  struct refresh f = {.r = r, .s = s};
+  if (s->enough == 0 && ++s->forks == ENOUGH_FORKS)
+    s->enough = (u32)max_u64(2 * s->private_pages, ENOUGH_MIN);
+  if (s->enough == 0 || s->private_pages <= s->enough || !is_all_writable(r, s))
+    return false;
+  s->enough = s->forks = 0;
+  int err = seg_each_written(r, s, write_back_run, &f);
+  if (f.pages)
+    seg_has_changed(s);
+  return err == 0 && note_anew(r, s);
+}
+
 /* ---- fork ------------------------------------------------------------------------------------ */
 
 static bool is_alone(const struct seg *s) {
@@ -230,6 +278,8 @@ int segs_prepare(struct region *parent) {
     s->refreshed = s->frozen && is_alone(s) && !is_settled(parent, s);
     if (s->refreshed)
       err = refresh_or_thaw(parent, s);
+    else if (s->frozen && is_alone(s) && s->tracked == parent && region_is_zygote(parent))
+      s->refreshed = forget_written(parent, s);
     if (parent->n_segs != n)
       i = (u32)-1; /* a thaw took neighbours in: the table has changed */
   }

@@ -89,7 +89,7 @@ struct copy {
   u64 from;   /* where region offset 0 would be */
   u64 frozen; /* the same for pages that the parent has not written */
   u64 to;
-  const u32 *warm; /* in order: those not reached yet */
+  u32 *warm; /* in order: those not reached yet */
   u32 n_warm;
   bool ready; /* they have the frozen contents already */
   u32 pages;  /* of the parent's */
@@ -100,9 +100,12 @@ static void copy_page(const struct copy *c, u64 from, u32 off) {
 }
 
 static void restore_until(struct copy *c, u64 off) {
-  for (; c->n_warm && *c->warm < off; c->warm++, c->n_warm--)
-    if (!c->ready)
-      copy_page(c, c->frozen, *c->warm);
+  for (; c->n_warm && *c->warm < off; c->warm++, c->n_warm--) {
+    if (c->ready && !(*c->warm & WARM_COPIED))
+      continue;
+    *c->warm &= ~WARM_COPIED;
+    copy_page(c, c->frozen, *c->warm);
+  }
 }
 
 static int copy_run(void *arg, u64 at, u64 end) {
@@ -112,14 +115,15 @@ static int copy_run(void *arg, u64 at, u64 end) {
   c->pages += (u32)((end - off) / PAGE_SIZE);
   restore_until(c, off);
   while (off < end) {
-    if (c->n_warm && *c->warm == off) {
+    if (c->n_warm && (*c->warm & ~WARM_COPIED) == off) {
       copy_page(c, c->from, (u32)off);
+      *c->warm |= WARM_COPIED;
       c->warm++;
       c->n_warm--;
       off += PAGE_SIZE;
       continue;
     }
-    u64 until = c->n_warm ? min_u64(end, *c->warm) : end;
+    u64 until = c->n_warm ? min_u64(end, *c->warm & ~WARM_COPIED) : end;
     if (until - off >= POPULATE_MIN)
       lx3(madvise, c->to + off, until - off, LX_MADV_POPULATE_WRITE);
     memcpy((void *)(c->to + off), (const void *)(c->from + off), until - off);

@@ -110,7 +110,11 @@ static void change_mappings(struct process *p) {
     err = region_discard(p->r, off, n * 4096);
     memset(p->words + first, 0, n * sizeof(p->words[0]));
     break;
-  default:
+  default: /* much has been written when fork comes, and some of it is read-only then */
+    for (u32 i = 0; i < 120; i++)
+      write_page(p, i < n ? first + i : below(PAGES));
+    fork_from(p, &grandchild);
+    end(&grandchild);
     err = region_protect(p->r, off, n * 4096, REGION_READ);
     fork_from(p, &grandchild);
     end(&grandchild);
@@ -128,7 +132,7 @@ static void zygote_runs(void) {
   if (chance(1)) /* more than fork copies for long */
     for (u32 n = 100 + below(1000); n > 0; n--)
       write_page(&zygote, below(PAGES));
-  if (chance(1))
+  if (chance(2))
     change_mappings(&zygote);
   if (chance(2))
     for (u32 n = below(30); n > 0 && seg_thaw_step(zygote.r, THAW_PART) > 0;)
