@@ -73,7 +73,7 @@ class Server:
         python = "/usr/bin/python3" if self.system == "ufork" else str(self.build / "native/bin/python3")
         server = {"listen": f"127.0.0.1:{self.port}", "admin": f"127.0.0.1:{self.admin}", "log": "stderr",
                   "log_level": "warn", "python": python, "runtime": str(RUNTIME),
-                  "first_uid": 1000000 + self.port * 20000}
+                  "first_uid": 1000000 + self.port % 25000 * 40000}
         if self.tmp:
             server["tmp"] = str(self.tmp)
         return "\n".join(["[server]", *(f"{key} = {json.dumps(value)}" for key, value in server.items()), ""])

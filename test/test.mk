@@ -2,7 +2,7 @@
 # with the counts of all. STEP:N lets make run N jobs at once within the step.
 TEST_STEPS := deps tools:2 unit-tests:2 test-sys-native test-core-links test-lock-order test-sys-matrix \
 	test-sys-debug test-soak test-sys-clang test-sys-pc test-sys-pc-cpus test-pc-devices test-pc-loaders \
-	test-cli ports:2 test-ports test-faas-python check-format tidy
+	test-cli ports:2 test-ports test-faas test-faas-python check-format tidy
 
 test:
 	@python3 $(S)/test/all.py $(TEST_STEPS)

@@ -275,7 +275,7 @@ static struct config *defaults(void) {
   c->header_ms = 10000;
   c->idle_ms = 60000;
   c->drain_ms = 30000;
-  c->first_uid = 60000;
+  c->first_uid = 20000;
   bool there = c->log && c->python && c->runtime && c->tmp && c->programs &&
                address_parse(&c->listen, "127.0.0.1:8080");
   if (!there) {

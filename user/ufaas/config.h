@@ -45,7 +45,7 @@ struct config {
   char *programs; /* where commands without a slash are */
   int64_t max_connections;
   int64_t header_ms, idle_ms, drain_ms;
-  int64_t first_uid; /* of 10000 that zygotes get */
+  int64_t first_uid; /* of 40000 that zygotes get */
   struct function_config **functions;
   size_t function_count;
 };

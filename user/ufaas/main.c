@@ -7,6 +7,7 @@
 #include "loop.h"
 #include "request.h"
 #include "server.h"
+#include "tree.h"
 #include "zygote.h"
 
 #include <errno.h>
@@ -219,9 +220,12 @@ static int serve(struct config *config) {
     return fail(config->listen.text, -error);
   if (config->admin.size && (error = conn_listen(&config->admin, true)))
     return fail(config->admin.text, -error);
-  char *tmp = strdup(config->tmp);
-  if (!tmp)
+  /* Ours alone, so that no function can take the name of another's directory. */
+  char *tmp;
+  if (asprintf(&tmp, "%s/ufaas-XXXXXX", config->tmp) < 0)
     return fail("tmp", ENOMEM);
+  if (!mkdtemp(tmp) || chmod(tmp, 0711))
+    return fail(config->tmp, errno);
   zygote_tmp = tmp;
   zygote_first_uid = (uid_t)config->first_uid;
   log_timer.fire = log_again;
@@ -232,6 +236,7 @@ static int serve(struct config *config) {
   log_server(LOG_INFO, NULL, "ended");
   log_flush();
   zygotes_reap();
+  tree_remove(tmp);
   free(tmp);
   return 0;
 }

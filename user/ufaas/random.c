@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* The system's random bytes, fetched in portions. */
-static void random_bytes(unsigned char *out, size_t size) {
+/* Fetched in portions. */
+void random_bytes(void *out, size_t size) {
   static unsigned char portion[4096];
   static size_t left;
   if (left < size) {

@@ -397,10 +397,12 @@ void request_note_ended(struct request *r, int wait_status, uint64_t max_rss) {
   finish(r);
 }
 
-/* The zygote can no longer do it. Its children have become ours, so the id is still theirs. */
+/* The zygote can no longer do it. Its children have become ours, so the id is still theirs, and
+ * nobody else than a child of ours is meant, whatever the zygote said. */
 static void kill_orphan(pid_t pid) {
   siginfo_t info;
-  if (pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+  if (pid > 0 && !zygote_exists(pid) &&
+      waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
     kill(-pid, SIGKILL);
     kill(pid, SIGKILL);
   }

@@ -135,7 +135,8 @@ static bool string(struct parser *p, char **text) {
   buffer_add(&out, "", 1);
   if (out.failed || !out.data) {
     buffer_free(&out);
-    return fail(p, "out of memory");
+    fail(p, "out of memory");
+    return false;
   }
   if (strlen(out.data) + 1 != out.size) {
     buffer_free(&out);
@@ -156,10 +157,14 @@ static bool key(struct parser *p, char **text) {
   const char *start = p->at;
   while (is_bare(peek(p)))
     p->at++;
-  if (p->at == start)
-    return fail(p, "a key is missing");
+  if (p->at == start) {
+    fail(p, "a key is missing");
+    return false;
+  }
   *text = strndup(start, (size_t)(p->at - start));
-  return *text || fail(p, "out of memory");
+  if (!*text)
+    fail(p, "out of memory");
+  return *text;
 }
 
 /* ---- values ------------------------------------------------------------------------------- */

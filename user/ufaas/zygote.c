@@ -3,6 +3,7 @@
 #include "function.h"
 #include "log.h"
 #include "protocol.h"
+#include "random.h"
 #include "request.h"
 #include "tree.h"
 
@@ -189,10 +190,13 @@ static bool user_taken(uid_t uid) {
   return false;
 }
 
-/* A user id that no zygote has; one that was used comes again as late as possible. */
+/* A user id that no zygote has; one that was used comes again as late as possible. Each server
+ * begins somewhere else: two of them on one system would end each other's zygotes. */
 static uid_t free_user(void) {
-  static uid_t turn;
+  static uint32_t turn;
   uid_t uid;
+  if (!turn)
+    random_bytes(&turn, sizeof turn);
   do
     uid = zygote_first_uid + turn++ % ZYGOTE_USERS;
   while (user_taken(uid));
@@ -213,7 +217,7 @@ struct zygote *zygote_start(struct function *f, struct function_config *config) 
   z->deadline.fire = late;
   z->born = loop_clock();
   int error = 0;
-  if (asprintf(&z->tmp, "%s/ufaas-%d-%lu", zygote_tmp, (int)getpid(), ++serial) < 0)
+  if (asprintf(&z->tmp, "%s/%lu", zygote_tmp, ++serial) < 0)
     z->tmp = NULL, error = ENOMEM;
   z->uid = config->own_uid ? free_user() : config->uid;
   if (!error)
@@ -309,6 +313,13 @@ static void gone(struct zygote *z, int status) {
   f->zygotes--;
   function_zygote_ended(f, z, cause);
   zygote_free(z);
+}
+
+bool zygote_exists(pid_t pid) {
+  for (const struct zygote *z = zygotes; z; z = z->next)
+    if (z->pid == pid)
+      return true;
+  return false;
 }
 
 void zygotes_reap(void) {

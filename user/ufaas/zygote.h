@@ -50,7 +50,7 @@ extern struct zygote *zygotes;
  * start. */
 extern const char *zygote_tmp;
 extern uid_t zygote_first_uid;
-#define ZYGOTE_USERS 10000
+#define ZYGOTE_USERS 40000
 
 /* Starts one; function_zygote_ready or function_zygote_ended follows. NULL with errno set: no
  * process or descriptor, nothing follows. */
@@ -64,6 +64,9 @@ int zygote_order(struct zygote *z, uint32_t kind, uint64_t id, const int *fds);
 void zygote_drain(struct zygote *z);
 /* Ends it now, and what it runs with it. */
 void zygote_kill(struct zygote *z);
+
+/* Whether there is a zygote with this process id. */
+bool zygote_exists(pid_t pid);
 
 /* Waits for children without blocking: zygotes that have ended, and orphans. */
 void zygotes_reap(void);
