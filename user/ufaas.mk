@@ -46,6 +46,11 @@ ufaas-unit-tests: $(O)/test/ufaas/unit $(O)/test/ufaas/fuzz
 	timeout 60 $(O)/test/ufaas/unit
 	timeout 100 $(O)/test/ufaas/fuzz 1 30000
 
+# The whole server, for test/faas.py.
+$(O)/test/ufaas/sanitized-ufaas: $(UFAAS_SRC) $(wildcard $(S)/$(UFAAS)/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(UFAAS_SANITIZE) $(filter %.c,$^) -o $@
+
 # As long as you like, guided by coverage.
 fuzz-ufaas:
 	@mkdir -p $(O)/test/ufaas/corpus

@@ -165,6 +165,16 @@ int fd_install(struct file *f, u32 flags, int from) {
   return e < 0 ? e : (int)fd;
 }
 
+int fd_room(void) {
+  struct fdtable *t = running();
+  u32 fd, limit = descriptor_limit();
+  spin_lock(&t->lock);
+  for (fd = t->lowest; fd < t->end && t->slots[fd]; fd++)
+    ;
+  spin_unlock(&t->lock);
+  return fd < limit ? 0 : -EMFILE;
+}
+
 int fd_install_at(struct file *f, u32 flags, int fd) {
   struct fdtable *t = running();
   u64 old = 0;

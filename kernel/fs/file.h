@@ -127,6 +127,9 @@ struct file *fd_get_path(int fd);
 /* Installs f (taking over the caller's reference) at the lowest free descriptor >= from. fd or
    -EMFILE; on error the caller keeps the reference. flags: O_CLOEXEC. */
 int fd_install(struct file *f, u32 flags, int from);
+/* 0 if fd_install would find a free descriptor now (another thread may take it first), or -EMFILE:
+ * for what cannot be given back when there is none. */
+int fd_room(void);
 int fd_close(int fd);
 
 /* ---- paths: kernel/fs/path.c ------------------------------------------------------------ */

@@ -251,7 +251,10 @@ static i64 accept(struct uregs *r, u32 flags) {
   struct file *f = sock_fd_get((int)r->rdi, &s, &err);
   if (!f)
     return err;
-  err = s->ops->accept ? s->ops->accept(s, f->flags & O_NONBLOCK, &new_, addr, &len) : -EOPNOTSUPP;
+  err = fd_room(); /* the connection stays in the queue then, for later */
+  if (!err)
+    err =
+        s->ops->accept ? s->ops->accept(s, f->flags & O_NONBLOCK, &new_, addr, &len) : -EOPNOTSUPP;
   file_put(f);
   if (err)
     return err;

@@ -234,7 +234,8 @@ static int serve(struct config *config) {
   config_free(config);
   loop_run(after_events);
   log_server(LOG_INFO, NULL, "ended");
-  log_flush();
+  for (int i = 0; i < 200 && !log_flush(); i++)
+    usleep(10000); /* its reader has two seconds */
   zygotes_reap();
   tree_remove(tmp);
   free(tmp);
