@@ -149,4 +149,6 @@ def wrk(server, function, event, seconds, cpu=None):
         "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script), server.url(function)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds + 60,
                           check=True)
+    if "50%" not in done.stdout:
+        raise RuntimeError(f"no request of {function} was answered ({server.system}):\n{done.stdout}{server.said()[-1000:]}")
     return parse(done.stdout)
