@@ -53,7 +53,7 @@ tidy:
 
 help:
 	@echo 'make          build the tools into $(BUILD)/bin (V=1 shows every command)'
-	@echo 'make run      the main job: Redis snapshots by fork and nginx, on uFork and on Linux'
+	@echo 'make run      the main job: Redis snapshots by fork, nginx and functions, on uFork and on Linux'
 	@echo 'make test     all tests'
 	@echo 'make soak     an hour of everything at once (SECONDS=N CPUS=N,N... SEED=N DEBUG=1)'
 	@echo 'make ports    programs from unmodified sources into $(BUILD)/rootfs'

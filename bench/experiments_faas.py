@@ -63,8 +63,9 @@ def throughput(build, all_cpus, loads, runs, seconds, add):
         started = servers(build, cpus)
         try:
             for load in loads(cpus):
-                for server in started:
-                    wrk(server, *LOADS[load], 1, os.cpu_count() - 1)  # warms up
+                for server in started:  # warms up
+                    server.call(*LOADS[load], timeout=60)
+                    wrk(server, *LOADS[load], 1, os.cpu_count() - 1)
                 for run in range(runs):
                     for server in started:
                         add(server.system, cpus, load, run,

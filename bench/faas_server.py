@@ -73,7 +73,7 @@ class Server:
         python = "/usr/bin/python3" if self.system == "ufork" else str(self.build / "native/bin/python3")
         server = {"listen": f"127.0.0.1:{self.port}", "admin": f"127.0.0.1:{self.admin}", "log": "stderr",
                   "log_level": "warn", "python": python, "runtime": str(RUNTIME),
-                  "first_uid": 1000000 + self.port * 20000}
+                  "first_uid": 1000000 + self.port % 25000 * 40000}
         if self.tmp:
             server["tmp"] = str(self.tmp)
         return "\n".join(["[server]", *(f"{key} = {json.dumps(value)}" for key, value in server.items()), ""])
@@ -149,4 +149,6 @@ def wrk(server, function, event, seconds, cpu=None):
         "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "-s", str(script), server.url(function)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds + 60,
                           check=True)
+    if "50%" not in done.stdout:
+        raise RuntimeError(f"no request of {function} was answered ({server.system}):\n{done.stdout}{server.said()[-1000:]}")
     return parse(done.stdout)

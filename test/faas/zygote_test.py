@@ -346,6 +346,18 @@ def too_many_processes():
 
 
 @test
+def without_directory():
+    """Where no temporary directory can be made there is no worker, and the zygote says why."""
+    with Zygote("handlers.echo") as zygote:
+        os.rmdir(zygote.directory)
+        request = Request(zygote, {})
+        assert request.answer() is None
+        assert zygote.until(FAILED, request.id)[1] == errno.ENOENT
+        os.mkdir(zygote.directory)
+        assert zygote.call({}) == (RESPONSE, {})
+
+
+@test
 def without_descriptors():
     """As an order arrives that has lost them."""
     with Zygote("handlers.echo") as zygote:

@@ -24,6 +24,7 @@ import struct
 import sys
 import time
 import traceback
+from _signal import SIG_DFL, SIGCHLD, signal as set_signal  # without the enumerations of `signal`
 
 CONTROL = 3
 INVOKE, KILL, DRAIN = 1, 2, 3
@@ -110,8 +111,15 @@ def unusual(value):
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
-encode = json.JSONEncoder(default=unusual).encode
+encoder = json.encoder.c_make_encoder(
+    {}, unusual, json.encoder.encode_basestring_ascii, None, ": ", ", ", False, False, True
+)
 raw_decode = json.JSONDecoder().raw_decode
+
+
+def encode(value):
+    """JSON, by the encoder that json.dumps makes anew for each call."""
+    return "".join(encoder(value, 0))
 
 
 def decode(text):
@@ -246,15 +254,21 @@ class Zygote:
             self.note(ENDED, request, status, usage.ru_maxrss * 1024)
 
     def invoke(self, request, conversation, log):
+        own = f"{self.directory}/{request}"
         try:
+            if self.directory:  # here, where the code is warm; the worker inherits it
+                os.environ["TMPDIR"] = own
+                os.mkdir(own, 0o700)
             pid = os.fork()
         except OSError as problem:
             pid = -problem.errno
         if pid == 0:
-            self.work(request, conversation, log)
+            self.work(conversation, log)
         os.close(conversation)
         os.close(log)
         if pid < 0:
+            if self.directory:
+                remove(own)
             self.note(FAILED, request, -pid)
         else:
             self.workers[pid] = request
@@ -263,20 +277,17 @@ class Zygote:
             # in the cache.
             os.sched_yield()
 
-    def work(self, request, conversation, log):
+    def work(self, conversation, log):
         """In the child; never returns."""
         status = 1
         try:
             os.setpgid(0, 0)
             signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            set_signal(SIGCHLD, SIG_DFL)
             os.dup2(log, 1)
             os.dup2(log, 2)
             os.close(log)
             os.closerange(self.first_own, self.after_own)
-            if self.directory:
-                os.environ["TMPDIR"] = own = f"{self.directory}/{request}"
-                os.mkdir(own, 0o700)
             call(self.handler, conversation)
             status = 0
         except SystemExit as end:
@@ -334,7 +345,7 @@ def remove(directory):
     try:
         os.rmdir(directory)
     except FileNotFoundError:
-        pass  # the worker died before it made one, or removed it
+        pass  # it could not be made, or the worker removed it
     except OSError:
         import shutil
 
