@@ -80,7 +80,7 @@ static int freeze(struct region *r, struct seg *s) {
   if (!err)
     err = seg_map_frozen(r, s);
   if (!err) {
-    s->frozen = true;
+    __atomic_store_n(&s->frozen, true, __ATOMIC_RELAXED);
     return 0;
   }
   if (moved && move_pieces(s, moved, s->alias, r->base, &back))
