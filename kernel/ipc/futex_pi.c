@@ -5,8 +5,8 @@
  * there is none to inherit: what is left is that the kernel, not user code, hands the lock on.
  *
  * The word changes by compare-and-exchange alone. A thread sleeps only on a word that has
- * FUTEX_WAITERS; unlock clears the word and wakes one sleeper, who takes the lock with FUTEX_WAITERS
- * still set, as there may be others, or sets it again and sleeps.
+ * FUTEX_WAITERS; unlock clears the word and wakes one sleeper, who takes the lock with
+ * FUTEX_WAITERS still set, as there may be others, or sets it again and sleeps.
  */
 #include "kernel/ipc/futex.h"
 

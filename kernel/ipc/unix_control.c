@@ -124,6 +124,14 @@ static int parse_cred(const u8 *data, u64 len, struct unix_control *c) {
        (want.uid != p->cred.uid && want.uid != p->cred.euid && want.uid != p->cred.suid) ||
        (want.gid != p->cred.gid && want.gid != p->cred.egid && want.gid != p->cred.sgid)))
     return -EPERM;
+  if (want.uid == ~0u || want.gid == ~0u)
+    return -EINVAL;
+  if (want.pid != p->pid) {
+    struct proc *said = proc_find(want.pid);
+    if (!said)
+      return -ESRCH;
+    proc_put(said);
+  }
   c->cred = want;
   c->cred_explicit = true;
   return 0;
@@ -206,7 +214,7 @@ static void emit_rights(struct msg *m, struct unix_packet *p, bool cloexec, bool
 
 void unix_control_emit(struct msg *m, struct unix_packet *p, bool want_cred, bool cloexec,
                        bool peek) {
-  if (want_cred && m->control_cap)
+  if (want_cred)
     append(m, SCM_CREDENTIALS, &p->cred, sizeof p->cred);
   if (!p->rights)
     return;

@@ -27,11 +27,11 @@ static struct list *bucket_of(const u8 *addr, u32 len) {
   return b;
 }
 
-/* unix_names_lock held. */
-static struct unix_sock *find_abstract(const u8 *addr, u32 len) {
+/* Sockets of each type have abstract names of their own. unix_names_lock held. */
+static struct unix_sock *find_abstract(const u8 *addr, u32 len, int type) {
   struct unix_sock *u;
   list_for_each(u, bucket_of(addr, len), name_node) {
-    if (u->addr_len == len && memcmp(u->addr, addr, len) == 0)
+    if (u->sock.type == type && u->addr_len == len && memcmp(u->addr, addr, len) == 0)
       return u;
   }
   return NULL;
@@ -85,7 +85,7 @@ int unix_lookup(const u8 *addr, u32 len, int type, struct unix_sock **out) {
     err = lookup_path(addr, len, out);
   } else {
     spin_lock(&unix_names_lock);
-    *out = find_abstract(addr, len);
+    *out = find_abstract(addr, len, type);
     if (*out)
       unix_get(*out);
     else
@@ -104,7 +104,7 @@ int unix_lookup(const u8 *addr, u32 len, int type, struct unix_sock **out) {
 static int bind_abstract(struct unix_sock *u, const u8 *addr, u32 len) {
   int err = 0;
   spin_lock(&unix_names_lock);
-  if (find_abstract(addr, len)) {
+  if (find_abstract(addr, len, u->sock.type)) {
     err = -EADDRINUSE;
   } else {
     memcpy(u->addr, addr, len);

@@ -67,7 +67,7 @@ static int deliver(struct unix_sock *to, struct unix_packet *p) {
 
 /* Where the message goes, with a reference. */
 static int destination(struct unix_sock *u, struct msg *m, struct unix_sock **to) {
-  if (m->addr && m->addr_len) {
+  if (m->addr && m->addr_len && u->sock.type != SOCK_SEQPACKET) { /* which does not look at it */
     if (u->sock.type != SOCK_DGRAM)
       return UNIX_LOOK(u->state) == UNIX_CONNECTED ? -EISCONN : -EOPNOTSUPP;
     return unix_lookup(m->addr, m->addr_len, SOCK_DGRAM, to);

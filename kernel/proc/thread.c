@@ -63,8 +63,9 @@ _Noreturn void thread_exit_current(void) {
   struct thread *me = thread_current();
   struct proc *p = me->proc;
   release_user_state(me, p->nthreads > 1 || p->vfork_pending);
-  bool last = leave_process(me, p);
+  /* Before it leaves: a sibling that executes waits for that and takes the leader's id over. */
   pid_clear(me->tid, PID_THREAD);
+  bool last = leave_process(me, p);
   sighand_drop_thread(p->sighand, me->sig);
   if (last)
     proc_finish(p);

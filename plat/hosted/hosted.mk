@@ -44,6 +44,18 @@ $(hosted-region-tests): $(O)/test/hosted/%: plat/hosted/test/%.c $(hosted-region
 	  '-DSETTLED_SEGMENT=(1u<<20)' -DZYGOTE_FORKS=3 \
 	  '-DABSORB_FROM=(3u<<20)' $(filter %.c,$^) -o $@
 
+# The thread sanitizer takes memory of the program to be below 512 GiB, or near the top.
+$(O)/test/hosted/race_region: plat/hosted/test/race_region.c $(hosted-region-src) \
+		$(wildcard plat/hosted/*.h plat/hosted/test/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -fsanitize=thread -Wno-tsan \
+	  -DALIAS_LO=0x800000000UL -DARENA_LO=0x2000000000UL -DARENA_HI=0x7000000000UL \
+	  '-DSETTLED_SEGMENT=(1u<<20)' '-DABSORB_FROM=(3u<<20)' $(filter %.c,$^) -pthread -o $@
+.PHONY: test-tsan-region
+test-tsan: test-tsan-region
+test-tsan-region: $(O)/test/hosted/race_region
+	TSAN_OPTIONS=halt_on_error=1 timeout 120 $(O)/test/hosted/race_region
+
 $(O)/test/hosted/clock_test: plat/hosted/test/clock_test.c plat/hosted/clock.c $(wildcard plat/hosted/*.h)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O2 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/hosted -I$(S)/plat/x86 \

@@ -68,6 +68,15 @@ int region_create(u64 group, struct region **out) {
   return region_new(group, out);
 }
 
+/* Where the host mapping of live s is; 0: there is none. A warm region may know a segment of
+   another, which is thawed or grows meanwhile: whatever span is seen then, in r it is to be
+   unmapped. */
+__attribute__((no_sanitize("thread"))) static u64 live_span(const struct seg *s, u64 *from) {
+  u64 end = __atomic_load_n(&s->end, __ATOMIC_RELAXED);
+  *from = __atomic_load_n(&s->lo, __ATOMIC_RELAXED);
+  return seg_is_frozen(s) || end <= *from ? 0 : end - *from;
+}
+
 /* Unmaps runs of adjacent extents together: whatever lies in them goes. */
 static void unmap_everything(struct region *r) {
   for (u32 i = 0; i < r->map.n;) {
@@ -76,9 +85,11 @@ static void unmap_everything(struct region *r) {
       i++;
     host_unmap(r, r->map.v[first].off, r->map.v[i - 1].end);
   }
-  for (u32 i = 0; i < r->n_segs; i++)
-    if (!r->segs[i]->frozen && r->segs[i]->end > r->segs[i]->lo)
-      lx2(munmap, r->base + r->segs[i]->lo, r->segs[i]->end - r->segs[i]->lo);
+  for (u32 i = 0; i < r->n_segs; i++) {
+    u64 from, n = live_span(r->segs[i], &from);
+    if (n)
+      lx2(munmap, r->base + from, n);
+  }
 }
 
 void region_free(struct region *r) {

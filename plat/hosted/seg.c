@@ -410,7 +410,9 @@ bool seg_is_used(const struct region *r, const struct seg *s) {
 void seg_drop_unused(struct region *r) {
   for (u32 i = 0; i < r->n_segs;) {
     struct seg *s = r->segs[i];
-    struct seg *live = s->frozen ? seg_live_part(r, s) : NULL;
+    /* Another's that a warm region knows may be thawed meanwhile; it has no live part here. */
+    bool frozen = seg_is_frozen(s);
+    struct seg *live = frozen ? seg_live_part(r, s) : NULL;
     if (seg_is_used(r, s)) {
       i++;
       continue;
@@ -422,7 +424,7 @@ void seg_drop_unused(struct region *r) {
     }
     /* A warm region may know a segment that has been thawed since: its span is that of the owner.
      */
-    if (!s->frozen && !r->warm)
+    if (!frozen && !r->warm)
       seg_each_piece(r, s, unmap_piece, r);
     seg_leave(r, s);
   }

@@ -68,6 +68,12 @@ struct seg {
   u64 pause;       /* and how long it waited the last time because little was private */
 };
 
+/* Of any segment that a region knows: a warm region may know one that its owner changes meanwhile.
+ */
+static inline bool seg_is_frozen(const struct seg *s) {
+  return __atomic_load_n(&s->frozen, __ATOMIC_RELAXED);
+}
+
 /* Finds out what the host can do. */
 void seg_init(void);
 

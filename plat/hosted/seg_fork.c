@@ -81,7 +81,7 @@ static int freeze(struct region *r, struct seg *s) {
   if (!err)
     err = seg_map_frozen(r, s);
   if (!err) {
-    s->frozen = true;
+    __atomic_store_n(&s->frozen, true, __ATOMIC_RELAXED);
     s->enough = s->forks = 0;
     seg_has_changed(s);
     return 0;

@@ -41,23 +41,23 @@ static struct seg *other_part(const struct region *r, const struct seg *s, bool 
   if (!seg_is_shared_object(s))
     return NULL;
   for (u32 i = 0; i < r->n_segs; i++)
-    if (r->segs[i] != s && r->segs[i]->obj == s->obj && r->segs[i]->frozen == frozen)
+    if (r->segs[i] != s && r->segs[i]->obj == s->obj && seg_is_frozen(r->segs[i]) == frozen)
       return r->segs[i];
   return NULL;
 }
 
 struct seg *seg_frozen_rest(const struct region *r, const struct seg *s) {
-  return s->frozen ? NULL : other_part(r, s, true);
+  return seg_is_frozen(s) ? NULL : other_part(r, s, true);
 }
 
 struct seg *seg_live_part(const struct region *r, const struct seg *s) {
-  return s->frozen ? other_part(r, s, false) : NULL;
+  return seg_is_frozen(s) ? other_part(r, s, false) : NULL;
 }
 
 /* The segment whose thawing has begun. */
 static struct seg *begun(const struct region *r) {
   for (u32 i = 0; i < r->n_segs; i++)
-    if (r->segs[i]->frozen && seg_live_part(r, r->segs[i]))
+    if (seg_is_frozen(r->segs[i]) && seg_live_part(r, r->segs[i]))
       return r->segs[i];
   return NULL;
 }
@@ -410,7 +410,7 @@ void seg_thaw_done(struct region *r, struct seg *s, struct seg *live) {
     if (r->map.v[i].seg == live)
       r->map.v[i].seg = s;
   memobj_resize(s->obj, live->top); /* what is beyond has been unmapped */
-  s->frozen = false;
+  __atomic_store_n(&s->frozen, false, __ATOMIC_RELAXED);
   s->private_pages = 0;
   s->tracked = NULL;
   s->refresh_ns = 0;

@@ -14,7 +14,9 @@
 #define ARENA_LO 0x100000000000UL
 #define ALIAS_LO 0x010000000000UL
 #endif
+#ifndef ARENA_HI
 #define ARENA_HI 0x700000000000UL
+#endif
 #define MAX_SLOTS ((ARENA_HI - ARENA_LO) / UF_REGION_STRIDE)
 
 static struct spin lock;

@@ -4,7 +4,7 @@
  * µFork puts the memory of the survivor back in order behind its back: forks, reads into the memory
  * by the kernel, and changes of mappings come at all stages of that.
  */
-/* test: timeout=60 */
+/* test: timeout=600 */
 #include "check.h"
 #include <pthread.h>
 #include <sys/mman.h>

@@ -33,10 +33,9 @@ _Noreturn void plat_panic(const char *why) {
 void plat_relax(void) { sched_yield(); }
 /* Time stands still, except that now and then something took very long. */
 u64 plat_now(void) {
-  static u64 now, calls;
-  if (++calls % 7 == 0)
-    now += 1000000;
-  return now;
+  static u64 now, calls; /* atomic */
+  bool jump = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) % 7 == 0;
+  return __atomic_add_fetch(&now, jump ? 1000000 : 0, __ATOMIC_RELAXED);
 }
 u64 plat_mem_limit(void) { return UINT64_MAX; }
 u64 plat_mem_used(void) { return 0; }
