@@ -234,10 +234,10 @@ int fd_install(struct file *f, u32 flags, int from) {
 int fd_room(void) {
   struct fdtable *t = running();
   u32 fd, limit = descriptor_limit();
-  spin_lock(&t->lock);
+  spin_lock(&t->lend.lock);
   for (fd = t->lowest; fd < t->end && t->slots[fd]; fd++)
     ;
-  spin_unlock(&t->lock);
+  spin_unlock(&t->lend.lock);
   return fd < limit ? 0 : -EMFILE;
 }
 
