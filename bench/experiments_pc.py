@@ -7,6 +7,7 @@ vary and do not depend on the host. `pc-wall`, `pc-boot` and `pc-redis` take tim
 import subprocess
 import time
 
+import experiments_pc_nginx
 import redis_server
 import report
 from pc_machine import Guest, Machine, Unavailable
@@ -81,7 +82,7 @@ def rates(lines):
 
 
 def redis_files(guest, *more):
-    files = {f"/usr/bin/{p}": guest.redis(p) for p in ("redis-server", *more)}
+    files = {f"/usr/bin/{p}": guest.port(p) for p in ("redis-server", *more)}
     return {**files, "/bench/redis.conf": REDIS_CONF.encode()}
 
 
@@ -193,4 +194,6 @@ def measure(build, quick, only, table):
           1 if quick else 5, redis_jobs(2000 if quick else 10000))
     s.run("pc-redis-instructions", bars("instructions of client and server for a Redis request",
                                         "instructions"), 1, redis_count_jobs(3000 if quick else 10000))
+    s.run("pc-nginx", bars("nginx requests per second, in emulation", "1/s", metrics=["requests"]),
+          1 if quick else 3, experiments_pc_nginx.jobs(quick))
     return s.figures

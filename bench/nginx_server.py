@@ -98,10 +98,10 @@ def parse(output):
             "failed": errors + (int(bad.group(1)) if bad else 0)}
 
 
-def wrk(server, name, seconds, keepalive):
-    """Asks for one file as fast as the server answers, on CONNECTIONS connections."""
+def wrk(server, name, seconds, keepalive, connections=CONNECTIONS):
+    """Asks for one file as fast as the server answers."""
     command = shlex.split(os.environ.get("WRK", "wrk")) + [
-        "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency"]
+        "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
     if not keepalive:
         command += ["-H", "Connection: close"]
     done = subprocess.run(command + [server.url(name)], stdin=subprocess.DEVNULL,

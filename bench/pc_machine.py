@@ -19,8 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "test"))
 from cpio import Archive  # noqa: E402
 
-CPUS = 1
-QEMU = ["qemu-system-x86_64", "-M", "microvm", "-cpu", "max,erms=off", "-smp", str(CPUS), "-nodefaults",
+QEMU = ["qemu-system-x86_64", "-M", "microvm", "-cpu", "max,erms=off", "-nodefaults",
         "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio",
         "-global", "virtio-mmio.force-legacy=false", "-device", "isa-debug-exit,iobase=0x501,iosize=4"]
 # One instruction is one nanosecond of the machine's time, waiting takes none of ours.
@@ -49,8 +48,9 @@ class Guest:
         """A program of bench/pc."""
         return (self.build / "bench/pc" / self.system / name).read_bytes()
 
-    def redis(self, name):
-        at = "rootfs/usr/bin" if self.system == "ufork" else "native/bin"
+    def port(self, name, folder="bin"):
+        """A program of a port."""
+        at = f"rootfs/usr/{folder}" if self.system == "ufork" else "native/bin"
         return (self.build / at / name).read_bytes()
 
     def kernel(self):
@@ -112,14 +112,14 @@ class Machine:
     """One boot. `script` is for the runner, `files` {guest path: bytes} are beside it."""
 
     def __init__(self, guest, script=(), files=None, memory=512, icount=False, ports=None, first=None,
-                 seed=1, limit=300):
+                 seed=1, limit=300, cpus=1):
         self.deadline, self.left = time.monotonic() + limit, b""
         self.name = guest.name
         work = self.work = tempfile.TemporaryDirectory(prefix="ufork-bench-")
         network = ports is not None
         initrd = Path(work.name) / "initrd"
         initrd.write_bytes(guest.archive(files or {}, script, network, first))
-        command = QEMU + ["-m", str(memory), "-seed", str(seed), "-kernel", str(guest.kernel()),
+        command = QEMU + ["-smp", str(cpus), "-m", str(memory), "-seed", str(seed), "-kernel", str(guest.kernel()),
                           "-initrd", str(initrd), "-append", guest.command_line(icount, network, first),
                           "-qmp", f"unix:{work.name}/qmp,server=on,wait=off", "-device", "virtio-rng-device"]
         if network:
