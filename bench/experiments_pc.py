@@ -2,7 +2,8 @@
 """The experiments on bare x86-64: µFork and Debian's cloud kernel, each in the same QEMU.
 
 `pc-instructions`, `pc-forksize` and `pc-redis-instructions` count instructions (-icount): they hardly
-vary and do not depend on the host. `pc-wall`, `pc-boot` and `pc-redis` take time, in QEMU's emulation.
+vary and do not depend on the host. `pc-wall`, `pc-boot`, `pc-redis` and `pc-nginx` take time, in QEMU's
+emulation.
 """
 import subprocess
 import time

@@ -54,6 +54,8 @@ GOALS = [
     Goal("context1 on one CPU, µs a round trip", ("context1-1cpu", "ufork", "", "round_trip"), at_most=0.3),
     *(throughput(f"Redis {metric.upper()}, {depth} in flight, µFork's rate / Linux's", "redis-throughput", depth,
                  metric, 1) for depth in ("1", "16") for metric in ("set", "get")),
+    *(throughput(f"nginx, {workers} worker(s), {size}, µFork's rate / Linux's", "nginx", f"{workers}w-{size}", "requests", 1)
+      for workers in (1, 2, 4) for size in ("small", "64KB")),
     throughput("functions: an empty handler on one CPU, µFork's rate / Linux's", "faas", "1cpu-empty", "requests", 10),
     throughput("functions: float_operation on one CPU, µFork's rate / Linux's", "faas", "1cpu-float", "requests", 1.24),
     Goal("functions: fork call of a warmed Python, µs", ("faas-start", "ufork", "empty", "fork_call"), at_most=50),
