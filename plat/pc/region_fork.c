@@ -187,7 +187,7 @@ static void share_dir(struct fork *f, unsigned n) {
   struct region *p = f->parent, *c = f->child;
   table_get(p->dirs[n]);
   if (p->dir_entries[n] & E_W) {
-    p->dir_entries[n] &= ~E_W;
+    __atomic_store_n(&p->dir_entries[n], p->dir_entries[n] & ~E_W, __ATOMIC_RELAXED);
     f->flush.all |= table_next(p->dirs[n], 0) != TABLE_ENTRIES;
   }
   c->dirs[n] = p->dirs[n];

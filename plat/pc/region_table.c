@@ -68,7 +68,7 @@ struct table *region_dir(struct region *r, u64 off, struct gather *g) {
   if (likely(d != NULL && !table_shared(d))) {
     if (!(r->dir_entries[i] & E_W)) { /* the other sharers are gone */
       r->rewritten |= bit;
-      r->dir_entries[i] |= E_W;
+      __atomic_store_n(&r->dir_entries[i], r->dir_entries[i] | E_W, __ATOMIC_RELAXED);
     }
     return d;
   }

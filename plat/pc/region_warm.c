@@ -65,7 +65,7 @@ static bool give_back(struct region *p, struct region *c) {
     c->dirs[i] = NULL;
     table_put(d);
     if (p->rewritten >> i & 1 && !table_shared(d))
-      p->dir_entries[i] |= E_W;
+      __atomic_store_n(&p->dir_entries[i], p->dir_entries[i] | E_W, __ATOMIC_RELAXED);
   }
   return same;
 }

@@ -100,7 +100,7 @@ static void *live(void *arg) {
         else
           *(u64 *)region_ptr(r, EXTRA + i * 4096) = round;
       child(r, seed, round);
-      if (region_unmap(r, EXTRA, 64 * 4096))
+      if (region_unmap(r, EXTRA, 64 * 4096, false))
         fail("unmap", (long)round);
     }
     if (round % 10 == 0)
