@@ -7,6 +7,7 @@ that prints none counts as one test. A step that fails without a failed test in 
 was killed, it did not build) adds one failed test. The last line is `N passed, N failed`.
 """
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -40,6 +41,9 @@ def run_step(target, jobs):
 
 
 def main():
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # ignored in the background of a shell
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     passed = failed = 0
     bad = []
     for step in sys.argv[1:]:

@@ -173,7 +173,7 @@ def check_on_pc(tests, cpus):
 
 
 def main():
-    for number in (signal.SIGINT, signal.SIGQUIT):  # ignored if a shell runs us in the background
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # ignored in the background of a shell
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
     parser = argparse.ArgumentParser(description=__doc__,
