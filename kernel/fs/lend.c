@@ -9,9 +9,24 @@ static bool put_by(struct lend *l, size_t size) {
       return false;
     s->next = l->spares;
     l->spares = s;
-    l->n_spares++;
+    __atomic_store_n(&l->n_spares, l->n_spares + 1, __ATOMIC_RELAXED);
   }
   return true;
+}
+
+static struct spare *take_spare(struct lend *l) {
+  struct spare *s = l->spares;
+  l->spares = s->next;
+  __atomic_store_n(&l->n_spares, l->n_spares - 1, __ATOMIC_RELAXED);
+  return s;
+}
+
+void lend_trim(struct lend *l) {
+  spin_lock(&l->lock);
+  while (l->n_spares > LEND_SPARES_KEPT &&
+         l->n_spares > __atomic_load_n(&l->holders, __ATOMIC_RELAXED))
+    kfree_as(KMEM_FILE, take_spare(l));
+  spin_unlock(&l->lock);
 }
 
 bool lend_out(struct lend *l, size_t size) {
@@ -33,11 +48,8 @@ void *lend_take_back(struct lend *l) {
     l->lent = false;
     return NULL;
   }
-  struct spare *s = l->spares;
-  l->spares = s->next;
-  l->n_spares--;
   __atomic_fetch_sub(&l->holders, 1, __ATOMIC_RELAXED);
-  return s;
+  return take_spare(l);
 }
 
 void lend_free_spares(struct lend *l) {

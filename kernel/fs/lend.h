@@ -3,8 +3,8 @@
  * What fork lends instead of copying it: a process with one thread and its children hold one
  * structure (descriptor table, working directory), which nobody changes as long as it is lent.
  * Whichever of them wants to change it takes a copy of its own before. Such calls must not fail
- * (close, umask), so the memory for the copies is put by when the structure is lent, and stays for
- * the next time if nobody needed it.
+ * (close, umask), so the memory for the copies is put by when the structure is lent. If nobody
+ * needed it, some of it stays for the next time.
  */
 #ifndef UFORK_KERNEL_LEND_H
 #define UFORK_KERNEL_LEND_H
@@ -22,7 +22,7 @@ struct lend {
   u32 holders;      /* lent: processes that have it by fork; atomic */
   struct spin lock; /* spares; the structure's own contents as well */
   bool lent;        /* written by a process that is the only one to hold it */
-  u32 n_spares;     /* one for each holder but one, at least */
+  u32 n_spares;     /* one for each holder but one, at least; written with the lock, atomic */
   struct spare *spares;
 };
 
@@ -39,10 +39,16 @@ static inline void lend_get(struct lend *l) { __atomic_fetch_add(&l->refs, 1, __
 static inline bool lend_put(struct lend *l) {
   return __atomic_sub_fetch(&l->refs, 1, __ATOMIC_ACQ_REL) == 0;
 }
+#define LEND_SPARES_KEPT 2u /* by a single holder */
+
+/* Frees spares that only more holders needed. */
+void lend_trim(struct lend *l);
+
 /* The same for a process that does not hold it any more. */
 static inline bool lend_leave(struct lend *l) {
-  if (l->lent)
-    __atomic_sub_fetch(&l->holders, 1, __ATOMIC_RELEASE);
+  if (l->lent && __atomic_sub_fetch(&l->holders, 1, __ATOMIC_RELEASE) == 1 &&
+      unlikely(__atomic_load_n(&l->n_spares, __ATOMIC_RELAXED) > LEND_SPARES_KEPT))
+    lend_trim(l);
   return lend_put(l);
 }
 

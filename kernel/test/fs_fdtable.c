@@ -171,6 +171,13 @@ static void lent_and_given_back(void) {
     install();
     CHECK(env_proc.files == mine && !mine->lend.lent);
   }
+  enum { MANY = 10 }; /* alive at once: what was put by for them does not stay */
+  for (int i = 0; i < MANY; i++)
+    CHECK(fdtable_fork(mine, &child) == 0 && child == mine);
+  CHECK(mine->lend.n_spares >= MANY);
+  for (int i = 0; i < MANY; i++)
+    fdtable_leave(child);
+  CHECK(mine->lend.n_spares <= LEND_SPARES_KEPT);
 }
 
 static void random_calls(void) {
