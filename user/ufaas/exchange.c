@@ -13,12 +13,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LINE_BYTES 4096
 #define TAIL_BYTES 4096
 
 /* ---- what it prints ----------------------------------------------------------------------- */
 
-void exchange_log_rest(struct request *r) {
+static void line_end(void *request) {
+  struct request *r = request;
   if (!r->line.size)
     return;
   log_output(request_config(r)->name, r->uuid, r->line.data, r->line.size);
@@ -26,26 +26,15 @@ void exchange_log_rest(struct request *r) {
   r->line.size = 0;
 }
 
+void exchange_log_rest(struct request *r) { line_end(r); }
+
 static void print(struct request *r, const char *data, size_t size) {
   if (r->want_tail && !r->has_answer) {
     buffer_add(&r->tail, data, size);
     if (r->tail.size > 4 * TAIL_BYTES)
       buffer_take(&r->tail, r->tail.size - TAIL_BYTES);
   }
-  while (size) {
-    const char *end = memchr(data, '\n', size);
-    size_t n = end ? (size_t)(end - data) : size, room = LINE_BYTES - r->line.size;
-    bool whole = end && n <= room;
-    if (n > room)
-      n = room;
-    buffer_add(&r->line, data, n);
-    r->line.failed = false;
-    n += whole;
-    data += n;
-    size -= n;
-    if (whole || r->line.size == LINE_BYTES)
-      exchange_log_rest(r);
-  }
+  lines_add(&r->line, data, size, line_end, r);
 }
 
 void exchange_log(struct request *r, int rounds) {

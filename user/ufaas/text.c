@@ -36,6 +36,24 @@ void buffer_add(struct buffer *b, const void *data, size_t size) {
   b->size += size;
 }
 
+void lines_add(struct buffer *line, const char *data, size_t size, void (*end)(void *owner),
+               void *owner) {
+  while (size) {
+    const char *newline = memchr(data, '\n', size);
+    size_t n = newline ? (size_t)(newline - data) : size, room = LINE_BYTES - line->size;
+    bool whole = newline && n <= room;
+    if (n > room)
+      n = room;
+    buffer_add(line, data, n);
+    line->failed = false;
+    n += whole;
+    data += n;
+    size -= n;
+    if (whole || line->size == LINE_BYTES)
+      end(owner);
+  }
+}
+
 void buffer_text(struct buffer *b, const char *text) { buffer_add(b, text, strlen(text)); }
 
 void buffer_format(struct buffer *b, const char *format, ...) {

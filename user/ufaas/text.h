@@ -25,6 +25,13 @@ void buffer_format(struct buffer *b, const char *format, ...) __attribute__((for
 void buffer_take(struct buffer *b, size_t size);
 void buffer_free(struct buffer *b);
 
+#define LINE_BYTES 4096 /* longer lines are divided */
+
+/* Puts printed bytes together to lines in `line`, without their ends; calls `end(owner)` for each
+ * that is whole, which takes it and empties `line`. */
+void lines_add(struct buffer *line, const char *data, size_t size, void (*end)(void *owner),
+               void *owner);
+
 /* Appends what stands for `text` between the quotes of a JSON string: valid UTF-8 as it is, invalid
  * bytes as U+FFFD, control characters escaped. */
 void json_escape(struct buffer *b, const char *text, size_t size);

@@ -16,15 +16,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 4096
-
 struct zygote *zygotes;
 const char *zygote_tmp = "/tmp";
 uid_t zygote_first_uid;
 
 /* ---- what it prints ----------------------------------------------------------------------- */
 
-static void output_line(struct zygote *z) {
+static void output_line(void *zygote) {
+  struct zygote *z = zygote;
   if (!z->line.size)
     return;
   log_output(z->config->name, NULL, z->line.data, z->line.size);
@@ -44,12 +43,7 @@ static void output_read(struct zygote *z) {
       loop_drop(&z->output);
     if (n <= 0)
       return;
-    for (ssize_t i = 0; i < n; i++) {
-      if (data[i] == '\n' || z->line.size == LINE_MAX_BYTES)
-        output_line(z);
-      if (data[i] != '\n')
-        buffer_add(&z->line, &data[i], 1);
-    }
+    lines_add(&z->line, data, (size_t)n, output_line, z);
   }
 }
 
