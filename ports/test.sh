@@ -13,6 +13,8 @@
 #   fail WHAT                 fails
 #   eventually WHAT CMD...    waits up to 60 s until CMD succeeds
 #   free_port                 prints a TCP port that nothing listens on
+#   certificate_config NAMES  writes req.cnf for openssl: sections `ca` and `server`, the latter for these NAMES
+#   certificate NAME SECTION OPTIONS...   makes NAME.key and NAME.pem by the port openssl, as that file says
 # Files beside smoke.sh are in $PORT.
 set -u
 
@@ -47,6 +49,24 @@ eventually() {
 }
 free_port() {
   python3 -c "import socket; s = socket.socket(); s.bind((\"127.0.0.1\", 0)); print(s.getsockname()[1])"
+}
+certificate_config() {
+  cat >req.cnf <<CONF
+[req]
+distinguished_name = name
+[name]
+[ca]
+basicConstraints = critical, CA:true
+subjectKeyIdentifier = hash
+[server]
+subjectAltName = $1
+CONF
+}
+certificate() {
+  subject=$1; shift
+  run openssl req -config "$T/req.cnf" -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+    -keyout "$T/$subject.key" -out "$T/$subject.pem" -subj "/CN=$subject" -extensions "$@" 2>log ||
+    fail "a certificate: $(cat log)"
 }
 if [ "$VARIANT" != native ]; then
   root=$O/rootfs

@@ -11,21 +11,9 @@ head -c 9000 /dev/urandom >html/secure
 seq 1 20000 >html/text
 head -c 300000 /dev/urandom >html/large
 head -c 20000000 /dev/urandom >html/huge
-certificate() {
-  run openssl req -config "$T/req.cnf" -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
-    -keyout "$T/$1.key" -out "$T/$1.pem" -subj "/CN=$1" -extensions "$@" 2>log || fail "a certificate: $(cat log)"
-}
-cat >req.cnf <<'CONF'
-[req]
-distinguished_name = name
-[name]
-[ca]
-basicConstraints = critical, CA:true
-[server]
-subjectAltName = DNS:localhost
-CONF
-certificate ca
-certificate server -CA "$T/ca.pem" -CAkey "$T/ca.key"
+certificate_config DNS:localhost
+certificate ca ca
+certificate server server -CA "$T/ca.pem" -CAkey "$T/ca.key"
 cat >nginx.conf <<CONF
 worker_processes 2;
 error_log $T/logs/error.log notice;

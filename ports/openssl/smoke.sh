@@ -32,16 +32,7 @@ same aes-256-ctr "$(ssl enc -aes-256-ctr -pbkdf2 -pass pass:x -in "$T/data" | na
 same 'two random numbers' "$( (ssl rand -hex 16; ssl rand -hex 16) | sort -u | wc -l)" 2
 
 # A certificate authority and a server's certificate; the other system checks them, and the signatures.
-cat >req.cnf <<'CONF'
-[req]
-distinguished_name = name
-[name]
-[ca]
-basicConstraints = critical, CA:true
-subjectKeyIdentifier = hash
-[server]
-subjectAltName = DNS:localhost, IP:127.0.0.1
-CONF
+certificate_config DNS:localhost,IP:127.0.0.1
 ssl req -config "$T/req.cnf" -x509 -extensions ca -newkey rsa:2048 -nodes -keyout "$T/ca.key" -subj '/CN=a CA' \
   -days 30 -out "$T/ca.pem" 2>log || fail "a CA: $(cat log)"
 ssl req -config "$T/req.cnf" -x509 -extensions server -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \

@@ -29,23 +29,10 @@ diff -u "$PORT/smoke.out" got || fail 'smoke.py'
 
 # Certificates by the port openssl: an authority, a server's, another authority.
 cp "$PORT/smoke_tls.py" .
-cat >req.cnf <<'CONF'
-[req]
-distinguished_name = name
-[name]
-[ca]
-basicConstraints = critical, CA:true
-subjectKeyIdentifier = hash
-[server]
-subjectAltName = DNS:localhost, IP:127.0.0.1
-CONF
-certificate() {
-  run openssl req -config "$T/req.cnf" -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
-    -keyout "$T/$1.key" -out "$T/$1.pem" -subj "/CN=$1" -extensions "$2" $3 2>log || fail "a certificate: $(cat log)"
-}
-certificate ca ca ''
-certificate other ca ''
-certificate server server "-CA $T/ca.pem -CAkey $T/ca.key"
+certificate_config DNS:localhost,IP:127.0.0.1
+certificate ca ca
+certificate other ca
+certificate server server -CA "$T/ca.pem" -CAkey "$T/ca.key"
 run python3 "$T/smoke_tls.py" >got 2>err || fail "smoke_tls.py: status $?: $(cat got err)"
 [ ! -s err ] || fail "smoke_tls.py wrote to standard error: $(cat err)"
 diff -u "$PORT/smoke_tls.out" got || fail 'smoke_tls.py'
