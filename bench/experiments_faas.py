@@ -18,6 +18,7 @@ from pathlib import Path
 
 import report
 from faas_server import EXAMPLES, RUNTIME, Function, Server, wrk
+from servers import one_of_each
 
 HERE = Path(__file__).resolve().parent
 SYSTEMS = ["ufork", "linux"]
@@ -42,37 +43,24 @@ def function(name, **keys):
         (json.dumps(event) for called, event in LOADS.values() if called == name), "{}"), **keys)
 
 
-def servers(build, cpus):
-    """A server of each system with all functions; all are stopped if one does not start."""
-    functions = [function(name) for name in sorted({name for name, _ in LOADS.values()})]
-    functions.append(Function("live", path=HERE / "faas", memory_mb=512))
-    started = []
-    try:
-        for system in SYSTEMS:
-            started.append(Server(system, build, functions, cpus))
-    except BaseException:
-        for server in started:
-            server.stop()
-        raise
-    return started
+def functions():
+    """All of them."""
+    return [*(function(name) for name in sorted({name for name, _ in LOADS.values()})),
+            Function("live", path=HERE / "faas", memory_mb=512)]
 
 
 def throughput(build, all_cpus, loads, runs, seconds, add):
     """Calls add(system, cpus, load, run, figures) for each run of wrk."""
     for cpus in all_cpus:
-        started = servers(build, cpus)
-        try:
+        with one_of_each(SYSTEMS, lambda system, n=cpus: Server(system, build, functions(), n)) as servers:
             for load in loads(cpus):
-                for server in started:  # warms up
+                for server in servers:  # warms up
                     server.call(*LOADS[load], timeout=60)
                     wrk(server, *LOADS[load], 1, os.cpu_count() - 1)
                 for run in range(runs):
-                    for server in started:
+                    for server in servers:
                         add(server.system, cpus, load, run,
                             wrk(server, *LOADS[load], seconds, os.cpu_count() - 1))
-        finally:
-            for server in started:
-                server.stop()
 
 
 def live_memory(build, system, live):

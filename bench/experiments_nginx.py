@@ -18,23 +18,11 @@ from pathlib import Path
 
 import report
 from nginx_server import SIZES, Server, wrk
+from servers import one_of_each
 
 SYSTEMS = ["ufork", "native"]
 NAMES = {"native": "linux"}  # the report calls systems by one name
 UNITS = {"requests": "1/s", "p50": "us", "p99": "us"}
-
-
-def servers_of(build, work, workers):
-    """One server of each system; all are stopped if one does not start."""
-    servers = []
-    try:
-        for system in SYSTEMS:
-            servers.append(Server(system, build, work / f"{system}-{workers}", workers))
-    except BaseException:
-        for server in servers:
-            server.stop()
-        raise
-    return servers
 
 
 def all_runs(build, all_workers, ways, runs, seconds, add):
@@ -42,8 +30,8 @@ def all_runs(build, all_workers, ways, runs, seconds, add):
     work = Path(tempfile.mkdtemp(prefix="nginx-", dir=build))
     try:
         for workers in all_workers:
-            servers = servers_of(build, work, workers)
-            try:
+            with one_of_each(SYSTEMS, lambda system, n=workers: Server(
+                    system, build, work / f"{system}-{n}", n)) as servers:
                 for server in servers:
                     wrk(server, "small", 1, True)  # warms up
                 for run in range(runs):
@@ -51,9 +39,6 @@ def all_runs(build, all_workers, ways, runs, seconds, add):
                         for server in servers:
                             add(server.system, workers, name, keepalive, run,
                                 wrk(server, name, seconds, keepalive))
-            finally:
-                for server in servers:
-                    server.stop()
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -9,9 +9,9 @@ import subprocess
 import time
 
 import experiments_pc_nginx
-import redis_server
 import report
 from pc_machine import Guest, Machine, Unavailable
+from servers import free_port
 
 PORT, CLIENTS = 6379, 10
 REDIS_CONF = f'port {PORT}\nsave ""\nappendonly no\nprotected-mode no\n'
@@ -92,7 +92,7 @@ REDIS_SCRIPT = ["start /usr/bin/redis-server /bench/redis.conf", f"wait {PORT}"]
 
 def redis_from_host(guest, requests, pipeline, seed):
     """The clients are on the host, behind QEMU's user-mode network."""
-    port = redis_server.free_port()
+    port = free_port()
     with Machine(guest, REDIS_SCRIPT, redis_files(guest), ports={port: PORT}, seed=seed) as machine:
         machine.until("@@ done")
         before = machine.cpu_seconds()

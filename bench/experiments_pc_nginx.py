@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """nginx on bare x86-64: a master and workers on as many CPUs, µFork and Debian's cloud kernel in the same
 QEMU, asked by wrk on the host through a forwarded port."""
-import redis_server
 from nginx_server import SIZES, wrk
 from pc_machine import Machine
+from redis_server import pseudo_random
+from servers import free_port
 
 PORT, CONNECTIONS = 8080, 8
 CONF = """daemon off;
@@ -34,7 +35,7 @@ class Forwarded:
 
 
 def files_of(guest, workers):
-    pages = {f"/srv/{name}": redis_server.pseudo_random(size) for name, size in SIZES.items()}
+    pages = {f"/srv/{name}": pseudo_random(size) for name, size in SIZES.items()}
     return {"/usr/sbin/nginx": guest.port("nginx", "sbin"), **pages,
             "/etc/passwd": b"root:x:0:0:root:/:/bin/sh\n", "/etc/group": b"root:x:0:\n",
             "/bench/nginx.conf": CONF.format(workers=workers, port=PORT).encode()}
@@ -43,7 +44,7 @@ def files_of(guest, workers):
 def ask(guest, workers, name, keepalive, seconds, seed):
     """Requests per second, latencies, QEMU's processor time for a request."""
     script = ["start /usr/sbin/nginx -c /bench/nginx.conf -e /tmp/error.log", f"wait {PORT}"]
-    port = redis_server.free_port()
+    port = free_port()
     with Machine(guest, script, files_of(guest, workers), ports={port: PORT}, seed=seed,
                  cpus=workers) as machine:
         machine.until("@@ done")

@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 from nginx_server import parse
-from redis_server import end_server, free_port
+from servers import end_server, free_port
 
 SOURCE = Path(__file__).resolve().parent.parent
 EXAMPLES = SOURCE / "user/ufaas/examples/python"

@@ -10,7 +10,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from redis_server import end_server, free_port, pseudo_random
+from redis_server import pseudo_random
+from servers import end_server, free_port
 
 SIZES = {"small": 612, "64KB": 65536}
 CONNECTIONS = 16

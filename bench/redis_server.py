@@ -7,24 +7,9 @@ import subprocess
 import time
 from pathlib import Path
 
+from servers import end_server, free_port
+
 VALUE = 1000  # bytes of a value; a key with one is "1 KB of data"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def end_server(process):
-    """Ends a server; it alone is killed if it does not."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 class Client:
