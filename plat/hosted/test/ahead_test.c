@@ -26,17 +26,7 @@ struct process {
 };
 
 static struct process zygote, workers[WORKERS_MAX], grandchild;
-static u64 state = 88172645463325252u;
 static u32 ready, rounds;
-
-static u64 rnd(void) {
-  state ^= state << 13;
-  state ^= state >> 7;
-  state ^= state << 17;
-  return state;
-}
-static u32 below(u32 n) { return (u32)(rnd() >> 20) % n; }
-static bool chance(u32 percent) { return below(100) < percent; }
 
 static _Noreturn void fail(const char *what, u64 value) {
   printf("FAIL %s: %lu in round %u\n", what, (unsigned long)value, rounds);

@@ -67,17 +67,7 @@ static u64 strict = UINT64_MAX;
 static u64 op_count;
 static u64 checked, thaw_steps, parked_seen;
 
-/* ---- randomness and reporting ---------------------------------------------------------------- */
-
-static u64 state = 1;
-static u64 rnd(void) {
-  state ^= state << 13;
-  state ^= state >> 7;
-  state ^= state << 17;
-  return state;
-}
-static u32 below(u32 n) { return (u32)(rnd() >> 20) % n; }
-static bool chance(u32 percent) { return below(100) < percent; }
+/* ---- reporting ------------------------------------------------------------------------------- */
 
 static char last_ops[16][128];
 
@@ -576,7 +566,7 @@ int main(int argc, char **argv) {
   for (unsigned i = 0; i < 4; i++)
     if (strcmp(argv[1], modes[i]) == 0)
       fork_mode = (enum fork_mode)i;
-  state = strtoull(argv[2], NULL, 0) * 0x9e3779b97f4a7c15u | 1;
+  support_seed = strtoull(argv[2], NULL, 0) * 0x9e3779b97f4a7c15u | 1;
   for (int i = 0; i < 20; i++)
     rnd();
   if (getenv("REGION_TEST_STRICT"))

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+u64 support_seed = 88172645463325252u;
+
 static unsigned fail_every, allocations;
 
 void support_fail_allocations(unsigned every) { fail_every = every; }
