@@ -7,10 +7,11 @@ that prints none counts as one test. A step that fails without a failed test in 
 was killed, it did not build) adds one failed test. The last line is `N passed, N failed`.
 """
 import re
-import signal
 import subprocess
 import sys
 import time
+
+from background import hear_signals
 
 COUNTS = re.compile(r"^.+: (\d+) passed, (\d+) failed$")
 
@@ -41,9 +42,7 @@ def run_step(target, jobs):
 
 
 def main():
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # ignored in the background of a shell
-        if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+    hear_signals()
     passed = failed = 0
     bad = []
     for step in sys.argv[1:]:

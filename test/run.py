@@ -32,6 +32,7 @@ import tempfile
 from pathlib import Path
 
 import pc_system
+from background import hear_signals
 
 HERE = Path(__file__).resolve().parent
 CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"]
@@ -173,9 +174,7 @@ def check_on_pc(tests, cpus):
 
 
 def main():
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # ignored in the background of a shell
-        if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+    hear_signals()
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, default=HERE.parent / "build")

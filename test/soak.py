@@ -10,10 +10,11 @@ printed by the program and by every message; the same one makes the same jobs.
 """
 import argparse
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
+
+from background import hear_signals
 
 HERE = Path(__file__).resolve().parent
 SOURCES = sorted((HERE / "soak").glob("*.c"))
@@ -52,9 +53,7 @@ def run(title, command, seconds):
 
 
 def main():
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # ignored in the background of a shell
-        if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+    hear_signals()
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, default=HERE.parent / "build")

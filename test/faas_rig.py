@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: MIT
+"""A ufaas under test: its configuration, its requests, what it leaves behind."""
+import http.client
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+INVOKE = "/2015-03-31/functions/%s/invocations"
+
+CONFIG = """
+[server]
+listen = "127.0.0.1:{port}"
+admin = "127.0.0.1:{admin}"
+tmp = "{tmp}"
+header_ms = 1000
+drain_ms = 5000
+log = "{log}"
+[function.probe]
+command = ["{probe}"]
+timeout_ms = 5000
+memory_mb = 64
+environment = {{ GREETING = "hello" }}
+path = "{work}"
+[function.short]
+command = ["{probe}"]
+timeout_ms = 300
+[function.narrow]
+command = ["{probe}"]
+concurrency = 2
+queue = 2
+[function.small]
+command = ["{probe}"]
+max_body = 1000
+max_response = 2000
+[function.shell]
+command = ["{filter}", "/bin/sh", "greet.sh"]
+path = "{work}"
+[function.root]
+command = ["{probe}"]
+uid = 0
+"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def eventually(what, condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what}: still not so after {seconds} s"
+        time.sleep(0.02)
+
+
+def descendants(pid):
+    """How many processes there are from this one on."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return 0
+    return 1 + sum(descendants(child) for child in children)
+
+
+class Reply:
+    def __init__(self, response):
+        self.status, self.headers, self.body = response.status, response.headers, response.read()
+        self.text = self.body.decode(errors="replace")
+
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return f"{self.status} {dict(self.headers)} {self.text[:300]}"
+
+
+class Server:
+    """One run of ufaas with a configuration of its own."""
+
+    def __init__(self, rig, more="", log=None, descriptors=None):
+        self.system, self.sanitized = rig.system, "sanitized" in str(rig.server)
+        self.work = Path(tempfile.mkdtemp(prefix="ufaas-test-"))
+        self.work.chmod(0o755)
+        self.port, self.admin = free_port(), free_port()
+        self.log = log or self.work / "log"
+        (self.work / "tmp").mkdir()
+        (self.work / "tmp").chmod(0o755)
+        self.probe = self.work / "probe"
+        shutil.copy(rig.probe, self.probe)
+        shutil.copy(HERE.parent / "user/ufaas/examples/greet.sh", self.work)
+        self.filter = rig.filter
+        self.config = self.work / "functions.toml"
+        # On uFork temporary files are made in the instance's own memory.
+        self.tmp = "/tmp" if rig.system == "ufork" else str(self.work / "tmp")
+        self.configure(more)
+        words = ["--config", str(self.config)]
+        # A log at stderr is a pipe that nobody reads until the test does.
+        stderr = subprocess.PIPE if log == "stderr" else open(self.work / "stderr", "w")
+        self.process = subprocess.Popen(rig.command(self.work, words, descriptors),
+                                        stdin=subprocess.DEVNULL, stderr=stderr)
+        try:
+            eventually("the server answers", self.answers)
+            eventually("all are warm", lambda: all(f["state"] == "ready" for f in self.request(
+                "GET", "/admin/functions", admin=True).json()))
+        except AssertionError:
+            self.end()
+            raise
+
+    def configure(self, more=""):
+        self.config.write_text(CONFIG.format(port=self.port, admin=self.admin, probe=self.probe, filter=self.filter,
+                                             work=self.work, tmp=self.tmp, log=self.log) + more)
+
+    def answers(self):
+        assert self.process.poll() is None, "ended: " + (self.work / "stderr").read_text()
+        try:
+            return self.request("GET", "/healthz").status == 200
+        except OSError:
+            return False
+
+    def request(self, method, path, body=None, headers=None, admin=False):
+        c = http.client.HTTPConnection("127.0.0.1", self.admin if admin else self.port, timeout=30)
+        try:
+            c.request(method, path, body, headers or {})
+            return Reply(c.getresponse())
+        finally:
+            c.close()
+
+    def invoke(self, body, function="probe", **headers):
+        return self.request("POST", INVOKE % function, body,
+                            {k.replace("_", "-"): v for k, v in headers.items()})
+
+    def plain(self, body, function="probe"):
+        return self.request("POST", f"/function/{function}", body)
+
+    def raw(self, data, shut=False):
+        """What the server says to these bytes until it closes, or until it has been silent."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as s:
+            s.sendall(data)
+            if shut:
+                s.shutdown(socket.SHUT_WR)
+            answer = b""
+            try:
+                while chunk := s.recv(65536):
+                    answer += chunk
+            except (TimeoutError, ConnectionResetError):
+                pass
+            return answer
+
+    def metric(self, name, function=None, **labels):
+        labels = "".join(f',{k}="{v}"' for k, v in labels.items())
+        key = name + (f'{{function="{function}"{labels}}}' if function else "")
+        for line in self.request("GET", "/metrics").text.splitlines():
+            if line.startswith(key + " "):
+                return float(line.rsplit(" ", 1)[1])
+        raise AssertionError(f"no metric {key}")
+
+    def lines(self):
+        """The log; every line must be JSON."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def logged(self, pattern):
+        return [l for l in self.lines() if re.search(pattern, l.get("message", ""))]
+
+    def count(self):
+        """Processes of the server, it and the asking worker included; its descriptors and resident pages."""
+        if self.system == "ufork":
+            return [int(n) for n in self.plain("count 1", "root").text.split()]
+        proc = Path(f"/proc/{self.process.pid}")
+        # statm would be off by what each CPU has not added up yet.
+        rollup = (proc / "smaps_rollup").read_text()
+        resident = int(re.search(r"^Rss:\s+(\d+) kB", rollup, re.M)[1]) // 4
+        return [descendants(self.process.pid), len(list((proc / "fd").iterdir())),
+                resident]
+
+    def quiet(self, function):
+        eventually("nothing runs", lambda: self.metric("ufaas_workers", function) == 0)
+
+    def settled(self):
+        """The same when it has stopped to change."""
+        last = None
+        for _ in range(100):
+            now = self.count()
+            if now[:2] == last:
+                return now
+            last = now[:2]
+            time.sleep(0.1)
+        raise AssertionError(f"never the same: {now}")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(20)
+        assert status == 0, f"status {status}"
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+class Rig:
+    def __init__(self, build, system, cpus, server=None):
+        self.build, self.system, self.cpus = build, system, cpus
+        self.server = server or build / "native/bin/ufaas"
+        # On uFork found without a directory, in [server] programs.
+        self.filter = "filter" if system == "ufork" else build / "native/lib/ufaas/filter"
+        cc = build / ("bin/native-cc" if system == "native" else "bin/ufork-cc")
+        self.probe = build / f"test/faas/{system}-probe"
+        self.probe.parent.mkdir(parents=True, exist_ok=True)
+        source = HERE.parent / "user/ufaas/worker.c"
+        subprocess.run([cc, "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror",
+                        f"-I{HERE.parent}/include", "-Wno-unused-result", HERE / "faas/probe.c",
+                        source, "-o", self.probe], check=True)
+
+    def command(self, work, words, descriptors=None):
+        """ufaas with these words, and with at most so many descriptors."""
+        program = "ufaas" if self.system == "ufork" else str(self.server)
+        words = [program, *words]
+        if descriptors:
+            words = ["/bin/sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *words]
+        if self.system == "native":
+            return words
+        cpus = [f"--cpus={self.cpus}"] if self.cpus else []
+        if descriptors:
+            words[0] = "sh"
+        return [self.build / "bin/ufork", "run", *cpus, f"--root={self.build}/rootfs",
+                f"--dir={work}:{work}", *words]
+
+    def serve(self, more="", **options):
+        return Server(self, more, **options)
+
+    def run(self, *words):
+        work = Path(tempfile.mkdtemp(prefix="ufaas-test-"))
+        try:
+            return subprocess.run(self.command(work, words), capture_output=True, text=True,
+                                  timeout=20)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def parallel(functions):
+    """Runs them at once; their results in order."""
+    results = [None] * len(functions)
+
+    def one(i):
+        try:
+            results[i] = functions[i]()
+        except Exception as problem:  # the caller looks
+            results[i] = problem
+
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(len(functions))]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return results
