@@ -174,6 +174,9 @@ struct region_fork_args {
 };
 int region_fork(struct region *parent, const struct region_fork_args *a, struct region **out);
 
+/* The first thread of a region that region_fork has made begins to run. Context: thread. */
+void region_begin(struct region *r);
+
 /* A fault at offset off in user code or a user copy: true if the platform resolved it itself
    (its own copy-on-write), false if the core must decide. Context: thread. */
 bool region_fault(struct region *r, u32 off, bool write);

@@ -35,6 +35,7 @@
 
 static void child_entry(struct thread *t) {
   sched_thread_begin();
+  region_begin(t->region);
   if (t->set_tid)
     user_store32(t->set_tid, (u32)t->tid); /* Linux ignores failure as well */
   user_return(t->uregs);

@@ -11,6 +11,7 @@
  *   seg.c          lazy segments: map, unmap, protect
  *   seg_fork.c     fork: the lazy tier
  *   seg_share.c    what the child gets of it
+ *   seg_spare.c    what is made ready for it
  *   seg_thaw.c     its end, part by part
  *   thaw.c         when that happens: the thaw thread
  */
@@ -58,10 +59,10 @@ struct region {
   bool watched;               /* written.h tells what is written in its frozen segments */
   u64 ready; /* in the pool: until then (seg_changes) its private pages of lazy extents are those of
                 the object, that is what a parent has that did not write them; 0: they are not */
-  bool is_child;  /* came about by fork */
-  bool of_zygote; /* a zygote's */
-  bool in_row;    /* its parent had forked shortly before as well */
-  bool warm;      /* in the pool, or just out of it: does not count as a sharer of segs */
+  bool is_child;   /* came about by fork */
+  bool of_zygote;  /* a zygote's */
+  u64 parent_base; /* it is to look what its parent writes (seg_spare.c); or 0 */
+  bool warm;       /* in the pool, or just out of it: does not count as a sharer of segs */
   struct parked parked[PARKED_MAX];
   u32 parked_turn;
   struct extents map; /* in the pool: what the host still maps */

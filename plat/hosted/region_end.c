@@ -50,7 +50,7 @@ static int note_warm(void *arg, u64 at, u64 end) {
 static u32 max_kept(const struct region *r, const struct seg *s, u64 now) {
   if (seg_extent_bytes(r, s) <= SETTLED_SEGMENT)
     return WARM_PAGES_MAX;
-  if (!r->in_row)
+  if (!r->of_zygote)
     return 0;
   return now - r->born_at < SHORT_LIFE_NS ? WARM_PAGES_MAX : WARM_LARGE_MAX;
 }
@@ -181,7 +181,9 @@ static void to_pool(struct region *r) {
 
 void region_destroy(struct region *r) {
   thaw_keep_off(r);
-  r->usage_until = 0;
+  r->usage_until = r->parent_base = 0;
+  for (u32 i = 0; i < r->n_segs; i++)
+    seg_close_gaps(r, r->segs[i], 0);
   if (parked_drop(r, 0, UINT32_MAX) || r->anon_pages > HOT_PAGES_MAX) {
     region_free(r);
     return;

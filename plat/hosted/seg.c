@@ -28,6 +28,8 @@ void seg_init(void) {
   lx1(close, fd);
 }
 
+bool seg_have_guards(void) { return have_guards; }
+
 /* ---- the table ------------------------------------------------------------------------------- */
 
 static struct seg *seg_new(struct region *r, u32 lo) {
@@ -50,6 +52,7 @@ static struct seg *seg_new(struct region *r, u32 lo) {
 }
 
 void seg_free(struct seg *s) {
+  seg_spare_drop(s);
   memobj_put(s->obj);
   extents_free(&s->shape);
   kfree(s);
@@ -138,6 +141,7 @@ static int cover(struct region *r, struct seg *s, u32 from, u32 to) {
                 : lx3(mprotect, region_ptr(r, from), to - from, LX_PROT_NONE);
   if (err)
     return -ENOMEM;
+  seg_spare_cover(s, from, to, true);
   if (to > s->cover_hi)
     s->cover_hi = to;
   return 0;
@@ -151,6 +155,8 @@ static int uncover(struct region *r, struct seg *s, u32 from, u32 to) {
   i64 err = have_guards
                 ? LX_RETRY(lx3(madvise, region_ptr(r, from), to - from, LX_MADV_GUARD_REMOVE))
                 : lx3(mprotect, region_ptr(r, from), to - from, RW);
+  if (!err)
+    seg_spare_cover(s, from, to, false);
   return err ? -ENOMEM : 0;
 }
 

@@ -32,6 +32,12 @@ struct piece {
   int prot;
 };
 
+/* A page written soon after a fork. */
+struct seg_early {
+  u32 off, score;
+};
+#define SEG_EARLY_MAX 24
+
 struct seg {
   struct memobj *obj;
   bool frozen;
@@ -40,10 +46,11 @@ struct seg {
   u64 owners;  /* sum of their addresses: of one sharer, the sharer. Same lock */
 
   /* live */
-  u32 lo, top;   /* of extents; top is the object's size, unless a frozen part shares it */
-  u64 end;       /* of the host mapping; may be 4 GiB */
-  u32 cover_hi;  /* covers exist below this only */
-  bool absorbed; /* seg_absorb has been here */
+  u32 lo, top;         /* of extents; top is the object's size, unless a frozen part shares it */
+  u64 end;             /* of the host mapping; may be 4 GiB */
+  u32 cover_hi;        /* covers exist below this only */
+  bool absorbed;       /* seg_absorb has been here */
+  struct spare *spare; /* seg_spare.c; or NULL */
 
   const struct region *tracked; /* in this region written.h knows what has been written; or NULL */
 
@@ -60,6 +67,12 @@ struct seg {
   struct extents shape; /* extents of the owner when it was frozen */
   struct piece *pieces;
   u32 n_pieces;
+  const struct region *whole; /* in this region one host mapping spans [whole_lo, whole_hi), its */
+  u32 whole_lo, whole_hi;     /* gaps covered by guard pages; or NULL. Atomic */
+  const struct region
+      *pupil; /* the child that is to note, when it begins to run, the early pages */
+  struct seg_early early[SEG_EARLY_MAX]; /* of its owner, in order */
+  u32 n_early;
   struct list thaw_node; /* thaw.c */
   bool queued;
   u64 quiet_since; /* when the thaw thread saw its region not fork any more, */
@@ -208,8 +221,23 @@ int seg_absorb(struct region *r, struct seg *s, bool running);
    is free; or NULL. */
 struct seg *seg_absorbing(struct region *r, u32 off, u32 end);
 
+/* ---- spares (seg_spare.c); with r's lock -------------------------------------------------------
+ */
+
+/* Makes a spare of live s, if it is worth one and its shape allows. Threads may run. */
+void seg_spare_make(struct region *r, struct seg *s);
+/* Inside the freeze of s, when its pieces have moved to the alias: moves the spare to r, as
+   seg_map_frozen would map it. 1; 0: there is none that fits; -ENOMEM, and r may have a part. */
+int seg_spare_use(struct region *r, struct seg *s);
+/* [from, to) of live s has been covered or uncovered. */
+void seg_spare_cover(struct seg *s, u32 from, u32 to, bool covered);
+void seg_spare_drop(struct seg *s);
+/* r leaves frozen s, or has thawed it up to `from`: the host mapping there shrinks to extents. */
+void seg_close_gaps(struct region *r, struct seg *s, u32 from);
+
 /* ---- inside -------------------------------------------------------------------------------- */
 
+bool seg_have_guards(void);
 /* Writes to the object. */
 int seg_write(const struct seg *s, const void *from, u64 len, u64 at);
 /* Do two segments keep disjoint ranges in one object? Then neither changes the object's size. */

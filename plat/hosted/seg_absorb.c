@@ -42,6 +42,7 @@ static int absorb_extent(struct region *r, struct seg *s, u32 i, bool running) {
     host_protect(r, e->off, e->end, e->prot);
     return err;
   }
+  seg_spare_cover(s, e->off, e->end, false);
   anon_account(r, -(i64)pages_of(e->off, e->end));
   e->kind = EXTENT_LAZY;
   e->seg = s;

@@ -79,13 +79,16 @@ static int freeze(struct region *r, struct seg *s) {
   if (!err)
     err = move_pieces(s, s->n_pieces, r->base, s->alias, &moved);
   if (!err)
+    err = seg_spare_use(r, s);
+  if (!err)
     err = seg_map_frozen(r, s);
-  if (!err) {
+  if (err >= 0) {
     __atomic_store_n(&s->frozen, true, __ATOMIC_RELAXED);
     s->enough = s->forks = 0;
     seg_has_changed(s);
     return 0;
   }
+  seg_spare_drop(s);
   if (moved && move_pieces(s, moved, s->alias, r->base, &back))
     plat_panic("cannot undo the freeze of a segment");
   forget_shape(s);
@@ -232,6 +235,10 @@ static bool is_alone(const struct seg *s) {
 static int fork_seg(struct region *parent, struct region *child, struct seg *s) {
   bool fresh = !s->frozen;
   int err = fresh ? freeze(parent, s) : 0;
+  if (!err && fresh && s->absorbed && !region_is_zygote(parent)) {
+    __atomic_store_n(&s->pupil, child, __ATOMIC_RELAXED);
+    child->parent_base = parent->base;
+  }
   err = err ? err : seg_share_frozen(parent, child, s, !fresh && !s->refreshed);
   return err;
 }
@@ -319,6 +326,7 @@ void seg_put(struct seg *s) {
 }
 
 void seg_leave(struct region *r, struct seg *s) {
+  seg_close_gaps(r, s, 0);
   seg_forget(r, s);
   if (!r->warm)
     seg_unshare(s, r);

@@ -418,6 +418,7 @@ void seg_thaw_done(struct region *r, struct seg *s, struct seg *live) {
   s->top = live->top;
   s->end = live->end;
   s->cover_hi = UINT32_MAX;
+  seg_close_gaps(r, s, live->end < s->whole_hi ? (u32)live->end : s->whole_hi);
   seg_forget(r, live);
   seg_free(live);
 }
@@ -448,8 +449,10 @@ static int step(struct region *r, struct seg *s, u64 part, bool running) {
   seg_drop_unused(r);
   if (seg_is_used(r, s)) {
     pad(r, s);
-    if (running)
-      seg_absorb(r, s, true); /* else fork will */
+    if (running) { /* else fork follows */
+      seg_absorb(r, s, true);
+      seg_spare_make(r, s);
+    }
   }
   return 0;
 }

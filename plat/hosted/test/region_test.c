@@ -65,7 +65,7 @@ static u64 object_words[OBJECTS][OBJECT_PAGES][WORDS];
 static bool tidy;
 static u64 strict = UINT64_MAX;
 static u64 op_count;
-static u64 checked, thaw_steps, parked_seen;
+static u64 checked, thaw_steps, parked_seen, spares_seen;
 
 /* ---- reporting ------------------------------------------------------------------------------- */
 
@@ -360,9 +360,19 @@ static void op_create(void) {
   }
 }
 
+static struct seg *live_with_spare(struct region *r) {
+  for (u32 i = 0; i < r->n_segs; i++)
+    if (r->segs[i]->spare)
+      return r->segs[i];
+  return NULL;
+}
+
 /* A few steps of the thaw thread. */
 static void op_thaw(struct model *m) {
   u64 part = 4096ul << below(10);
+  for (unsigned i = 0; i < MAX_REGIONS; i++)
+    if (regions[i].real && chance(30))
+      region_begin(regions[i].real); /* late, so that the parent has written something */
   thaw_round();
   u32 steps = chance(20) ? 1000 : 1 + below(8);
   note("thaw region %d in parts of %lx, %u steps", (int)(m - regions), (unsigned long)part, steps);
@@ -373,6 +383,7 @@ static void op_thaw(struct model *m) {
   }
   if (left < 0)
     fail("thaw", m, 0);
+  spares_seen += live_with_spare(m->real) != NULL;
   if (chance(10))
     check_all(m);
 }
@@ -523,17 +534,6 @@ static void parked_ranges(void) {
 
 /* ---- what must be left at the end: nothing --------------------------------------------------- */
 
-static unsigned host_mappings_in_arena(void) {
-  FILE *f = fopen("/proc/self/maps", "r");
-  char line[512];
-  unsigned n = 0;
-  while (f && fgets(line, sizeof(line), f))
-    n += strstr(line, "ufork-mem") != NULL;
-  if (f)
-    fclose(f);
-  return n;
-}
-
 static void finish(const char *mode) {
   for (unsigned i = 0; i < MAX_REGIONS; i++)
     if (regions[i].real) {
@@ -545,14 +545,15 @@ static void finish(const char *mode) {
   for (unsigned i = 0; i < OBJECTS; i++)
     memobj_put(objects[i]);
   bool clean = regions_bytes_used() == 0 && memobj_bytes_used() == 0 &&
-               host_mappings_in_arena() == 0 && slots_in_use() == 0;
-  printf("%s region model %s: %lu operations, %lu pages compared, %lu thaw steps, %lu parked\n",
+               support_host_mappings() == 0 && slots_in_use() == 0;
+  printf("%s region model %s: %lu operations, %lu pages compared, %lu thaw steps, %lu parked, %lu "
+         "spares\n",
          clean ? "ok" : "FAIL", mode, (unsigned long)op_count, (unsigned long)checked,
-         (unsigned long)thaw_steps, (unsigned long)parked_seen);
+         (unsigned long)thaw_steps, (unsigned long)parked_seen, (unsigned long)spares_seen);
   if (!clean)
     printf("FAIL something is left: %lu bytes anonymous, %lu in objects, %u mappings, %u slots\n",
            (unsigned long)regions_bytes_used(), (unsigned long)memobj_bytes_used(),
-           host_mappings_in_arena(), slots_in_use());
+           support_host_mappings(), slots_in_use());
   printf("region_test: %d passed, %d failed\n", clean, !clean);
   exit(!clean);
 }

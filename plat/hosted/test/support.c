@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 u64 support_seed = 88172645463325252u;
@@ -46,4 +47,15 @@ void support_init(void) {
   if (slots_init() || pagemap_init())
     abort();
   seg_init();
+}
+
+unsigned support_host_mappings(void) {
+  FILE *f = fopen("/proc/self/maps", "r");
+  char line[512];
+  unsigned n = 0;
+  while (f && fgets(line, sizeof(line), f))
+    n += strstr(line, "ufork-mem") != NULL;
+  if (f)
+    fclose(f);
+  return n;
 }

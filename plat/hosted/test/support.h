@@ -6,6 +6,8 @@
 #include "lib/types.h"
 
 void support_init(void);
+/* Mappings of memory objects that the host has: none when all regions are gone. */
+unsigned support_host_mappings(void);
 /* Random numbers, each sequence the same again (Marsaglia's xorshift); not 0. */
 extern u64 support_seed;
 static inline u64 rnd(void) {
