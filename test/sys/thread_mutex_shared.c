@@ -191,8 +191,9 @@ int main(int argc, char **argv) {
       exclusive();
       for (int how = RETURNS; how <= ENDS_THREAD; how++) {
         dies((enum end)how, 0);
-        /* A thread that ends marks its mutexes itself in musl, and no longer shows that others sleep;
-           of those that inherit priority the kernel hands each on as well. Two could have it then. */
+        /* A thread that ends marks its mutexes itself in musl, and no longer shows that others
+           sleep; of those that inherit priority the kernel hands each on as well. Two could have it
+           then. */
         dies((enum end)how, how == ENDS_THREAD && p ? 1 : 3);
       }
     }
