@@ -15,8 +15,9 @@
 #include "kernel/proc/proc.h"
 #include "kernel/sched/sched.h"
 
-/* 0 if the owner that `old` names lives; -EAGAIN if it ended and the word changed meanwhile, as it does
-   when a thread that ends lets go of its robust locks; -ESRCH if nobody will ever let go of it. */
+/* 0 if the owner that `old` names lives; -EAGAIN if it ended and the word changed meanwhile, as it
+   does when a thread that ends lets go of its robust locks; -ESRCH if nobody will ever let go of
+   it. */
 static int owner_alive(u64 uaddr, u32 old) {
   u32 now;
   struct thread *t = thread_find((int)(old & FUTEX_TID_MASK));
