@@ -61,9 +61,15 @@ static struct thread *cache_pop(struct cache *c) {
   return t;
 }
 
+/* Another CPU's is better than new memory: a process often ends elsewhere than it began. */
 static struct thread *take_cached(void) {
-  struct thread *t = cache_pop(&cpu_cache[thread_current()->cpu]);
-  return t ? t : cache_pop(&shared);
+  unsigned here = thread_current()->cpu, n = plat_ncpus();
+  struct thread *t = cache_pop(&cpu_cache[here]);
+  if (!t)
+    t = cache_pop(&shared);
+  for (unsigned i = 1; i < n && !t; i++)
+    t = cache_pop(&cpu_cache[(here + i) % n]);
+  return t;
 }
 
 static void reset(struct thread *t) {

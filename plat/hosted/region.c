@@ -197,9 +197,13 @@ static void choose_kind(struct region *r, struct extent *e) {
   bool hot = e->hot || (pages <= SMALL_COLD_PAGES && fork_mode != FORK_LAZY);
   e->kind = EXTENT_ANON;
   e->hot = false;
-  if (fork_mode == FORK_COPY || (hot && room))
+  if (fork_mode == FORK_COPY)
     return;
-  e->seg = seg_for(r, e->off);
+  e->seg = seg_absorbing(r, e->off, e->end);
+  if (!e->seg && hot && room)
+    return;
+  if (!e->seg)
+    e->seg = seg_for(r, e->off);
   if (e->seg)
     e->kind = EXTENT_LAZY;
 }
@@ -394,7 +398,7 @@ bool region_fault(struct region *r, u32 off, bool write) {
   hostmutex_lock(&r->lock);
   const struct extent *e = extents_at(&r->map, off);
   u8 needed = write ? REGION_WRITE : REGION_READ;
-  bool again = e && e->kind == EXTENT_LAZY && (e->prot & needed) &&
+  bool again = e && (e->kind == EXTENT_LAZY || e->kind == EXTENT_ANON) && (e->prot & needed) &&
                (r->fault_steps != r->steps || r->fault_off != off);
   r->fault_steps = r->steps;
   r->fault_off = off;

@@ -65,6 +65,7 @@ struct region {
                 the object, that is what a parent has that did not write them; 0: they are not */
   bool is_child;  /* came about by fork */
   bool of_zygote; /* a zygote's */
+  bool in_row;    /* its parent had forked shortly before as well */
   bool warm;      /* in the pool, or just out of it: does not count as a sharer of segs */
   struct parked parked[PARKED_MAX];
   u32 parked_turn;

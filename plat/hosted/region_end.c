@@ -17,7 +17,7 @@
 
 #define WARM_EXTENTS_MAX 32
 #define WARM_PAGES_MAX 512      /* private pages of lazy extents that are kept, in all; */
-#define WARM_LARGE_MAX 16       /* of large segments, if the process lived longer than this: */
+#define WARM_LARGE_MAX 16       /* of large segments, if the process lived long; */
 #define WARM_SEARCH_NS 30000    /* and how long they may be searched for; */
 #define ZYGOTE_SEARCH_NS 300000 /* if a zygote's next worker will profit */
 #define READY_LIVES 2 /* µprocesses that wrote the same pages, before these are copied ahead */
@@ -43,10 +43,19 @@ static int note_warm(void *arg, u64 at, u64 end) {
 }
 
 /*
- * A frozen extent whose segment somebody else still shares. Its pages go if they are many: the next
- * fork copies what is kept, which pays where workers live for a request (fork is then most of their
- * life), not where fork is to be short and the child long.
+ * The next fork copies what is kept. That pays where workers live for a request (fork is then most
+ * of their life), not where fork is to be short and the child long; a parent that forks once in a
+ * while has children of the latter kind, however soon they are done.
  */
+static u32 max_kept(const struct region *r, const struct seg *s, u64 now) {
+  if (seg_extent_bytes(r, s) <= SETTLED_SEGMENT)
+    return WARM_PAGES_MAX;
+  if (!r->in_row)
+    return 0;
+  return now - r->born_at < SHORT_LIFE_NS ? WARM_PAGES_MAX : WARM_LARGE_MAX;
+}
+
+/* A frozen extent whose segment somebody else still shares. Its pages go if they are many. */
 static bool keeps_warm_lazy(struct region *r, const struct extent *e) {
   if (!e->seg->frozen || e->prot != (REGION_READ | REGION_WRITE) ||
       __atomic_load_n(&e->seg->sharers, __ATOMIC_SEQ_CST) <= 1)
@@ -54,10 +63,8 @@ static bool keeps_warm_lazy(struct region *r, const struct extent *e) {
   if (r->watched)
     return true;
   u64 start = plat_now(), limit = r->of_zygote ? ZYGOTE_SEARCH_NS : WARM_SEARCH_NS;
-  bool many = start - r->born_at < SHORT_LIFE_NS || seg_extent_bytes(r, e->seg) <= SETTLED_SEGMENT;
-  u32 had = r->n_warm;
-  struct warm w = {r, many ? WARM_PAGES_MAX : had + WARM_LARGE_MAX};
-  w.max = w.max < WARM_PAGES_MAX ? w.max : WARM_PAGES_MAX;
+  u32 had = r->n_warm, max = had + max_kept(r, e->seg, start);
+  struct warm w = {r, max < WARM_PAGES_MAX ? max : WARM_PAGES_MAX};
   if (seg_each_private(r, e->seg, e->off, e->end, note_warm, &w, NULL) == 0 &&
       plat_now() - start <= limit)
     return true;

@@ -217,9 +217,12 @@ int seg_enter(struct region *r, struct seg *s); /* -ENOMEM: the table is full */
 void seg_forget(struct region *r, struct seg *s);
 void seg_free(struct seg *s);
 
-/* When s has become large: takes small anonymous mappings in. An error leaves some out. No thread
-   of r's µprocess runs user code. */
-int seg_absorb(struct region *r, struct seg *s);
+/* When s has become large: takes small anonymous mappings in. An error leaves some out. `running`:
+   threads of r's µprocess run; what they do to such a mapping may wait in region_fault. */
+int seg_absorb(struct region *r, struct seg *s, bool running);
+/* The segment that the next seg_absorb would make take in an anonymous mapping at [off, end), which
+   is free; or NULL. */
+struct seg *seg_absorbing(struct region *r, u32 off, u32 end);
 
 /* ---- inside -------------------------------------------------------------------------------- */
 

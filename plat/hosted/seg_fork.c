@@ -272,7 +272,7 @@ int segs_prepare(struct region *parent) {
   if (!err && region_is_zygote(parent) && !parent->arranged)
     err = arrange(parent);
   for (u32 i = 0; i < parent->n_segs && !err; i++)
-    seg_absorb(parent, parent->segs[i]); /* this fork is slower if that fails */
+    seg_absorb(parent, parent->segs[i], false); /* this fork is slower if that fails */
   for (u32 i = 0; i < parent->n_segs && !err; i++) {
     struct seg *s = parent->segs[i];
     u32 n = parent->n_segs;

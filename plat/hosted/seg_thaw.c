@@ -447,8 +447,11 @@ static int step(struct region *r, struct seg *s, u64 part, bool running) {
     return err ? err : 1;
   seg_thaw_done(r, s, t.live);
   seg_drop_unused(r);
-  if (seg_is_used(r, s))
+  if (seg_is_used(r, s)) {
     pad(r, s);
+    if (running)
+      seg_absorb(r, s, true); /* else fork will */
+  }
   return 0;
 }
 
