@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "metrics.h"
+#include "conn.h"
 #include "function.h"
 #include "log.h"
 #include "text.h"
@@ -9,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-struct server_metrics server_metrics;
 
 /* Upper bounds in microseconds. */
 static const int64_t bounds_us[LATENCY_BUCKETS] = {
@@ -109,7 +108,7 @@ static void write_latency(struct buffer *out) {
 }
 
 void metrics_write(struct buffer *out) {
-  const struct server_metrics *s = &server_metrics;
+  const struct conn_counts *s = &conn_counts;
   write_outcomes(out);
   write_latency(out);
   each(out, "ufaas_queue_length", "gauge", "Requests that wait for a worker.", queued);
@@ -121,10 +120,10 @@ void metrics_write(struct buffer *out) {
   each(out, "ufaas_log_lines_total", "counter", "Lines that functions printed.", lines);
   each(out, "ufaas_zygote_resident_bytes", "gauge", "Resident memory of zygotes.", zygote_rss);
   each(out, "ufaas_worker_max_resident_bytes", "gauge", "Largest worker so far.", worker_rss);
-  number(out, "ufaas_connections", "gauge", "Open connections.", s->connections_open);
-  number(out, "ufaas_connections_total", "counter", "Connections accepted.", s->connections);
-  number(out, "ufaas_http_requests_total", "counter", "Requests read.", s->http_requests);
-  number(out, "ufaas_http_refused_total", "counter", "Malformed or too large.", s->http_refused);
+  number(out, "ufaas_connections", "gauge", "Open connections.", s->open);
+  number(out, "ufaas_connections_total", "counter", "Connections accepted.", s->accepted);
+  number(out, "ufaas_http_requests_total", "counter", "Requests read.", s->requests);
+  number(out, "ufaas_http_refused_total", "counter", "Malformed or too large.", s->refused);
   number(out, "ufaas_log_lines_lost_total", "counter", "Lost to a slow reader.", log_lost());
   number(out, "process_resident_memory_bytes", "gauge", "Resident memory of the server.",
          resident((int)getpid()));
