@@ -3,12 +3,10 @@
 #include "conn.h"
 #include "function.h"
 #include "log.h"
+#include "resident.h"
 #include "text.h"
 #include "zygote.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 /* Upper bounds in microseconds. */
@@ -28,22 +26,6 @@ void metrics_latency(struct function_metrics *m, int64_t ns) {
     i++;
   m->buckets[i]++;
   m->latency_ns += (uint64_t)ns;
-}
-
-/* Resident bytes of a process, 0 if they cannot be read. */
-static unsigned long long resident(int pid) {
-  char path[40], text[128];
-  snprintf(path, sizeof path, "/proc/%d/statm", pid);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-  if (fd >= 0)
-    close(fd);
-  if (n <= 0)
-    return 0;
-  text[n] = 0;
-  char *end;
-  strtoull(text, &end, 10);
-  return strtoull(end, NULL, 10) * (unsigned long long)sysconf(_SC_PAGESIZE);
 }
 
 static void head(struct buffer *out, const char *name, const char *type, const char *help) {
@@ -78,7 +60,7 @@ static uint64_t zygote_rss(const struct function *f) {
   uint64_t sum = 0;
   for (const struct zygote *z = zygotes; z; z = z->next)
     if (z->function == f)
-      sum += resident((int)z->pid);
+      sum += resident_bytes(z->pid);
   return sum;
 }
 
@@ -126,5 +108,5 @@ void metrics_write(struct buffer *out) {
   number(out, "ufaas_http_refused_total", "counter", "Malformed or too large.", s->refused);
   number(out, "ufaas_log_lines_lost_total", "counter", "Lost to a slow reader.", log_lost());
   number(out, "process_resident_memory_bytes", "gauge", "Resident memory of the server.",
-         resident((int)getpid()));
+         resident_bytes(getpid()));
 }
