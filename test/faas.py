@@ -21,6 +21,7 @@ import time
 import traceback
 from pathlib import Path
 
+import faas_rapi
 from faas_rig import INVOKE, Reply, Rig, eventually, parallel
 
 TESTS = []
@@ -659,7 +660,7 @@ def command_line(rig):
 
 
 ALONE = [command_line, deploy_under_load, reconfigure, cannot_start, orderly_end, end_in_time,
-         few_descriptors, slow_log]
+         few_descriptors, slow_log, *faas_rapi.ALONE]
 
 
 def main():

@@ -55,7 +55,9 @@ struct ufaas_note {
   uint32_t kind;
   int32_t value;
   uint64_t id;
-  uint64_t max_rss; /* ENDED: bytes, ru_maxrss of the worker; else 0 */
+  /* ENDED: bytes, ru_maxrss of the worker. STARTED: when its time has begun, nanoseconds of
+   * CLOCK_MONOTONIC; 0: with INVOKE. Else 0. */
+  uint64_t figure;
 };
 
 enum ufaas_part_kind {
