@@ -127,7 +127,7 @@ class Server:
             return False
 
     def request(self, method, path, body=None, headers=None, admin=False):
-        c = http.client.HTTPConnection("127.0.0.1", self.admin if admin else self.port, timeout=30)
+        c = http.client.HTTPConnection("127.0.0.1", self.admin if admin else self.port, timeout=60)
         try:
             c.request(method, path, body, headers or {})
             return Reply(c.getresponse())
@@ -143,7 +143,7 @@ class Server:
 
     def raw(self, data, shut=False):
         """What the server says to these bytes until it closes, or until it has been silent."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as s:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as s:
             s.sendall(data)
             if shut:
                 s.shutdown(socket.SHUT_WR)
@@ -244,7 +244,7 @@ class Rig:
         work = Path(tempfile.mkdtemp(prefix="ufaas-test-"))
         try:
             return subprocess.run(self.command(work, words), capture_output=True, text=True,
-                                  timeout=20)
+                                  timeout=60)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test: timeout=60 */
+/* test: timeout=120 */
 /* User and system time are told apart, sum up to the CPU clock, never run backwards, and a reaped
    child's go to its parent. */
 #include "check.h"
