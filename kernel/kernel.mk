@@ -10,8 +10,9 @@ CFLAGS_KERN := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(shell gcc -
 	-fno-stack-protector -fno-strict-aliasing -fcf-protection=none -mgeneral-regs-only -mno-red-zone -fno-omit-frame-pointer \
 	-fno-tree-loop-distribute-patterns -fno-common -MMD -MP $(WARN) -I$(S) -I$(S)/include
 
-# The C compiler's way of addressing the kernel, where it is not the default.
-CFLAGS_PLAT_pc := -mcmodel=kernel -fno-pic -fno-pie
+# The C compiler's way of addressing the kernel, where it is not the default; pc needs no frame
+# pointers for its backtraces (plat/pc/backtrace.c).
+CFLAGS_PLAT_pc := -mcmodel=kernel -fno-pic -fno-pie -fomit-frame-pointer
 
 # $(1): platform
 # A debug kernel has the same folders, objects of its own, and checks: of locks, of freed memory.

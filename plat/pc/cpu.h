@@ -189,7 +189,7 @@ void serial_write(const char *text, size_t n);
 
 /* Logs the address, as a name and an offset if it is code of the kernel. */
 void log_address(u64 addr);
-/* Logs the callers, given a frame pointer. */
-void log_backtrace(const u64 *frame);
+/* Logs the callers of what runs at pc with this stack pointer. */
+void log_backtrace(u64 pc, const u64 *sp);
 
 #endif

@@ -63,8 +63,8 @@ void acpi_power_off(void);
 /* ---- life.c
  * -------------------------------------------------------------------------------------- */
 
-/* As plat_panic, for an interrupted context: where it was and its frame pointer. */
-_Noreturn void panic_at(const char *why, u64 rip, const u64 *frame);
+/* As plat_panic, for an interrupted context: where it was and its stack pointer. */
+_Noreturn void panic_at(const char *why, u64 rip, const u64 *sp);
 
 /* ---- stdio.c
  * ------------------------------------------------------------------------------------- */
