@@ -11,7 +11,7 @@
 struct vcpu {
   struct vcpu *self;          /* %fs:0 */
   struct thread *current;     /* what runs here */
-  struct thread *fpu_owner;   /* plat/x86/fpu.c */
+  struct thread *fpu_owner;   /* whose vector state an idle CPU still has: plat/x86/fpu.c */
   u64 gs_base;                /* what %gs shows */
   struct region_tlb *entered; /* of the region that this CPU counts as running; NULL: none */
   u32 id;

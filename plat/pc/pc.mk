@@ -11,9 +11,13 @@ pc-lds := $(S)/plat/pc/kernel.lds
 pc-link = $(CC) -nostdlib -static -no-pie -Wl,-T,$(pc-lds) -Wl,-z,max-page-size=0x200000 \
 	-Wl,--build-id=none -Wl,--no-warn-rwx-segments
 
+# The whole kernel as machine code: here the compiler optimises across files (LTO_DIRS).
+$(O)/obj/kern/pc/kernel.o: $(pc-objs) $(KERN_SRC:%.c=$(O)/obj/kern/pc/%.o)
+	$(CC) -O2 -g $(CFLAGS_PLAT_pc) -flto=2 -Wno-maybe-uninitialized -flinker-output=nolto-rel -nostdlib -r -o $@ $^
+
 # Linked twice: the names of the functions are known after the first time.
-$(O)/obj/kern/pc/unnamed.elf: $(pc-objs) $(O)/obj/kern/pc/kernel-core.o $(pc-lds)
-	$(pc-link) -o $@ $(pc-objs) $(O)/obj/kern/pc/kernel-core.o
+$(O)/obj/kern/pc/unnamed.elf: $(O)/obj/kern/pc/kernel.o $(pc-lds)
+	$(pc-link) -o $@ $<
 
 $(O)/obj/kern/pc/symbols.S: $(O)/obj/kern/pc/unnamed.elf $(S)/plat/pc/symbols.py
 	python3 $(S)/plat/pc/symbols.py $< $@
@@ -21,7 +25,7 @@ $(O)/obj/kern/pc/symbols.S: $(O)/obj/kern/pc/unnamed.elf $(S)/plat/pc/symbols.py
 $(O)/bin/ufork-pc.elf: $(O)/obj/kern/pc/symbols.S $(O)/obj/kern/pc/unnamed.elf
 	@mkdir -p $(@D)
 	$(CC) -c $< -o $(O)/obj/kern/pc/symbols.o
-	$(pc-link) -o $@ $(pc-objs) $(O)/obj/kern/pc/kernel-core.o $(O)/obj/kern/pc/symbols.o
+	$(pc-link) -o $@ $(O)/obj/kern/pc/kernel.o $(O)/obj/kern/pc/symbols.o
 
 .PHONY: image
 image: $(O)/bin/ufork-pc.elf
