@@ -8,6 +8,7 @@
 #include "lib/fmt.h"
 #include "lib/string.h"
 #include "plat/pc/cpu.h"
+#include "plat/pc/kstack.h"
 #include "plat/pc/pc.h"
 
 #define DEPTH_MAX 32
@@ -74,8 +75,9 @@ static bool follows_call(u64 addr, u64 *target) {
 
 static bool is_stack(const u64 *at) {
   u64 a = (u64)at;
-  return a % 8 == 0 && ((a >= DIRECT_LO && a < DIRECT_LO + bootinfo.ram_end) ||
-                        (a >= (u64)__kernel_start && a < (u64)__data_end));
+  bool in_image = a >= (u64)__kernel_start && a + 16 <= (u64)__data_end;
+  bool in_guard = a + 16 > (u64)boot_guard && a < (u64)boot_guard_end;
+  return a % 8 == 0 && (kstack_holds(a) || (in_image && !in_guard));
 }
 
 static bool starts(i64 function, u64 target) {
@@ -83,11 +85,11 @@ static bool starts(i64 function, u64 target) {
 }
 
 void log_backtrace(u64 pc, const u64 *sp) {
-  const u64 *end = (const u64 *)(round_down((u64)sp, KSTACK_SIZE) + KSTACK_SIZE);
+  const u64 *end = (const u64 *)(((u64)sp | (KSTACK_SPAN - 1)) + 1);
   i64 last = is_text(pc) ? find_function(pc) : -1, sure = last;
-  for (u32 n = 0; n < DEPTH_MAX && sp < end && is_stack(sp); sp++) {
-    u64 target;
-    if (!is_text(*sp) || !follows_call(*sp, &target))
+  for (u32 n = 0; n < DEPTH_MAX && sp < end; sp++) {
+    u64 target; /* the stack pointer may be in the guard below the stack */
+    if (!is_stack(sp) || !is_text(*sp) || !follows_call(*sp, &target))
       continue;
     bool calls_it = starts(last, target) || starts(sure, target);
     log_place(*sp - 1, calls_it ? "" : " ?");
