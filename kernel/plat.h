@@ -214,10 +214,8 @@ int plat_copy_in(void *dst, const void *user, size_t n);
 int plat_copy_out(void *user, const void *src, size_t n);
 /* The same, once, where the user's side lies in the running thread's own region: -EFAULT if a page
    is not there now or may not be written yet; the caller then takes one of the above. 4 and 8 bytes
-   are one access. Any context. */
-int plat_copy_try(void *dst, const void *src, size_t n);
-/* For brief calls (kernel/syscall/table.def): one word of the running thread's own region, without
-   anything else being touched. In plat_user.h:
+   are one access. Any context. The second and third for one word, which costs less. In plat_user.h:
+static inline int plat_copy_try(void *dst, const void *src, size_t n);
 static inline int plat_try_load64(const void *user, u64 *v);
 static inline int plat_try_store64(void *user, u64 v); */
 /* Atomic 32-bit operations on user memory for futexes and robust lists; -EFAULT. */
@@ -255,7 +253,6 @@ _Noreturn void kernel_cpu_main(unsigned cpu);
    stack. These two are the gate's, for that table: what leads to a call's handler, and what fills
    in the registers that are not saved otherwise on the way to a handler that wants them. */
 extern const char plat_gate_full[];
-extern const char plat_gate_brief[];
 extern const char plat_gate_whole[];
 /* A system call is over and its thread has work, or its result (in r->rax, unless r has been
    replaced) is a SYSCALL_SPECIAL one. r is complete, may be changed; full restore. */

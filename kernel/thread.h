@@ -88,8 +88,7 @@ struct thread {
   bool is_user;
   bool at_edge;  /* in the work loop: looks at `work` again before user code runs */
   bool may_park; /* gave up the CPU in interruptible sleep: may be parked there */
-  u64 slice_end; /* when its time slice ends */
-  u64 run_since;
+  u64 run_since; /* when its time slice began */
   struct cpu_use used;
   u64 restart_deadline; /* of an interrupted sleep (ERESTARTBLOCK); 0 once a handler has run */
 

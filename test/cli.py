@@ -626,6 +626,15 @@ def vm_image_cpus(cli):
 
 
 @test
+def vm_backtrace(cli):
+    """A kernel that gives up names its callers, surely and in order."""
+    image = str(cli.build / "bin/ufork-pc.elf")
+    done = boot(image, "microvm", "-append", "isolation=nonsense -- /init")
+    names = re.findall(r"^ufork:   0x[0-9a-f]+ (\w+)\+0x[0-9a-f]+$", done.stdout, re.M)
+    assert done.returncode == 255 and names[:3] == ["plat_panic", "cmdline_parse", "pc_start"], done
+
+
+@test
 def vm_options_refused(cli):
     expect(cli.run("exit", "0", options=["-p", "80:80"]), status=2, err="needs --vm")
     expect(cli.run("exit", "0", options=["--vm", "-p", "nonsense"]), status=2, err="HOSTPORT")

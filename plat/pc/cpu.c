@@ -227,7 +227,7 @@ static inline __attribute__((always_inline)) void switch_finish(struct thread *t
 
 void uf_switch_finish(struct thread *t) { switch_finish(t); }
 
-void plat_switch(struct thread *from, struct thread *to) {
+inline __attribute__((always_inline)) void plat_switch(struct thread *from, struct thread *to) {
   struct vcpu *v = vcpu_self();
   fpu_switch(v, from->region && from->state != THREAD_DEAD ? from : NULL, to->region ? to : NULL);
   leave_region(v);

@@ -11,7 +11,7 @@
 struct vcpu {
   struct vcpu *self;          /* %fs:0 */
   struct thread *current;     /* what runs here */
-  struct thread *fpu_owner;   /* plat/x86/fpu.c */
+  struct thread *fpu_owner;   /* whose vector state an idle CPU still has: plat/x86/fpu.c */
   u64 gs_base;                /* what %gs shows */
   struct region_tlb *entered; /* of the region that this CPU counts as running; NULL: none */
   u32 id;
@@ -193,7 +193,7 @@ void serial_write(const char *text, size_t n);
 
 /* Logs the address, as a name and an offset if it is code of the kernel. */
 void log_address(u64 addr);
-/* Logs the callers, given a frame pointer. */
-void log_backtrace(const u64 *frame);
+/* Logs the callers of what runs at pc with this stack pointer. */
+void log_backtrace(u64 pc, const u64 *sp);
 
 #endif

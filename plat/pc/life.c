@@ -44,7 +44,7 @@ static _Noreturn void power_off(unsigned status) {
   triple_fault();
 }
 
-_Noreturn void panic_at(const char *why, u64 rip, const u64 *frame) {
+_Noreturn void panic_at(const char *why, u64 rip, const u64 *sp) {
   static u32 panicking;
   __asm__ volatile("cli");
   smp_stop_others();
@@ -53,14 +53,17 @@ _Noreturn void panic_at(const char *why, u64 rip, const u64 *frame) {
     log_string("ufork: kernel bug: ");
     log_string(why);
     log_string("\n");
-    if (rip)
-      log_address(rip);
-    log_backtrace(frame);
+    log_address(rip);
+    log_backtrace(rip, sp);
   }
   power_off(PANIC_STATUS);
 }
 
-_Noreturn void plat_panic(const char *why) { panic_at(why, 0, __builtin_frame_address(0)); }
+_Noreturn void plat_panic(const char *why) {
+  u64 *sp;
+  __asm__ volatile("mov %%rsp, %0" : "=r"(sp));
+  panic_at(why, (u64)plat_panic, sp);
+}
 
 /* The status a shell would give. */
 _Noreturn void plat_poweroff(int wait_status) {

@@ -72,8 +72,8 @@ void selftest_start(void) __attribute__((weak));
 /* ---- life.c
  * -------------------------------------------------------------------------------------- */
 
-/* As plat_panic, for an interrupted context: where it was and its frame pointer. */
-_Noreturn void panic_at(const char *why, u64 rip, const u64 *frame);
+/* As plat_panic, for an interrupted context: where it was and its stack pointer. */
+_Noreturn void panic_at(const char *why, u64 rip, const u64 *sp);
 
 /* ---- stdio.c
  * ------------------------------------------------------------------------------------- */

@@ -192,7 +192,7 @@ static _Noreturn void kernel_bug(const struct trap_frame *f) {
   else
     fmt(msg, sizeof(msg), "%s (%lu) in the kernel, error %lx, address %p, stack %p",
         exception_name(f->vector), f->vector, f->error, (void *)fault_address(), (void *)f->rsp);
-  panic_at(msg, f->rip, (const u64 *)f->rbp);
+  panic_at(msg, f->rip, (const u64 *)f->rsp);
 }
 
 void pc_exception(struct trap_frame *f) {
