@@ -122,13 +122,15 @@ static void note(struct zygote *z, const struct ufaas_note *n) {
 /* Takes the notes that are there, at most `count`. false: there are no more and will be none. */
 static bool notes_read(struct zygote *z, int count) {
   while (count-- > 0 && z->control.fd >= 0) {
-    struct ufaas_note n;
-    ssize_t size = recv(z->control.fd, &n, sizeof n, MSG_DONTWAIT);
+    struct ufaas_note n[2];
+    ssize_t size = recv(z->control.fd, n, sizeof n, MSG_DONTWAIT);
     if (size < 0 && errno == EINTR)
       continue;
-    if (size == (ssize_t)sizeof n)
-      note(z, &n);
-    else if (size < 0 && errno == EAGAIN)
+    if (size == (ssize_t)sizeof n || size == (ssize_t)sizeof n[0]) {
+      note(z, &n[0]);
+      if (size == (ssize_t)sizeof n)
+        note(z, &n[1]);
+    } else if (size < 0 && errno == EAGAIN)
       return true;
     else
       return false; /* its end, or it does not keep to the protocol */
