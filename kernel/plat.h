@@ -29,6 +29,12 @@ void *plat_pages_alloc(size_t n, size_t align);
 /* Gives back exactly what plat_pages_alloc returned. Any context. */
 void plat_pages_free(void *p, size_t n);
 
+/* The block of a thread (kernel/thread.h has its layout), zeroed, below it a guard that nothing is
+   mapped in where the platform can have one; NULL when out of memory. Context: thread or boot. */
+struct thread *plat_thread_alloc(void);
+/* Gives back a block that nobody runs on. Context: as above, spinlocks may be held. */
+void plat_thread_free(struct thread *t);
+
 /* Bytes of memory the instance may use in all (--memory), and bytes in use now, regions included.
  */
 u64 plat_mem_limit(void);
@@ -36,7 +42,7 @@ u64 plat_mem_used(void);
 
 /* Where it went. Figures for --stats and /proc/meminfo; not for a hot path. */
 struct plat_memory {
-  u64 kernel_bytes;          /* given out by plat_pages_alloc */
+  u64 kernel_bytes;          /* given out by plat_pages_alloc and plat_thread_alloc */
   u64 user_bytes;            /* of regions (hosted: mapped for good) and memory objects */
   u64 table_bytes;           /* page tables (hosted: the host's, for this process) */
   u32 regions, warm_regions; /* that exist; of these, kept for the next fork */

@@ -23,6 +23,7 @@ u64 regions_bytes_used(void) { return (u64)__atomic_load_n(&anon_bytes, __ATOMIC
 int host_map(struct region *r, const struct extent *e) {
   i64 p = 0;
   u64 len = e->end - e->off;
+  r->remaps++;
   if (e->kind == EXTENT_ANON)
     p = lx6(mmap, region_ptr(r, e->off), len, e->prot,
             LX_MAP_PRIVATE | LX_MAP_ANONYMOUS | LX_MAP_NORESERVE | LX_MAP_FIXED, -1, 0);
@@ -35,10 +36,12 @@ int host_map(struct region *r, const struct extent *e) {
 }
 
 int host_unmap(struct region *r, u32 off, u32 end) {
+  r->remaps++;
   return (int)lx2(munmap, region_ptr(r, off), end - off);
 }
 
 int host_protect(struct region *r, u32 off, u32 end, int prot) {
+  r->remaps++;
   return (int)lx3(mprotect, region_ptr(r, off), end - off, prot);
 }
 
@@ -194,9 +197,13 @@ static void choose_kind(struct region *r, struct extent *e) {
   bool hot = e->hot || (pages <= SMALL_COLD_PAGES && fork_mode != FORK_LAZY);
   e->kind = EXTENT_ANON;
   e->hot = false;
-  if (fork_mode == FORK_COPY || (hot && room))
+  if (fork_mode == FORK_COPY)
     return;
-  e->seg = seg_for(r, e->off);
+  e->seg = seg_absorbing(r, e->off, e->end);
+  if (!e->seg && hot && room)
+    return;
+  if (!e->seg)
+    e->seg = seg_for(r, e->off);
   if (e->seg)
     e->kind = EXTENT_LAZY;
 }
@@ -391,7 +398,7 @@ bool region_fault(struct region *r, u32 off, bool write) {
   hostmutex_lock(&r->lock);
   const struct extent *e = extents_at(&r->map, off);
   u8 needed = write ? REGION_WRITE : REGION_READ;
-  bool again = e && e->kind == EXTENT_LAZY && (e->prot & needed) &&
+  bool again = e && (e->kind == EXTENT_LAZY || e->kind == EXTENT_ANON) && (e->prot & needed) &&
                (r->fault_steps != r->steps || r->fault_off != off);
   r->fault_steps = r->steps;
   r->fault_off = off;

@@ -17,7 +17,7 @@
 
 #define WARM_EXTENTS_MAX 32
 #define WARM_PAGES_MAX 512      /* private pages of lazy extents that are kept, in all; */
-#define WARM_LARGE_MAX 16       /* of large segments, if the process lived longer than this: */
+#define WARM_LARGE_MAX 16       /* of large segments, if the process lived long; */
 #define WARM_SEARCH_NS 30000    /* and how long they may be searched for; */
 #define ZYGOTE_SEARCH_NS 300000 /* if a zygote's next worker will profit */
 #define READY_LIVES 2 /* µprocesses that wrote the same pages, before these are copied ahead */
@@ -43,10 +43,19 @@ static int note_warm(void *arg, u64 at, u64 end) {
 }
 
 /*
- * A frozen extent whose segment somebody else still shares. Its pages go if they are many: the next
- * fork copies what is kept, which pays where workers live for a request (fork is then most of their
- * life), not where fork is to be short and the child long.
+ * The next fork copies what is kept. That pays where workers live for a request (fork is then most
+ * of their life), not where fork is to be short and the child long; a parent that forks once in a
+ * while has children of the latter kind, however soon they are done.
  */
+static u32 max_kept(const struct region *r, const struct seg *s, u64 now) {
+  if (seg_extent_bytes(r, s) <= SETTLED_SEGMENT)
+    return WARM_PAGES_MAX;
+  if (!r->in_row)
+    return 0;
+  return now - r->born_at < SHORT_LIFE_NS ? WARM_PAGES_MAX : WARM_LARGE_MAX;
+}
+
+/* A frozen extent whose segment somebody else still shares. Its pages go if they are many. */
 static bool keeps_warm_lazy(struct region *r, const struct extent *e) {
   if (!e->seg->frozen || e->prot != (REGION_READ | REGION_WRITE) ||
       __atomic_load_n(&e->seg->sharers, __ATOMIC_SEQ_CST) <= 1)
@@ -54,10 +63,8 @@ static bool keeps_warm_lazy(struct region *r, const struct extent *e) {
   if (r->watched)
     return true;
   u64 start = plat_now(), limit = r->of_zygote ? ZYGOTE_SEARCH_NS : WARM_SEARCH_NS;
-  bool many = start - r->born_at < SHORT_LIFE_NS || seg_extent_bytes(r, e->seg) <= SETTLED_SEGMENT;
-  u32 had = r->n_warm;
-  struct warm w = {r, many ? WARM_PAGES_MAX : had + WARM_LARGE_MAX};
-  w.max = w.max < WARM_PAGES_MAX ? w.max : WARM_PAGES_MAX;
+  u32 had = r->n_warm, max = had + max_kept(r, e->seg, start);
+  struct warm w = {r, max < WARM_PAGES_MAX ? max : WARM_PAGES_MAX};
   if (seg_each_private(r, e->seg, e->off, e->end, note_warm, &w, NULL) == 0 &&
       plat_now() - start <= limit)
     return true;
@@ -91,9 +98,22 @@ static void give_up(struct region *r, u32 i) {
   extents_remove(&r->map, e.off, e.end);
 }
 
-/* Of a watched region whose lazy extents are all kept. */
-static void note_written(struct region *r) {
+/* The private pages that a region had when it was taken out of the pool: what the fork copied is
+   marked. */
+struct pages {
+  u32 *v, n;
+};
+
+/* The pages of a watched region whose lazy extents are all kept: those that it had if there has
+   been no fault since. */
+static void note_written(struct region *r, u64 faults, struct pages *last) {
   struct warm w = {r, WARM_PAGES_MAX};
+  if (last->v && r->noted_faults == faults && r->noted_remaps == r->remaps) {
+    r->warm_pages = last->v;
+    r->n_warm = last->n;
+    last->v = NULL;
+    return;
+  }
   if (seg_each_written(r, NULL, note_warm, &w) == 0)
     return;
   for (u32 i = r->map.n; i-- > 0;)
@@ -104,7 +124,7 @@ static void note_written(struct region *r) {
 }
 
 /* Leaves only what keeps warm. Splits nothing: needs no room. */
-static void strip(struct region *r) {
+static void strip(struct region *r, u64 faults, struct pages *last) {
   r->n_warm = 0;
   for (u32 i = 0; i < r->map.n;)
     if (keeps_warm(r, &r->map.v[i]))
@@ -112,7 +132,7 @@ static void strip(struct region *r) {
     else
       give_up(r, i);
   if (r->watched)
-    note_written(r);
+    note_written(r, faults, last);
   r->kept_pages = r->n_warm;
   seg_drop_unused(r);
 }
@@ -127,12 +147,12 @@ static void watch(struct region *r) {
 
 /* Those of `last`, that the fork copied because the parent had written them, are left to the next
    fork: it will do so again. */
-static void mark_copied(struct region *r, const u32 *last, u32 n_last) {
+static void mark_copied(struct region *r, const struct pages *last) {
   u32 i = 0;
-  for (u32 k = 0; k < r->n_warm; k++) {
-    while (i < n_last && (last[i] & ~WARM_COPIED) < r->warm_pages[k])
+  for (u32 k = 0; last->v && k < r->n_warm; k++) {
+    while (i < last->n && (last->v[i] & ~WARM_COPIED) < r->warm_pages[k])
       i++;
-    if (i < n_last && last[i] == (r->warm_pages[k] | WARM_COPIED))
+    if (i < last->n && last->v[i] == (r->warm_pages[k] | WARM_COPIED))
       r->warm_pages[k] |= WARM_COPIED;
   }
 }
@@ -179,17 +199,21 @@ void region_destroy(struct region *r) {
     region_free(r);
     return;
   }
-  u32 *last = r->warm_pages, n_last = r->n_warm;
+  struct pages last = {r->warm_pages, r->n_warm};
+  bool ahead = r->of_zygote && r->lives >= READY_LIVES;
+  u64 faults = r->watched || ahead ? written_faults() : 0; /* before the search */
   r->warm_pages = NULL;
   r->ready = 0;
-  strip(r);
-  if (r->of_zygote && r->n_warm && r->lives >= READY_LIVES) {
-    mark_copied(r, last, n_last);
+  strip(r, faults, &last);
+  if (ahead && r->n_warm) {
+    mark_copied(r, &last);
     if (!r->watched)
       watch(r);
     make_ready(r);
   }
-  kfree(last);
+  r->noted_faults = faults;
+  r->noted_remaps = r->remaps;
+  kfree(last.v);
   if (r->map.n == 0 || r->map.n > WARM_EXTENTS_MAX)
     region_free(r);
   else

@@ -169,6 +169,7 @@ static int fork_locked(struct region *parent, const struct region_fork_args *a,
   child->warm = false;
   child->is_child = true;
   child->of_zygote = region_is_zygote(parent);
+  child->in_row = parent->row > 0;
   child->born_at = parent->forked_at;
   if (err) {
     region_free(child);

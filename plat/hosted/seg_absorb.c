@@ -24,12 +24,14 @@ static int write_run(void *arg, u64 from, u64 to) {
   return seg_write(w->s, (const void *)from, to - from, from - w->base);
 }
 
-/* Turns anonymous extent i, inside the span, into one of s. */
-static int absorb_extent(struct region *r, struct seg *s, u32 i) {
+/* Turns anonymous extent i, inside the span, into one of s. If user code runs, who writes to it
+   meanwhile waits in region_fault. */
+static int absorb_extent(struct region *r, struct seg *s, u32 i, bool running) {
   struct extent *e = &r->map.v[i];
   struct sink w = {s, r->base};
   int err = 0;
-  if (!(e->prot & REGION_READ))
+  r->steps += running;
+  if (e->prot != REGION_READ && (running || e->prot == 0))
     err = host_protect(r, e->off, e->end, REGION_READ);
   if (!err)
     err = pagemap_each_private(r->base + e->off, r->base + e->end, write_run, &w, NULL);
@@ -57,12 +59,14 @@ static bool may_extend_down(const struct region *r, const struct seg *s, u32 lo)
   return true;
 }
 
-/* Takes in the anonymous extents inside s's span. */
-static int absorb_inside(struct region *r, struct seg *s) {
+/* Takes in the anonymous extents inside s's span; inaccessible ones only if nobody could tell that
+   they are not for a moment. */
+static int absorb_inside(struct region *r, struct seg *s, bool running) {
   int err = 0;
   for (u32 i = extents_find(&r->map, s->lo); i < r->map.n && r->map.v[i].off < s->top && !err; i++)
-    if (r->map.v[i].kind == EXTENT_ANON && r->map.v[i].end <= s->top)
-      err = absorb_extent(r, s, i);
+    if (r->map.v[i].kind == EXTENT_ANON && r->map.v[i].end <= s->top &&
+        (r->map.v[i].prot || !running))
+      err = absorb_extent(r, s, i, running);
   extents_merge(&r->map, s->lo, s->top);
   return err;
 }
@@ -70,6 +74,15 @@ static int absorb_inside(struct region *r, struct seg *s) {
 static bool is_large(const struct region *r, const struct seg *s) {
   return !s->frozen && s->top - s->lo >= (region_is_zygote(r) ? ZYGOTE_ABSORB_FROM : ABSORB_FROM) &&
          !seg_is_shared_object(s);
+}
+
+struct seg *seg_absorbing(struct region *r, u32 off, u32 end) {
+  for (u32 i = 0; i < r->n_segs; i++) {
+    struct seg *s = r->segs[i];
+    if (s->absorbed && off >= s->lo && end <= s->top && is_large(r, s))
+      return s;
+  }
+  return NULL;
 }
 
 /* The span grows down to its GiB. */
@@ -84,9 +97,9 @@ static int extend_down(struct region *r, struct seg *s) {
   return err;
 }
 
-int seg_absorb(struct region *r, struct seg *s) {
-  if (!is_large(r, s))
+int seg_absorb(struct region *r, struct seg *s, bool running) {
+  if (!is_large(r, s) || (running && !s->absorbed))
     return 0;
   int err = s->absorbed ? 0 : extend_down(r, s);
-  return err == -EBUSY ? 0 : err ? err : absorb_inside(r, s);
+  return err == -EBUSY ? 0 : err ? err : absorb_inside(r, s, running);
 }

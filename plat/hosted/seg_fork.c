@@ -216,6 +216,7 @@ static bool forget_written(struct region *r, struct seg *s) {
     return false;
   s->enough = s->forks = 0;
   int err = seg_each_written(r, s, write_back_run, &f);
+  r->remaps++;
   if (f.pages)
     seg_has_changed(s);
   return err == 0 && note_anew(r, s);
@@ -271,7 +272,7 @@ int segs_prepare(struct region *parent) {
   if (!err && region_is_zygote(parent) && !parent->arranged)
     err = arrange(parent);
   for (u32 i = 0; i < parent->n_segs && !err; i++)
-    seg_absorb(parent, parent->segs[i]); /* this fork is slower if that fails */
+    seg_absorb(parent, parent->segs[i], false); /* this fork is slower if that fails */
   for (u32 i = 0; i < parent->n_segs && !err; i++) {
     struct seg *s = parent->segs[i];
     u32 n = parent->n_segs;

@@ -239,6 +239,7 @@ static int take_over(const struct thaw *t, const struct extent *e, u32 from, u32
  */
 
 static int move_from_alias(const struct thaw *t, u32 from, u32 to) {
+  t->r->remaps++;
   i64 p = lx5(mremap, t->s->alias + from, to - from, to - from, LX_MREMAP_MAYMOVE | LX_MREMAP_FIXED,
               t->r->base + from);
   return lx_failed(p) ? -ENOMEM : 0;
@@ -446,8 +447,11 @@ static int step(struct region *r, struct seg *s, u64 part, bool running) {
     return err ? err : 1;
   seg_thaw_done(r, s, t.live);
   seg_drop_unused(r);
-  if (seg_is_used(r, s))
+  if (seg_is_used(r, s)) {
     pad(r, s);
+    if (running)
+      seg_absorb(r, s, true); /* else fork will */
+  }
   return 0;
 }
 

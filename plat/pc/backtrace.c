@@ -3,6 +3,7 @@
 #include "lib/fmt.h"
 #include "lib/string.h"
 #include "plat/pc/cpu.h"
+#include "plat/pc/kstack.h"
 #include "plat/pc/pc.h"
 
 #define DEPTH_MAX 32
@@ -39,8 +40,9 @@ void log_address(u64 addr) {
 
 static bool is_stack(const u64 *frame) {
   u64 a = (u64)frame;
-  return a % 8 == 0 && ((a >= DIRECT_LO && a < DIRECT_LO + bootinfo.ram_end) ||
-                        (a >= (u64)__kernel_start && a < (u64)__data_end));
+  bool in_image = a >= (u64)__kernel_start && a + 16 <= (u64)__data_end;
+  bool in_guard = a + 16 > (u64)boot_guard && a < (u64)boot_guard_end;
+  return a % 8 == 0 && (kstack_holds(a) || (in_image && !in_guard));
 }
 
 void log_backtrace(const u64 *frame) {

@@ -98,7 +98,7 @@ long_mode:
 	.text
 	.type	high, @function
 high:
-	mov	$boot_stack + UF_UREGS, %rsp
+	mov	$boot_thread + UF_UREGS, %rsp
 	mov	%ebx, %edi
 	xor	%ebp, %ebp
 	call	pc_start
@@ -130,10 +130,14 @@ boot_kernel_pd:
 boot_pd:
 	.skip	4 * 4096
 
-/* Stack and struct thread of the boot CPU until the scheduler runs. */
-	.globl	boot_stack
-	.balign	UF_KSTACK_SIZE
-boot_stack:
-	.skip	UF_KSTACK_SIZE
+/* Stack and struct thread of the boot CPU until the scheduler runs. pagetable_init leaves the guard out. */
+	.globl	boot_guard, boot_guard_end, boot_thread
+	.balign	UF_KSTACK_SPAN
+boot_guard:
+	.skip	UF_KSTACK_SPAN - UF_KSTACK_SIZE
+boot_guard_end:
+	.skip	UF_KSTACK_SIZE - UF_THREAD_ROOM
+boot_thread:
+	.skip	UF_THREAD_ROOM
 
 	.section .note.GNU-stack, "", @progbits

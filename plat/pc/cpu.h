@@ -29,6 +29,8 @@ struct vcpu {
 extern struct vcpu vcpus[MAX_CPUS];
 extern unsigned vcpu_count;
 
+_Static_assert(offsetof(struct vcpu, current) == VCPU_CURRENT, "plat_current.h");
+
 /* The CPU this is called on. */
 static inline struct vcpu *vcpu_self(void) {
   struct vcpu *v;
@@ -93,7 +95,9 @@ static inline void user_end(struct region *foreign) {
 
 /* ---- start-up -------------------------------------------------------------------------------- */
 
-/* Memory for the tables and interrupt stacks of a CPU other than 0, before it starts. -ENOMEM. */
+/* Memory for the tables and interrupt stacks of a CPU other than 0, before it starts. -ENOMEM.
+   Those of CPU 0 get guards: once, after pagetable_init; before, it has one stack without. */
+void cpu_guard_stacks(void);
 int cpu_prepare(unsigned cpu);
 /* The calling CPU gets its descriptor tables, interrupt stacks, control registers and %fs. */
 void cpu_init(unsigned cpu, struct thread *stack);

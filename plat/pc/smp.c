@@ -50,11 +50,12 @@ static void start_up(u32 lapic_id) { lapic_startup(lapic_id, TRAMPOLINE_PHYS >> 
 
 /* False: it does not come. Its stack is no longer on offer then. */
 static bool start_one(unsigned cpu, u32 lapic_id) {
-  struct thread *stack = plat_pages_alloc(KSTACK_SIZE / PAGE_SIZE, KSTACK_SIZE);
+  struct thread *stack = plat_thread_alloc();
   if (!stack || cpu_prepare(cpu) != 0)
     return false;
   stack->cpu = cpu;
   stack->uregs = (struct uregs *)((char *)stack + UF_UREGS);
+  str_copy(stack->name, "start", sizeof stack->name);
   __atomic_store_n(&ap_stack, stack, __ATOMIC_SEQ_CST);
   lapic_reset(lapic_id);
   pause_for(RESET_NS);
@@ -112,7 +113,7 @@ void smp_go(void) {
 static void wait_for_core(void) {
   while (!__atomic_load_n(&go, __ATOMIC_ACQUIRE))
     __asm__ volatile("sti; hlt; cli" : : : "memory");
-  while (__atomic_load_n(&vcpus[0].current, __ATOMIC_ACQUIRE) == (struct thread *)boot_stack)
+  while (__atomic_load_n(&vcpus[0].current, __ATOMIC_ACQUIRE) == &boot_thread)
     __builtin_ia32_pause();
   __asm__ volatile("sti" : : : "memory");
 }

@@ -6,7 +6,9 @@
 #include "kernel/thread.h"
 #include "plat/x86/asm_offsets.h"
 
-_Static_assert(UF_KSTACK_SIZE == KSTACK_SIZE, "asm_offsets.h");
+_Static_assert(UF_KSTACK_SIZE == KSTACK_SIZE && UF_KSTACK_SPAN == KSTACK_SPAN &&
+                   UF_THREAD_ROOM == THREAD_ROOM,
+               "asm_offsets.h");
 _Static_assert(UF_ORIG_RAX == offsetof(struct uregs, orig_rax), "asm_offsets.h");
 _Static_assert(UF_WORK == THREAD_WORK && UF_USER_RIP == THREAD_USER_RSP, "asm_offsets.h");
 _Static_assert(UF_NSYSCALLS == offsetof(struct thread, nsyscalls), "asm_offsets.h");

@@ -39,6 +39,7 @@ struct thread_fpu {
 } __attribute__((aligned(64)));
 
 #define FPU_OFFSET ((sizeof(struct thread) + 63) / 64 * 64)
+_Static_assert(FPU_OFFSET + sizeof(struct thread_fpu) <= THREAD_ROOM, "kernel/thread.h");
 
 static enum { FXSAVE, XSAVE, XSAVEC } method;
 static bool knows_use; /* XGETBV tells what is in use */
