@@ -125,7 +125,7 @@ class ExampleServer(Server):
         if self.system == "linux":
             return [str(self.build / "native/bin/ufaas"), f"--listen=127.0.0.1:{self.port}", f"--tmp={self.tmp}",
                     f"--python={self.build / 'native/bin/python3'}", f"--runtime={RUNTIME}",
-                    "--config", str(EXAMPLES.parent / "functions.toml")]
+                    f"--programs={self.build / 'native/lib/ufaas'}", "--config", str(EXAMPLES.parent / "functions.toml")]
         shown = [f"--root={self.build / 'rootfs'}", f"--dir=/functions:{EXAMPLES.parent}:ro"]
         if self.system == "pc":
             shown += ["--vm", "--cpus=2", "--memory=1G", "-p", f"{self.port}:8080"]

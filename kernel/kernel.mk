@@ -10,8 +10,12 @@ CFLAGS_KERN := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(shell gcc -
 	-fno-stack-protector -fno-strict-aliasing -fcf-protection=none -mgeneral-regs-only -mno-red-zone -fno-omit-frame-pointer \
 	-fno-tree-loop-distribute-patterns -fno-common -MMD -MP $(WARN) -I$(S) -I$(S)/include
 
-# The C compiler's way of addressing the kernel, where it is not the default.
-CFLAGS_PLAT_pc := -mcmodel=kernel -fno-pic -fno-pie
+# The C compiler's way of addressing the kernel, where it is not the default; pc needs no frame
+# pointers for its backtraces (plat/pc/backtrace.c). What short system calls run through is optimised
+# across files there, when it is linked.
+CFLAGS_PLAT_pc = -mcmodel=kernel -fno-pic -fno-pie -fomit-frame-pointer \
+	$(if $(filter $(LTO_DIRS),$(dir $*)),-flto)
+LTO_DIRS := kernel/sched/ kernel/proc/ kernel/signal/ kernel/mm/ kernel/ipc/ plat/pc/ plat/x86/ lib/
 
 # $(1): platform
 # A debug kernel has the same folders, objects of its own, and checks: of locks, of freed memory.

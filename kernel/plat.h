@@ -29,6 +29,12 @@ void *plat_pages_alloc(size_t n, size_t align);
 /* Gives back exactly what plat_pages_alloc returned. Any context. */
 void plat_pages_free(void *p, size_t n);
 
+/* The block of a thread (kernel/thread.h has its layout), zeroed, below it a guard that nothing is
+   mapped in where the platform can have one; NULL when out of memory. Context: thread or boot. */
+struct thread *plat_thread_alloc(void);
+/* Gives back a block that nobody runs on. Context: as above, spinlocks may be held. */
+void plat_thread_free(struct thread *t);
+
 /* Bytes of memory the instance may use in all (--memory), and bytes in use now, regions included.
  */
 u64 plat_mem_limit(void);
@@ -36,7 +42,7 @@ u64 plat_mem_used(void);
 
 /* Where it went. Figures for --stats and /proc/meminfo; not for a hot path. */
 struct plat_memory {
-  u64 kernel_bytes;          /* given out by plat_pages_alloc */
+  u64 kernel_bytes;          /* given out by plat_pages_alloc and plat_thread_alloc */
   u64 user_bytes;            /* of regions (hosted: mapped for good) and memory objects */
   u64 table_bytes;           /* page tables (hosted: the host's, for this process) */
   u32 regions, warm_regions; /* that exist; of these, kept for the next fork */
@@ -211,10 +217,8 @@ int plat_copy_in(void *dst, const void *user, size_t n);
 int plat_copy_out(void *user, const void *src, size_t n);
 /* The same, once, where the user's side lies in the running thread's own region: -EFAULT if a page
    is not there now or may not be written yet; the caller then takes one of the above. 4 and 8 bytes
-   are one access. Any context. */
-int plat_copy_try(void *dst, const void *src, size_t n);
-/* For brief calls (kernel/syscall/table.def): one word of the running thread's own region, without
-   anything else being touched. In plat_user.h:
+   are one access. Any context. The second and third for one word, which costs less. In plat_user.h:
+static inline int plat_copy_try(void *dst, const void *src, size_t n);
 static inline int plat_try_load64(const void *user, u64 *v);
 static inline int plat_try_store64(void *user, u64 v); */
 /* Atomic 32-bit operations on user memory for futexes and robust lists; -EFAULT. */
@@ -252,7 +256,6 @@ _Noreturn void kernel_cpu_main(unsigned cpu);
    stack. These two are the gate's, for that table: what leads to a call's handler, and what fills
    in the registers that are not saved otherwise on the way to a handler that wants them. */
 extern const char plat_gate_full[];
-extern const char plat_gate_brief[];
 extern const char plat_gate_whole[];
 /* A system call is over and its thread has work, or its result (in r->rax, unless r has been
    replaced) is a SYSCALL_SPECIAL one. r is complete, may be changed; full restore. */

@@ -45,8 +45,7 @@
 /* Results from -FIRST to -LAST never reach user code: the interrupted calls of sched.h, and */
 #define SYSCALL_SPECIAL_FIRST 512
 #define SYSCALL_SPECIAL_LAST 517
-#define SYSCALL_REFUSED 518 /* -that: of brief handlers only */
-#define EREPLACED 517       /* all of struct uregs has been replaced: exec, sigreturn */
+#define EREPLACED 517 /* all of struct uregs has been replaced: exec, sigreturn */
 
 /* Flags user code may have set when it is resumed: arithmetic flags; IF and bit 1 are forced. */
 #define RFLAGS_USER 0x00000cd5UL /* CF PF AF ZF SF OF; (DF, 0x400, is always cleared) */

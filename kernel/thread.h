@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads: the schedulable entity, with a kernel stack of its own. struct thread lies at the low
- * end of the KSTACK_SIZE-aligned block that also holds the stack, so the running thread is found
- * from the stack pointer (plat_current.h) on every platform.
+ * Threads: the schedulable entity, with a kernel stack of its own. Both are in one block of memory,
+ * the upper end of an aligned range of addresses, so a thread is found from the stack pointer
+ * (plat_current.h of a platform may know it otherwise):
+ *
+ *   KSTACK_SPAN, aligned to itself
+ *   |  guard: nothing is mapped      |  stack grows down  | struct uregs | struct thread, vectors |
+ *                                    |<------------------ KSTACK_SIZE, THREAD_ROOM of it last --->|
+ *
+ * A stack that grows too long thus ends in the guard and not in anybody's memory.
  *
  * Ownership: a thread is reference-counted (thread_get/put); the run queue and the running
  * CPU hold none: a thread leaves them before it dies. Its stack is freed by the next thread that
@@ -29,6 +35,8 @@ struct held_lock {
 #endif
 
 #define KSTACK_SIZE 16384
+#define KSTACK_SPAN 32768
+#define THREAD_ROOM 2048 /* struct thread, and what the platform keeps behind it */
 #define MAX_CPUS 64
 
 /* Reasons to leave the fast path on the way back to user code (thread->work). */
@@ -68,7 +76,7 @@ struct thread {
   u32 cpu;               /* CPU it runs on, or last ran on */
   u64 user_rsp;          /* scratch of the gate */
   u64 nsyscalls;         /* counted by the gate */
-  struct uregs *uregs;   /* user registers: at the top of the kernel stack */
+  struct uregs *uregs;   /* user registers: at the top of the kernel stack, below this */
   struct region *region; /* what %gs shows; NULL for kernel threads */
   void *fpu;             /* platform's save area for vector state (in this block or its own) */
 
@@ -80,8 +88,7 @@ struct thread {
   bool is_user;
   bool at_edge;  /* in the work loop: looks at `work` again before user code runs */
   bool may_park; /* gave up the CPU in interruptible sleep: may be parked there */
-  u64 slice_end; /* when its time slice ends */
-  u64 run_since;
+  u64 run_since; /* when its time slice began */
   struct cpu_use used;
   u64 restart_deadline; /* of an interrupted sleep (ERESTARTBLOCK); 0 once a handler has run */
 
@@ -112,13 +119,18 @@ _Static_assert(offsetof(struct thread, ksp) == THREAD_KSP, "assembly offset");
 _Static_assert(offsetof(struct thread, work) == THREAD_WORK, "assembly offset");
 _Static_assert(offsetof(struct thread, user_rsp) == THREAD_USER_RSP, "assembly offset");
 
+/* The thread in whose block `a`, an address of its stack or guard, is. */
+static inline struct thread *thread_at(u64 a) {
+  return (struct thread *)((a & ~(u64)(KSTACK_SPAN - 1)) + KSTACK_SPAN - THREAD_ROOM);
+}
+
 #include "plat_current.h" /* static inline struct thread *thread_current(void) */
 
 /* A thread with an empty kernel stack, state UNINTERRUPTIBLE, one reference; NULL: no memory. */
 struct thread *thread_alloc(void);
 /* The same, not from the cache: for a CPU that has no running thread yet. */
 struct thread *thread_alloc_new(void);
-/* How many blocks of KSTACK_SIZE there are, and how many of them wait for the next thread. */
+/* How many blocks (of KSTACK_SIZE) there are, and how many of them wait for the next thread. */
 u64 thread_blocks(u64 *cached);
 /* Gives those back. */
 void thread_trim(void);

@@ -39,7 +39,7 @@ class Cli:
 
     def raw(self, *arguments, **options):
         options.setdefault("stdin", subprocess.DEVNULL)
-        options.setdefault("timeout", 20)
+        options.setdefault("timeout", 120)
         return subprocess.run([self.ufork, *arguments], capture_output=True, text=True,
                               errors="replace", **options)
 
@@ -94,7 +94,7 @@ def large_input(cli):
 def closed_output(cli):
     """A reader that goes away ends the program by SIGPIPE, or its write fails; it never hangs."""
     script = f"yes | {cli.ufork} run {cli.probe} get | head -n 1"
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=20)
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=120)
     assert done.stdout == "y\n", done
 
 
@@ -220,7 +220,7 @@ def quiet(cli):
 @test
 def memory_limit(cli):
     """Running out of --memory is an error of the program, not of the instance."""
-    done = cli.run("eat", options=["--memory=128M"], timeout=60)
+    done = cli.run("eat", options=["--memory=128M"], timeout=300)
     expect(done, lambda s: s in (0, 137, 139, -9, -11))
     done = cli.run("exit", "5", options=["--memory=128M"])
     expect(done, 5)
@@ -491,7 +491,7 @@ def verifier_program(cli):
     verify = str(cli.build / "bin/ufork-verify")
 
     def check(path):
-        return subprocess.run([verify, str(path)], capture_output=True, text=True, timeout=20)
+        return subprocess.run([verify, str(path)], capture_output=True, text=True, timeout=120)
 
     assert check(cli.probe).returncode == 0, check(cli.probe)
     assert check(cli.native).returncode == 2, check(cli.native)
@@ -538,7 +538,7 @@ def vm_status(cli):
 @test
 def vm_streams(cli):
     data = bytes(range(256)) * 200
-    done = subprocess.run([cli.ufork, "run", "--vm", cli.probe, "get"], input=data, timeout=60,
+    done = subprocess.run([cli.ufork, "run", "--vm", cli.probe, "get"], input=data, timeout=300,
                           capture_output=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == data, f"{len(done.stdout)} bytes came back of {len(data)}"
@@ -557,7 +557,7 @@ def vm_typing(cli, words, typed, ending):
         while not shown.endswith(ending) and time.monotonic() < end:
             if select.select([master], [], [], 0.1)[0]:
                 shown += os.read(master, 4096)
-        return shown, machine.wait(timeout=30)
+        return shown, machine.wait(timeout=120)
     finally:
         machine.kill()
         machine.wait()
@@ -592,7 +592,7 @@ def vm_memory(cli):
     """What finds no memory at its first touch is killed, and the log says so; the rest goes on. The
     memory of the initramfs comes back once it is unpacked."""
     for cpus in (1, 4):
-        done = cli.run("touch", options=["--vm", "--memory=96M", f"--cpus={cpus}"], timeout=60)
+        done = cli.run("touch", options=["--vm", "--memory=96M", f"--cpus={cpus}"], timeout=300)
         expect(done, out="signal 9\n", err=r"out of memory: process 2 \(probe\) killed; \d+ of \d+ KiB")
     root = cli.work / "root"
     root.mkdir()
@@ -608,7 +608,7 @@ def boot(image, machine, *options):
         ["qemu-system-x86_64", "-M", machine, "-cpu", "max", "-m", "256", "-nodefaults",
          "-no-reboot", "-display", "none", "-serial", "stdio", "-device",
          "isa-debug-exit,iobase=0x501,iosize=4", *options, "-kernel", image],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
 
 
 @test
@@ -623,6 +623,15 @@ def vm_image_cpus(cli):
         expect(boot(image, machine, *options), status=1, out=f"{count}\n")
     expect(cli.raw("image", "--cpus=2", cli.probe, "cpus", "-o", image))
     expect(boot(image, "microvm", "-smp", "4"), status=1, out="2\n")
+
+
+@test
+def vm_backtrace(cli):
+    """A kernel that gives up names its callers, surely and in order."""
+    image = str(cli.build / "bin/ufork-pc.elf")
+    done = boot(image, "microvm", "-append", "isolation=nonsense -- /init")
+    names = re.findall(r"^ufork:   0x[0-9a-f]+ (\w+)\+0x[0-9a-f]+$", done.stdout, re.M)
+    assert done.returncode == 255 and names[:3] == ["plat_panic", "cmdline_parse", "pc_start"], done
 
 
 @test

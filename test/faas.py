@@ -21,6 +21,7 @@ import time
 import traceback
 from pathlib import Path
 
+import faas_rapi
 from faas_rig import INVOKE, Reply, Rig, eventually, parallel
 
 TESTS = []
@@ -152,7 +153,7 @@ def nothing_stays(s):
 
 @test
 def keepalive(s):
-    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=20)
+    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=60)
     before = s.metric("ufaas_connections_total")
     for i in range(20):
         c.request("POST", INVOKE % "probe", f"header X-Nothing-{i}")
@@ -177,7 +178,7 @@ def pipelining(s):
 
 @test
 def chunked_bodies(s):
-    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=20)
+    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=60)
     for parts in ([b"he", b"l", b"lo"], [b"fail " + b"x" * 100000, b"y" * 100000]):
         c.request("POST", INVOKE % "probe", iter(parts), encode_chunked=True,
                   headers={"Transfer-Encoding": "chunked"})
@@ -189,7 +190,7 @@ def chunked_bodies(s):
 
 @test
 def expect_continue(s):
-    with socket.create_connection(("127.0.0.1", s.port), timeout=5) as c:
+    with socket.create_connection(("127.0.0.1", s.port), timeout=30) as c:
         c.sendall(b"POST /function/probe HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
                   b"Expect: 100-continue\r\n\r\n")
         assert c.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -399,7 +400,7 @@ def zygote_dies(s):
 @test
 def two_thousand(s):
     """Nothing is used up by requests."""
-    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=20)
+    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=60)
 
     def ask(n):
         for _ in range(n):
@@ -430,7 +431,7 @@ class Load:
             t.start()
 
     def ask(self):
-        c = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
+        c = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
         while not self.over:
             try:
                 c.request("POST", INVOKE % self.function, self.body)
@@ -592,7 +593,7 @@ def few_descriptors(rig):
     try:
         conns = []
         for _ in range(100):
-            c = socket.create_connection(("127.0.0.1", s.port), timeout=20)
+            c = socket.create_connection(("127.0.0.1", s.port), timeout=60)
             c.sendall(b"POST /function/probe HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\nsleep 50")
             conns.append(c)
         answers = []
@@ -645,21 +646,21 @@ def command_line(rig):
         config = work / "functions.toml"
         config.write_text('[function.f]\ncommand = ["/x"]\ntimeout_ms = "long"\n')
         command = rig.command(work, ["--check", "--config", str(config)])
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 1, done
         assert f"{config}:3: timeout_ms must be an integer, not a string" in done.stderr, done
         config.write_text('[function.f]\ncommand = ["/x"]\n')
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0 and "1 functions" in done.stdout, done
         done = subprocess.run([*command, "--listen=nonsense"], capture_output=True, text=True,
-                              timeout=20)
+                              timeout=60)
         assert done.returncode == 1 and "ADDRESS:PORT" in done.stderr, done
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
 ALONE = [command_line, deploy_under_load, reconfigure, cannot_start, orderly_end, end_in_time,
-         few_descriptors, slow_log]
+         few_descriptors, slow_log, *faas_rapi.ALONE]
 
 
 def main():

@@ -41,7 +41,7 @@ command = ["{probe}"]
 max_body = 1000
 max_response = 2000
 [function.shell]
-command = ["{filter}", "/bin/sh", "greet.sh"]
+command = ["filter", "/bin/sh", "greet.sh"]
 path = "{work}"
 [function.root]
 command = ["{probe}"]
@@ -97,7 +97,7 @@ class Server:
         self.probe = self.work / "probe"
         shutil.copy(rig.probe, self.probe)
         shutil.copy(HERE.parent / "user/ufaas/examples/greet.sh", self.work)
-        self.filter = rig.filter
+        shutil.copy(rig.bootstrap, self.work / "bootstrap")
         self.config = self.work / "functions.toml"
         # On uFork temporary files are made in the instance's own memory.
         self.tmp = "/tmp" if rig.system == "ufork" else str(self.work / "tmp")
@@ -116,8 +116,8 @@ class Server:
             raise
 
     def configure(self, more=""):
-        self.config.write_text(CONFIG.format(port=self.port, admin=self.admin, probe=self.probe, filter=self.filter,
-                                             work=self.work, tmp=self.tmp, log=self.log) + more)
+        self.config.write_text(CONFIG.format(port=self.port, admin=self.admin, probe=self.probe, work=self.work, tmp=self.tmp, log=self.log) +
+                               more.replace("{work}", str(self.work)))
 
     def answers(self):
         assert self.process.poll() is None, "ended: " + (self.work / "stderr").read_text()
@@ -127,7 +127,7 @@ class Server:
             return False
 
     def request(self, method, path, body=None, headers=None, admin=False):
-        c = http.client.HTTPConnection("127.0.0.1", self.admin if admin else self.port, timeout=30)
+        c = http.client.HTTPConnection("127.0.0.1", self.admin if admin else self.port, timeout=60)
         try:
             c.request(method, path, body, headers or {})
             return Reply(c.getresponse())
@@ -143,7 +143,7 @@ class Server:
 
     def raw(self, data, shut=False):
         """What the server says to these bytes until it closes, or until it has been silent."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as s:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as s:
             s.sendall(data)
             if shut:
                 s.shutdown(socket.SHUT_WR)
@@ -165,7 +165,8 @@ class Server:
 
     def lines(self):
         """The log; every line must be JSON."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        text = self.log.read_text()
+        return [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines()]
 
     def logged(self, pattern):
         return [l for l in self.lines() if re.search(pattern, l.get("message", ""))]
@@ -211,20 +212,21 @@ class Rig:
     def __init__(self, build, system, cpus, server=None):
         self.build, self.system, self.cpus = build, system, cpus
         self.server = server or build / "native/bin/ufaas"
-        # On uFork found without a directory, in [server] programs.
-        self.filter = "filter" if system == "ufork" else build / "native/lib/ufaas/filter"
+        # On uFork they are where [server] programs says.
+        self.programs = [] if system == "ufork" else ["--programs", str(build / "native/lib/ufaas")]
+        self.sanitized_rapi = server.resolve().parent / "sanitized-rapi" if server else None
         cc = build / ("bin/native-cc" if system == "native" else "bin/ufork-cc")
-        self.probe = build / f"test/faas/{system}-probe"
+        self.probe, self.bootstrap = (build / f"test/faas/{system}-{name}" for name in ("probe", "bootstrap"))
         self.probe.parent.mkdir(parents=True, exist_ok=True)
-        source = HERE.parent / "user/ufaas/worker.c"
-        subprocess.run([cc, "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror",
-                        f"-I{HERE.parent}/include", "-Wno-unused-result", HERE / "faas/probe.c",
-                        source, "-o", self.probe], check=True)
+        for program, *sources in ((self.probe, HERE / "faas/probe.c", HERE.parent / "user/ufaas/worker.c"),
+                                  (self.bootstrap, HERE / "faas/bootstrap.c")):
+            subprocess.run([cc, "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror",
+                            f"-I{HERE.parent}/include", "-Wno-unused-result", *sources, "-o", program], check=True)
 
     def command(self, work, words, descriptors=None):
         """ufaas with these words, and with at most so many descriptors."""
         program = "ufaas" if self.system == "ufork" else str(self.server)
-        words = [program, *words]
+        words = [program, *self.programs, *words]
         if descriptors:
             words = ["/bin/sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *words]
         if self.system == "native":
@@ -242,7 +244,7 @@ class Rig:
         work = Path(tempfile.mkdtemp(prefix="ufaas-test-"))
         try:
             return subprocess.run(self.command(work, words), capture_output=True, text=True,
-                                  timeout=20)
+                                  timeout=60)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 

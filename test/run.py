@@ -11,7 +11,7 @@ ends in time, with the expected exit status (0), and prints exactly the expected
 NAME.out if the file exists, else "ok". All systems are held to the same expectation.
 
 A comment `/* test: KEY=VALUE... */` in the program may set:
-    timeout=SECONDS   limit of the run (20)
+    timeout=SECONDS   limit of the run (60)
     exit=STATUS       expected exit status; a shell's 128+N for death by signal N
     only=SYSTEM       the test asks something that one system alone has (ufork: on every platform)
     options=OPT,...   options of `ufork run`
@@ -38,7 +38,7 @@ HERE = Path(__file__).resolve().parent
 CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"]
 # clang alone warns of check.h's OK() among the operands of a comma.
 CLANG_FLAGS = ["-Wno-unused-value"]
-DEFAULTS = {"timeout": "20", "exit": "0", "only": "", "options": "", "args": "", "cflags": ""}
+DEFAULTS = {"timeout": "60", "exit": "0", "only": "", "options": "", "args": "", "cflags": ""}
 
 
 def settings(source):

@@ -22,7 +22,7 @@ CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"]
 # Enough for some jobs at once, not for all of them.
 LEAN = ["--memory=8M"]
 # Starting, settling and judging take time as well.
-PATIENCE = 150
+PATIENCE = 330
 
 
 def compile_for(build, kind):

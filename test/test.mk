@@ -2,7 +2,7 @@
 # with the counts of all. STEP:N lets make run N jobs at once within the step.
 TEST_STEPS := deps tools:2 unit-tests:2 test-sys-native test-core-links test-lock-order test-sys-matrix \
 	test-sys-debug test-soak test-sys-clang test-sys-pc test-sys-pc-cpus test-pc-devices test-pc-loaders \
-	test-cli ports:2 test-ports test-faas test-faas-python check-format tidy
+	test-pc-stacks test-cli ports:2 test-ports test-faas test-faas-python check-format tidy
 
 test:
 	@python3 $(S)/test/all.py $(TEST_STEPS)
@@ -18,7 +18,7 @@ PC_CPUS_NAMES := cpu_limit cpu_times cpus_parallel cpus_tlb epoll_many exec_thre
 	sig_thread spawn tcp_fork_server thread_cancel thread_cond thread_exit thread_mutex_shared threads timers \
 	unix_eof unix_last_words unix_stream vfork wait_which
 .PHONY: test-sys-native test-sys-ufork test-sys-clang test-sys-pc test-sys-pc-cpus test-sys-pc-all \
-	test-pc-devices test-pc-loaders test-cli test-core-links
+	test-pc-devices test-pc-loaders test-pc-stacks test-cli test-core-links
 test-sys-native: tools
 	@python3 $(S)/test/run.py --build $(O) --system native $(NAMES)
 test-sys-ufork: tools
@@ -42,7 +42,9 @@ test-pc-devices: tools image $(O)/test/pc-devices
 	@python3 $(S)/test/pc_devices.py $(O)
 test-pc-loaders: tools image $(O)/test/pc-place
 	@python3 $(S)/test/pc_loaders.py $(O)
-$(O)/test/pc-runner $(O)/test/pc-devices $(O)/test/pc-place: $(O)/test/pc-%: $(S)/test/pc/%.c | tools
+test-pc-stacks: tools image $(O)/test/pc/selftest.elf $(O)/test/pc-spin
+	@python3 $(S)/test/pc_stacks.py $(O)
+$(O)/test/pc-runner $(O)/test/pc-devices $(O)/test/pc-place $(O)/test/pc-spin: $(O)/test/pc-%: $(S)/test/pc/%.c | tools
 	@mkdir -p $(@D)
 	$(O)/bin/ufork-cc -std=gnu11 -O2 -Wall -Wextra -Werror $< -o $@
 test-cli: tools

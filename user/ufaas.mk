@@ -4,6 +4,9 @@
 UFAAS := user/ufaas
 UFAAS_SRC := $(patsubst $(S)/%,%,$(filter-out %/worker.c,$(wildcard $(S)/$(UFAAS)/*.c)))
 UFAAS_EXAMPLES := $(basename $(notdir $(wildcard $(S)/$(UFAAS)/examples/*.c)))
+# The bridge to Lambda's Runtime API: a zygote that has parts in common with the server.
+UFAAS_RAPI_SRC := $(patsubst $(S)/%,%,$(wildcard $(S)/$(UFAAS)/rapi/*.c)) \
+	$(addprefix $(UFAAS)/,conn.c http.c log.c loop.c resident.c text.c tree.c)
 CFLAGS_UFAAS := $(CFLAGS_COMMON) -D_GNU_SOURCE
 
 # $(1): ufork or native; $(2): compiler; $(3), $(4): where programs and examples go
@@ -17,8 +20,11 @@ $(3)/ufaas: $(UFAAS_SRC:%.c=$(O)/obj/ufaas-$(1)/%.o)
 $(UFAAS_EXAMPLES:%=$(4)/%): $(4)/%: $(O)/obj/ufaas-$(1)/$(UFAAS)/examples/%.o $(O)/obj/ufaas-$(1)/$(UFAAS)/worker.o
 	@mkdir -p $$(@D)
 	$$(SAY) $(O)/bin/$(2) -O2 $$^ -o $$@
+$(4)/rapi: $(UFAAS_RAPI_SRC:%.c=$(O)/obj/ufaas-$(1)/%.o)
+	@mkdir -p $$(@D)
+	$$(SAY) $(O)/bin/$(2) -O2 $$^ -o $$@
 .PHONY: ufaas-$(1)
-ufaas-$(1): $(3)/ufaas $(UFAAS_EXAMPLES:%=$(4)/%)
+ufaas-$(1): $(3)/ufaas $(UFAAS_EXAMPLES:%=$(4)/%) $(4)/rapi
 endef
 $(eval $(call ufaas_variant,ufork,ufork-cc,$(O)/rootfs/usr/bin,$(O)/rootfs/usr/lib/ufaas))
 $(eval $(call ufaas_variant,native,native-cc,$(O)/native/bin,$(O)/native/lib/ufaas))
@@ -31,12 +37,12 @@ ports-native: ufaas-native
 
 # ---- unit tests, on the host under the sanitizers ------------------------------------------------------
 
-UFAAS_BYTES := $(addprefix $(UFAAS)/,config.c config_keys.c http.c log.c loop.c text.c toml.c)
+UFAAS_BYTES := $(addprefix $(UFAAS)/,config.c config_keys.c http.c log.c loop.c rapi/path.c text.c toml.c)
 UFAAS_SANITIZE := $(filter-out -MMD -MP -O2,$(CFLAGS_UFAAS)) -O1 -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined
 $(O)/test/ufaas/unit: $(wildcard $(S)/$(UFAAS)/test/unit*.c)
 $(O)/test/ufaas/fuzz: $(S)/$(UFAAS)/test/fuzz.c
-$(O)/test/ufaas/unit $(O)/test/ufaas/fuzz: $(UFAAS_BYTES) $(wildcard $(S)/$(UFAAS)/*.h $(S)/$(UFAAS)/test/*.h)
+$(O)/test/ufaas/unit $(O)/test/ufaas/fuzz: $(UFAAS_BYTES) $(wildcard $(S)/$(UFAAS)/*.h $(S)/$(UFAAS)/*/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(UFAAS_SANITIZE) $(filter %.c,$^) -o $@
 
@@ -46,8 +52,10 @@ ufaas-unit-tests: $(O)/test/ufaas/unit $(O)/test/ufaas/fuzz
 	timeout 60 $(O)/test/ufaas/unit
 	timeout 100 $(O)/test/ufaas/fuzz 1 30000
 
-# The whole server, for test/faas.py.
-$(O)/test/ufaas/sanitized-ufaas: $(UFAAS_SRC) $(wildcard $(S)/$(UFAAS)/*.h)
+# The whole server and the bridge, for test/faas.py.
+$(O)/test/ufaas/sanitized-ufaas: $(UFAAS_SRC)
+$(O)/test/ufaas/sanitized-rapi: $(UFAAS_RAPI_SRC)
+$(O)/test/ufaas/sanitized-ufaas $(O)/test/ufaas/sanitized-rapi: $(wildcard $(S)/$(UFAAS)/*.h $(S)/$(UFAAS)/rapi/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(UFAAS_SANITIZE) $(filter %.c,$^) -o $@
 

@@ -81,7 +81,7 @@ static int set_cloexec(int fd, bool on) {
   struct fdtable *t = fdtable_own();
   int e = -EBADF;
   spin_lock(&t->lend.lock);
-  if ((u32)fd < t->end && t->slots[fd]) {
+  if ((u32)fd < t->end && fd_slot_file(t->slots[fd])) {
     t->slots[fd] = (t->slots[fd] & ~FD_CLOEXEC_BIT) | (on ? FD_CLOEXEC_BIT : 0);
     e = 0;
   }

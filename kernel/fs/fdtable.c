@@ -2,6 +2,7 @@
 #include "kernel/fs/fdtable.h"
 #include "kernel/errno.h"
 #include "kernel/fs/flock.h"
+#include "kernel/kassert.h"
 #include "kernel/mm/kmalloc.h"
 #include "lib/string.h"
 
@@ -33,14 +34,17 @@ static u32 grown_capacity(u32 need) {
 
 /* c, empty, with room enough, gets what t has; t's lock is held. */
 static void copy_slots(struct fdtable *c, const struct fdtable *t) {
-  for (u32 fd = 0; fd < t->end; fd++) {
-    u64 slot = t->slots[fd];
-    if (slot)
-      file_get(fd_slot_file(slot));
-    c->slots[fd] = slot;
-  }
   c->end = t->end;
   c->lowest = t->lowest;
+  for (u32 fd = 0; fd < t->end; fd++) {
+    u64 slot = t->slots[fd];
+    struct file *f = fd_slot_file(slot);
+    c->slots[fd] = f ? slot : 0;
+    if (f)
+      file_get(f);
+    else if (unlikely(slot != 0) && fd < c->lowest) /* reserved by a thread of t's */
+      c->lowest = fd;
+  }
 }
 
 int fdtable_copy(struct fdtable *t, struct fdtable **out) {
@@ -137,7 +141,7 @@ static void close_file(struct fdtable *t, struct file *f) {
 
 static __attribute__((noinline)) void destroy(struct fdtable *t) {
   for (u32 fd = 0; fd < t->end; fd++)
-    if (t->slots[fd])
+    if (fd_slot_file(t->slots[fd]))
       close_file(t, fd_slot_file(t->slots[fd]));
   if (t->slots != t->inline_slots)
     kfree_as(KMEM_FILE, t->slots);
@@ -206,7 +210,8 @@ static u64 make_slot(struct file *f, u32 flags) {
   return (u64)f | ((flags & O_CLOEXEC) ? FD_CLOEXEC_BIT : 0);
 }
 
-int fd_install(struct file *f, u32 flags, int from) {
+/* Puts `slot` at the lowest free descriptor >= from. */
+static int take_lowest(u64 slot, int from) {
   struct fdtable *t = fdtable_own();
   u32 fd, limit = descriptor_limit();
   int e = 0;
@@ -223,7 +228,7 @@ int fd_install(struct file *f, u32 flags, int from) {
       e = grow(t, fd);
   } while (e == 0);
   if (e == 0) {
-    slot_set(t, fd, make_slot(f, flags));
+    slot_set(t, fd, slot);
     if ((u32)from <= t->lowest)
       t->lowest = fd + 1;
   }
@@ -231,15 +236,24 @@ int fd_install(struct file *f, u32 flags, int from) {
   return e < 0 ? e : (int)fd;
 }
 
-int fd_room(void) {
-  struct fdtable *t = running();
-  u32 fd, limit = descriptor_limit();
-  spin_lock(&t->lend.lock);
-  for (fd = t->lowest; fd < t->end && t->slots[fd]; fd++)
-    ;
-  spin_unlock(&t->lend.lock);
-  return fd < limit ? 0 : -EMFILE;
+int fd_install(struct file *f, u32 flags, int from) {
+  return take_lowest(make_slot(f, flags), from);
 }
+
+int fd_reserve(void) { return take_lowest(FD_RESERVED, 0); }
+
+/* Nobody else changes a reserved slot, and a table that has one is not lent: its threads or sharers
+ * would have to be one process with one thread, which is here. */
+static void settle_reserved(int fd, u64 slot) {
+  struct fdtable *t = fdtable_own();
+  spin_lock(&t->lend.lock);
+  kassert((u32)fd < t->end && t->slots[fd] == FD_RESERVED);
+  slot_set(t, (u32)fd, slot);
+  spin_unlock(&t->lend.lock);
+}
+
+void fd_fill(int fd, struct file *f, u32 flags) { settle_reserved(fd, make_slot(f, flags)); }
+void fd_release(int fd) { settle_reserved(fd, 0); }
 
 int fd_install_at(struct file *f, u32 flags, int fd) {
   struct fdtable *t = fdtable_own();
@@ -249,6 +263,8 @@ int fd_install_at(struct file *f, u32 flags, int fd) {
     return -EBADF;
   spin_lock(&t->lend.lock);
   e = grow(t, (u32)fd);
+  if (e == 0 && (u32)fd < t->end && t->slots[fd] == FD_RESERVED)
+    e = -EBUSY;
   if (e == 0)
     old = slot_set(t, (u32)fd, make_slot(f, flags));
   spin_unlock(&t->lend.lock);
@@ -261,7 +277,7 @@ int fd_close(int fd) {
   struct fdtable *t = fdtable_own();
   u64 old = 0;
   spin_lock(&t->lend.lock);
-  if ((u32)fd < t->end)
+  if ((u32)fd < t->end && fd_slot_file(t->slots[fd]))
     old = slot_set(t, (u32)fd, 0);
   spin_unlock(&t->lend.lock);
   if (!old)
@@ -273,7 +289,7 @@ int fd_close(int fd) {
 struct file *fdtable_file(struct fdtable *t, int fd, bool *cloexec) {
   struct file *f = NULL;
   spin_lock(&t->lend.lock);
-  if ((u32)fd < t->end && t->slots[fd]) {
+  if ((u32)fd < t->end && fd_slot_file(t->slots[fd])) {
     f = fd_slot_file(t->slots[fd]);
     if (cloexec)
       *cloexec = t->slots[fd] & FD_CLOEXEC_BIT;
@@ -287,7 +303,7 @@ int fdtable_next(struct fdtable *t, int from) {
   int fd = -1;
   spin_lock(&t->lend.lock);
   for (u32 k = (u32)from; k < t->end && fd < 0; k++)
-    if (t->slots[k])
+    if (fd_slot_file(t->slots[k]))
       fd = (int)k;
   spin_unlock(&t->lend.lock);
   return fd;

@@ -12,6 +12,7 @@
 
 #define FD_INLINE 24
 #define FD_CLOEXEC_BIT 1UL
+#define FD_RESERVED 2UL /* a slot without a file that nobody else can have: fd_reserve */
 #define FD_TABLE_MAX (1u << 20)
 
 struct fdtable {
@@ -25,7 +26,7 @@ struct fdtable {
 };
 
 static inline struct file *fd_slot_file(u64 slot) {
-  return (struct file *)(slot & ~FD_CLOEXEC_BIT);
+  return (struct file *)(slot & ~(FD_CLOEXEC_BIT | FD_RESERVED));
 }
 
 /*
@@ -68,7 +69,8 @@ static inline void fd_return(struct fdref r) {
 /* The running process's table, which it may change; everybody who changes a slot gets it from here.
    It may be another than before. */
 struct fdtable *fdtable_own(void);
-/* Puts f (reference taken over) at exactly fd, closing what is there. fd or -EBADF, -ENOMEM. */
+/* Puts f (reference taken over) at exactly fd, closing what is there. fd or -EBADF, -ENOMEM;
+ * -EBUSY: it is reserved. */
 int fd_install_at(struct file *f, u32 flags, int fd);
 /* Gives back the file at descriptor fd of any process's table with a reference, or NULL. */
 struct file *fdtable_file(struct fdtable *t, int fd, bool *cloexec);

@@ -134,9 +134,12 @@ struct file *fd_get_path(int fd);
 /* Installs f (taking over the caller's reference) at the lowest free descriptor >= from. fd or
    -EMFILE; on error the caller keeps the reference. flags: O_CLOEXEC. */
 int fd_install(struct file *f, u32 flags, int from);
-/* 0 if fd_install would find a free descriptor now (another thread may take it first), or -EMFILE:
- * for what cannot be given back when there is none. */
-int fd_room(void);
+/* For what cannot be given back when there is no descriptor: reserves the lowest free one, which
+ * then is neither free nor open (close and others say -EBADF, dup2 -EBUSY), until it is filled
+ * (taking over a reference) or released. fd or as fd_install. */
+int fd_reserve(void);
+void fd_fill(int fd, struct file *f, u32 flags);
+void fd_release(int fd);
 int fd_close(int fd);
 
 /* ---- paths: kernel/fs/path.c ------------------------------------------------------------ */

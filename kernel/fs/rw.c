@@ -29,21 +29,24 @@ static __attribute__((noinline)) i64 read_or_write(struct uregs *r, transfer go)
   return n;
 }
 
-static inline bool is_range(const struct uregs *r) {
-  return r->rdx && user_range_ok(r->rsi, r->rdx);
+/* Not empty, and in the region. */
+static inline bool is_range(u64 uaddr, u64 n) {
+  const u64 size = UF_REGION_SIZE - UF_DATA_LO;
+  return n - 1 < size && uaddr - UF_DATA_LO <= size - n;
 }
 
 /* What streams have a short way for; nothing is kept over the call. */
 i64 sys_read(struct uregs *r) {
   struct file *f = fd_borrow_only((int)r->rdi);
-  if (likely(f && f->ops->read_user && is_range(r) && (f->flags & O_ACCMODE) != O_WRONLY))
+  if (likely(f && f->ops->read_user && is_range(r->rsi, r->rdx) && !(f->flags & O_WRONLY)))
     return f->ops->read_user(f, r->rsi, r->rdx);
   return read_or_write(r, file_read);
 }
 
 i64 sys_write(struct uregs *r) {
   struct file *f = fd_borrow_only((int)r->rdi);
-  if (likely(f && f->ops->write_user && is_range(r) && (f->flags & O_ACCMODE) != O_RDONLY))
+  if (likely(f && f->ops->write_user && is_range(r->rsi, r->rdx) &&
+             (f->flags & (O_WRONLY | O_RDWR))))
     return f->ops->write_user(f, r->rsi, r->rdx);
   return read_or_write(r, file_write);
 }

@@ -15,12 +15,18 @@
 #include "kernel/proc/proc.h"
 #include "kernel/sched/sched.h"
 
-static int owner_alive(u32 tid) {
-  struct thread *t = thread_find((int)tid);
-  if (!t)
-    return -ESRCH;
-  thread_put(t);
-  return 0;
+/* 0 if the owner that `old` names lives; -EAGAIN if it ended and the word changed meanwhile, as it
+   does when a thread that ends lets go of its robust locks; -ESRCH if nobody will ever let go of
+   it. */
+static int owner_alive(u64 uaddr, u32 old) {
+  u32 now;
+  struct thread *t = thread_find((int)(old & FUTEX_TID_MASK));
+  if (t) {
+    thread_put(t);
+    return 0;
+  }
+  int err = user_load32(uaddr, &now);
+  return err ? err : now != old ? -EAGAIN : -ESRCH;
 }
 
 /* One look at the word: 0 taken, -EAGAIN it has changed, -EBUSY another owns it: *seen then has
@@ -33,7 +39,7 @@ static int take(u64 uaddr, u32 keep, bool mark, u32 *seen) {
   if ((old & FUTEX_TID_MASK) == tid)
     return -EDEADLK;
   bool free = (old & FUTEX_TID_MASK) == 0;
-  if (!free && (err = owner_alive(old & FUTEX_TID_MASK)) != 0)
+  if (!free && (err = owner_alive(uaddr, old)) != 0)
     return err;
   next = free ? tid | (old & (FUTEX_OWNER_DIED | FUTEX_WAITERS)) | keep : old | FUTEX_WAITERS;
   if (free || (mark && next != old)) {

@@ -53,10 +53,25 @@ void unix_gc_leave(struct file *f) {
 
 /* ---- the search; unix_gc_lock held ----------------------------------------------------------- */
 
-/* Calls f for each file that waits in u's own queue. */
-static void each_queued(struct unix_sock *u, void (*f)(struct unix_sock *carried)) {
+/* Calls f for each of u's queues: its own, and those of connections that nobody has accepted. */
+static void each_queue(struct unix_sock *u, void (*f)(struct unix_sock *queue, void *arg),
+                       void *arg) {
+  struct unix_sock *c;
+  spin_lock(&u->lock);
+  f(u, arg);
+  list_for_each(c, &u->accept_queue, accept_node) {
+    spin_lock(&c->lock);
+    f(c, arg);
+    spin_unlock(&c->lock);
+  }
+  spin_unlock(&u->lock);
+}
+
+/* Calls `visit`, a void (struct unix_sock *), for each socket that waits in the queue. */
+static void visit_carried(struct unix_sock *queue, void *visit) {
+  void (*f)(struct unix_sock *) = visit;
   struct unix_packet *p;
-  list_for_each(p, &u->packets, node) {
+  list_for_each(p, &queue->packets, node) {
     for (unsigned i = 0; p->rights && i < p->rights->n; i++) {
       struct unix_sock *carried = socket_of(p->rights->files[i]);
       if (carried)
@@ -65,17 +80,8 @@ static void each_queued(struct unix_sock *u, void (*f)(struct unix_sock *carried
   }
 }
 
-/* Also in the queues of connections that nobody has accepted. */
 static void each_carried(struct unix_sock *u, void (*f)(struct unix_sock *carried)) {
-  struct unix_sock *c;
-  spin_lock(&u->lock);
-  each_queued(u, f);
-  list_for_each(c, &u->accept_queue, accept_node) {
-    spin_lock(&c->lock);
-    each_queued(c, f);
-    spin_unlock(&c->lock);
-  }
-  spin_unlock(&u->lock);
+  each_queue(u, visit_carried, f);
 }
 
 static void take_off(struct unix_sock *u) {
@@ -112,26 +118,14 @@ static void keep_the_living(struct list *candidates) {
     each_carried(list_entry(n, struct unix_sock, gc_node), revive);
 }
 
-static void take_rights(struct unix_sock *u, struct list *dying) {
+static void take_rights(struct unix_sock *queue, void *dying) {
   struct unix_packet *p;
-  list_for_each(p, &u->packets, node) {
+  list_for_each(p, &queue->packets, node) {
     if (!p->rights)
       continue;
     list_push_back(dying, &p->rights->node);
     p->rights = NULL;
   }
-}
-
-static void empty(struct unix_sock *u, struct list *dying) {
-  struct unix_sock *c;
-  spin_lock(&u->lock);
-  take_rights(u, dying);
-  list_for_each(c, &u->accept_queue, accept_node) {
-    spin_lock(&c->lock);
-    take_rights(c, dying);
-    spin_unlock(&c->lock);
-  }
-  spin_unlock(&u->lock);
 }
 
 static void search(struct list *dying) {
@@ -141,7 +135,7 @@ static void search(struct list *dying) {
   list_for_each(u, &candidates, gc_node) each_carried(u, take_off);
   keep_the_living(&candidates);
   while ((n = list_pop_front(&candidates)) != NULL)
-    empty(list_entry(n, struct unix_sock, gc_node), dying);
+    each_queue(list_entry(n, struct unix_sock, gc_node), take_rights, dying);
 }
 
 static void collect_once(void) {

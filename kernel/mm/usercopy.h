@@ -26,6 +26,7 @@ static inline void *user_address(u64 uaddr) { return (void *)(thread_current()->
 
 int copy_from_user(void *dst, u64 uaddr, size_t n); /* 0 or -EFAULT */
 int copy_to_user(u64 uaddr, const void *src, size_t n);
+int user_store64(u64 uaddr, u64 v);
 /* The same for a few bytes, without a function's overhead. */
 static inline int user_get(void *dst, u64 uaddr, size_t n) {
   lock_check_user();
@@ -37,12 +38,16 @@ static inline int user_put(u64 uaddr, const void *src, size_t n) {
   bool done = user_range_ok(uaddr, n) && plat_copy_try(user_address(uaddr), src, n) == 0;
   return likely(done) ? 0 : copy_to_user(uaddr, src, n);
 }
-/* For brief calls (kernel/syscall/table.def): false if it cannot be done right now. */
-static inline bool user_try_get64(u64 uaddr, u64 *v) {
-  return user_range_ok(uaddr, sizeof *v) && plat_try_load64(user_address(uaddr), v) == 0;
+/* The same for a word. */
+static inline int user_get64(u64 uaddr, u64 *v) {
+  lock_check_user();
+  bool done = user_range_ok(uaddr, sizeof *v) && plat_try_load64(user_address(uaddr), v) == 0;
+  return likely(done) ? 0 : copy_from_user(v, uaddr, sizeof *v);
 }
-static inline bool user_try_put64(u64 uaddr, u64 v) {
-  return user_range_ok(uaddr, sizeof v) && plat_try_store64(user_address(uaddr), v) == 0;
+static inline int user_put64(u64 uaddr, u64 v) {
+  lock_check_user();
+  bool done = user_range_ok(uaddr, sizeof v) && plat_try_store64(user_address(uaddr), v) == 0;
+  return likely(done) ? 0 : user_store64(uaddr, v);
 }
 int clear_user(u64 uaddr, size_t n);
 
@@ -58,7 +63,6 @@ int user_populate(u64 uaddr, size_t n, bool write);
 
 int user_load32(u64 uaddr, u32 *v);
 int user_store32(u64 uaddr, u32 v);
-int user_store64(u64 uaddr, u64 v);
 int user_cmpxchg32(u64 uaddr, u32 old, u32 new_, u32 *seen);
 
 /* Scatter/gather: an iovec array of user space, copied in and checked (IOV_MAX 1024, total at most

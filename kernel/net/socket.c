@@ -251,22 +251,30 @@ static i64 accept(struct uregs *r, u32 flags) {
   struct file *f = sock_fd_get((int)r->rdi, &s, &err);
   if (!f)
     return err;
-  err = fd_room(); /* the connection stays in the queue then, for later */
-  if (!err)
+  int fd = fd_reserve(); /* if there is none, the connection stays in the queue, for later */
+  if (fd < 0)
+    err = fd;
+  else
     err =
         s->ops->accept ? s->ops->accept(s, f->flags & O_NONBLOCK, &new_, addr, &len) : -EOPNOTSUPP;
   file_put(f);
   if (err)
-    return err;
-  i64 fd = install(new_, flags);
-  if (fd >= 0 && r->rsi) {
-    err = sockaddr_put(addr, len, r->rsi, r->rdx);
-    if (err) {
-      fd_close((int)fd);
-      return err;
-    }
-  }
+    goto release;
+  f = sock_file_create(new_, flags & SOCK_NONBLOCK);
+  err = f ? sockaddr_put(addr, len, r->rsi, r->rdx) : -ENOMEM;
+  if (err)
+    goto close;
+  fd_fill(fd, f, flags & SOCK_CLOEXEC);
   return fd;
+close:
+  if (f)
+    file_put(f);
+  else
+    new_->ops->release(new_);
+release:
+  if (fd >= 0)
+    fd_release(fd);
+  return err;
 }
 
 i64 sys_accept(struct uregs *r) { return accept(r, 0); }

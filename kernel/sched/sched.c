@@ -288,14 +288,10 @@ static inline __attribute__((always_inline)) void switch_to(struct cpu *c, struc
                                                             struct thread *next, u64 now) {
   account(me, now);
   next->run_since = now;
-  next->slice_end = now + SLICE_NS;
   c->prev = me;
   c->switches++;
   plat_switch(me, next);
   finish_switch();
-  me = thread_current();
-  if (unlikely(work_of(me) & WORK_PARK) && me->may_park)
-    proc_park_here();
 }
 
 /* Timers and I/O that a CPU without idle time would starve. */
@@ -312,7 +308,8 @@ static void housekeep(struct cpu *c, u64 now) {
   }
 }
 
-static __attribute__((noinline)) void schedule_any(struct cpu *c, struct thread *me, u64 now) {
+/* Who runs next, which may be the running thread; work that waits for it is done. */
+static __attribute__((noinline)) struct thread *choose(struct cpu *c, struct thread *me, u64 now) {
   unsigned cpu = me->cpu;
   housekeep(c, now);
   if (work_of(me) & WORK_RESCHED)
@@ -322,13 +319,9 @@ static __attribute__((noinline)) void schedule_any(struct cpu *c, struct thread 
     next = steal(cpu);
   if (!next && state_of(me) != THREAD_RUNNABLE)
     next = c->idle;
-  if (next) {
-    if (nqueued(c) > 0)
-      kick_idle(cpu);
-    switch_to(c, me, next, now);
-  } else if (me->may_park && unlikely(work_of(me) & WORK_PARK)) {
-    proc_park_here();
-  }
+  if (next && nqueued(c) > 0)
+    kick_idle(cpu);
+  return next ? next : me;
 }
 
 void schedule(void) {
@@ -338,13 +331,18 @@ void schedule(void) {
   struct cpu *c = this_cpu();
   struct thread *next = c->handoff;
   me->may_park = state_of(me) == THREAD_SLEEPING;
-  if (unlikely(!next || nqueued(c) > 0 || work_of(me) & WORK_RESCHED || housekeeping_due(c, now))) {
-    schedule_any(c, me, now);
-    return;
+  if (likely(next && nqueued(c) == 0 && !(work_of(me) & WORK_RESCHED) &&
+             !housekeeping_due(c, now))) {
+    c->handoff = NULL;
+    claim(next, me->cpu);
+  } else {
+    next = choose(c, me, now);
   }
-  c->handoff = NULL;
-  claim(next, me->cpu);
-  switch_to(c, me, next, now);
+  if (likely(next != me))
+    switch_to(c, me, next, now);
+  me = thread_current();
+  if (unlikely(work_of(me) & WORK_PARK) && me->may_park)
+    proc_park_here();
 }
 
 void sched_yield_cpu(void) { schedule(); }
@@ -362,7 +360,6 @@ void sched_tick(void) {
   struct thread *me = thread_current();
   struct cpu *c = this_cpu();
   u64 now = plat_now_here();
-  account(me, now);
   housekeep(c, now);
   rq_settle(c);
   if (nqueued(c) == 0) {
@@ -370,7 +367,7 @@ void sched_tick(void) {
     return;
   }
   kick_idle(me->cpu);
-  if (now >= me->slice_end)
+  if (now - me->run_since >= SLICE_NS)
     __atomic_or_fetch(&me->work, WORK_RESCHED, __ATOMIC_SEQ_CST);
 }
 

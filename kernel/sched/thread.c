@@ -78,7 +78,7 @@ static void reset(struct thread *t) {
   memset(t, 0, sizeof *t);
   t->fpu = fpu;
   t->sig = sig;
-  t->uregs = (struct uregs *)((char *)t + KSTACK_SIZE - sizeof(struct uregs));
+  t->uregs = (struct uregs *)t - 1;
   t->state = THREAD_UNINTERRUPTIBLE;
   t->refs = 1;
   list_init(&t->run_node);
@@ -91,7 +91,7 @@ static void reset(struct thread *t) {
 }
 
 struct thread *thread_alloc_new(void) {
-  struct thread *t = plat_pages_alloc(KSTACK_SIZE / PAGE_SIZE, KSTACK_SIZE);
+  struct thread *t = plat_thread_alloc();
   if (t == NULL)
     return NULL;
   __atomic_add_fetch(&blocks, 1, __ATOMIC_RELAXED);
@@ -112,7 +112,7 @@ void thread_get(struct thread *t) { __atomic_add_fetch(&t->refs, 1, __ATOMIC_REL
 static void free_block(struct thread *t) {
   __atomic_sub_fetch(&blocks, 1, __ATOMIC_RELAXED);
   thread_sig_free(t->sig);
-  plat_pages_free(t, KSTACK_SIZE / PAGE_SIZE);
+  plat_thread_free(t);
 }
 
 static void trim(struct cache *c) {

@@ -71,7 +71,7 @@ void signal_retarget(struct proc *p) {
   list_for_each(t, &p->threads, proc_node) if (set & ~t->sig->blocked) summon(t);
 }
 
-static __attribute__((noinline)) void retarget(struct proc *p, u64 newly_blocked) {
+static void retarget(struct proc *p, u64 newly_blocked) {
   if (!(p->sighand->shared.set & newly_blocked))
     return;
   spin_lock(&p->lock);
@@ -79,21 +79,11 @@ static __attribute__((noinline)) void retarget(struct proc *p, u64 newly_blocked
   spin_unlock(&p->lock);
 }
 
-void signal_set_mask(u64 mask) {
-  struct thread *t = thread_current();
-  struct proc *p = t->proc;
-  struct thread_sig *ts = t->sig;
-  struct sighand *sh = p->sighand;
-  u64 old = ts->blocked;
-  mask &= ~SIG_UNBLOCKABLE;
-  spin_lock(&sh->lock);
-  ts->blocked = mask;
-  spin_unlock(&sh->lock);
-  if (unlikely(p->nthreads > 1))
-    retarget(p, mask & ~old);
-  if (unlikely((__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & WORK_SIGNAL) ||
-               signal_deliverable(t)))
-    signal_recalc();
+void signal_mask_changed(u64 newly_blocked) {
+  struct proc *p = proc_current();
+  if (p->nthreads > 1)
+    retarget(p, newly_blocked);
+  signal_recalc();
 }
 
 /* ---- sending ---------------------------------------------------------------------------- */

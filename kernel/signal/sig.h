@@ -141,8 +141,21 @@ int signal_take(u64 set, struct ksiginfo *info);
    forge what the kernel says). info->signo is what user space says, unchecked. kill.c */
 int signal_info_from_user(u64 uaddr, int pid, struct ksiginfo *info);
 /* Replaces the running thread's mask (SIGKILL and SIGSTOP are taken out) and lets other threads
-   take what it no longer can. */
-void signal_set_mask(u64 mask);
+   take what it no longer can. Senders look at the mask under the same lock: none goes unseen. */
+void signal_mask_changed(u64 newly_blocked); /* something was pending then */
+static inline void signal_set_mask(u64 mask) {
+  struct thread *t = thread_current();
+  struct thread_sig *ts = t->sig;
+  struct sighand *sh = t->proc->sighand;
+  u64 old = ts->blocked;
+  mask &= ~SIG_UNBLOCKABLE;
+  spin_lock(&sh->lock);
+  ts->blocked = mask;
+  u64 pending = ts->pending.set | sh->shared.set;
+  spin_unlock(&sh->lock);
+  if (unlikely(pending))
+    signal_mask_changed(mask & ~old);
+}
 /* An exiting thread: others take what was meant for the process. proc->lock held. */
 void signal_retarget(struct proc *p);
 

@@ -73,8 +73,8 @@ i64 sys_sigaltstack(struct uregs *r) {
 
 /* ---- masks ----------------------------------------------------------------------------------- */
 
-static bool combine(u32 how, u64 set, u64 *mask) {
-  switch (how) {
+static bool combine(u64 how, u64 set, u64 *mask) {
+  switch ((u32)how) {
   case 0:
     *mask |= set;
     return true;
@@ -88,42 +88,19 @@ static bool combine(u32 how, u64 set, u64 *mask) {
   return false;
 }
 
-/* Every fork of musl makes four of these calls, and its child two. Senders look at the mask under
-   the lock that is held when the new mask is compared with what is pending, so none goes unseen. */
-BRIEF_CALL i64 brief_rt_sigprocmask(u64 how, u64 set, u64 old, u64 size) {
-  struct thread *t = thread_current();
-  struct thread_sig *ts = t->sig;
-  struct sighand *sh = t->proc->sighand;
-  u64 mask = ts->blocked, given = 0;
-  if (unlikely(size != SIGSET_SIZE || t->proc->nthreads != 1 || t->work & WORK_SIGNAL || how > 2 ||
-               old - set + 7 < 15)) /* what is stored must not be what is read again */
-    return -SYSCALL_REFUSED;
-  if (unlikely(!set || !user_try_get64(set, &given)))
-    return -SYSCALL_REFUSED;
-  if (old && unlikely(!user_try_put64(old, mask)))
-    return -SYSCALL_REFUSED;
-  mask = how == 2 ? given : how == 0 ? mask | given : mask & ~given;
-  mask &= ~SIG_UNBLOCKABLE;
-  spin_lock(&sh->lock);
-  bool simple = ((ts->pending.set | sh->shared.set) & ~mask) == 0;
-  if (likely(simple))
-    ts->blocked = mask;
-  spin_unlock(&sh->lock);
-  return likely(simple) ? 0 : -SYSCALL_REFUSED;
-}
-
+/* Every fork of musl makes four of these calls, and its child two. */
 i64 sys_rt_sigprocmask(struct uregs *r) {
   u64 old = thread_current()->sig->blocked, mask = old, set;
   if (unlikely(r->r10 != SIGSET_SIZE))
     return -EINVAL;
-  if (r->rsi) {
-    if (unlikely(user_get(&set, r->rsi, sizeof set) < 0))
+  if (likely(r->rsi)) {
+    if (unlikely(user_get64(r->rsi, &set) < 0))
       return -EFAULT;
-    if (unlikely(!combine((u32)r->rdi, set, &mask)))
+    if (unlikely(!combine(r->rdi, set, &mask)))
       return -EINVAL;
     signal_set_mask(mask);
   }
-  return r->rdx ? user_put(r->rdx, &old, sizeof old) : 0;
+  return r->rdx ? user_put64(r->rdx, old) : 0;
 }
 
 i64 sys_rt_sigpending(struct uregs *r) {

@@ -52,7 +52,6 @@ const struct syscall_table syscall_table = {
             [0 ... SYSCALL_SLOTS - 1] = {.gate = plat_gate_full},
 #define SYS(nr, name, args, level, note)
 #define LEAF(nr, name, args, level, note) [nr] = {.leaf = sys_##name},
-#define BRIEF(nr, name, args, level, note) [nr] = {.gate = plat_gate_brief},
 #include "kernel/syscall/table.def"
         },
     .handler =
@@ -69,7 +68,6 @@ const struct syscall_table syscall_table = {
             [0 ... SYSCALL_SLOTS - 1] = {.handler = syscall_none},
             [SYSCALL_TRACED] = {.handler = syscall_traced},
 #define SYS(nr, name, args, level, note)
-#define BRIEF(nr, name, args, level, note) [nr] = {.brief = brief_##name},
 #define WHOLE(nr, name, args, level, note) [nr] = {.handler = HANDLER(name)},
 #include "kernel/syscall/table.def"
         },

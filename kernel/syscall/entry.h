@@ -12,14 +12,12 @@ void user_return(struct uregs *r);
 
 /*
  * What the gate calls for a number. The first column has the leaf calls, elsewhere plat_gate_full,
- * which calls the second: the handler, or plat_gate_whole, which calls the third. In the rows of
- * brief calls the first has plat_gate_brief, which tries the third, the second the handler.
+ * which calls the second: the handler, or plat_gate_whole, which calls the third.
  */
 union syscall_slot {
   const char *gate; /* a label of the gate's */
   i64 (*handler)(struct uregs *r);
   LEAF_CALL i64 (*leaf)(struct uregs *r); /* the argument is not valid */
-  BRIEF_CALL i64 (*brief)(u64 a, u64 b, u64 c, u64 d);
 };
 struct syscall_table {
   union syscall_slot leaf[SYSCALL_SLOTS], handler[SYSCALL_SLOTS], whole[SYSCALL_SLOTS];

@@ -7,7 +7,7 @@
 import re
 import sys
 
-ENTRY = re.compile(r'^(?:SYS|LEAF|BRIEF|WHOLE)\((\d+), (\w+), "(\w*)", (FULL|PART), "(.*)"\)$')
+ENTRY = re.compile(r'^(?:SYS|LEAF|WHOLE)\((\d+), (\w+), "(\w*)", (FULL|PART), "(.*)"\)$')
 LEVELS = {"FULL": "full", "PART": "partial"}
 
 
@@ -15,7 +15,7 @@ def entries(path):
     """The table's rows; a line that is none, or out of order, is an error."""
     last = -1
     for line in open(path):
-        if not line.startswith(("SYS(", "LEAF(", "BRIEF(", "WHOLE(")):
+        if not line.startswith(("SYS(", "LEAF(", "WHOLE(")):
             continue
         match = ENTRY.match(line.strip())
         if not match:

@@ -12,13 +12,9 @@
 #include "kernel/regs.h"
 
 #define LEAF_CALL KEEPS_REGISTERS /* as table.def demands of a leaf call */
-#define BRIEF_CALL KEEPS_REGISTERS
 
 #define SYS(nr, name, args, level, note) i64 sys_##name(struct uregs *r);
 #define LEAF(nr, name, args, level, note) LEAF_CALL i64 sys_##name(struct uregs *r);
-#define BRIEF(nr, name, args, level, note)                                                         \
-  i64 sys_##name(struct uregs *r);                                                                 \
-  BRIEF_CALL i64 brief_##name(u64 a, u64 b, u64 c, u64 d);
 #include "kernel/syscall/table.def"
 
 #endif

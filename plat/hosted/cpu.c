@@ -26,7 +26,7 @@ int cpu_init(unsigned n) {
   have_wrgsbase = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE;
   fpu_init();
   for (unsigned i = 0; i < n; i++) {
-    struct thread *t = plat_pages_alloc(KSTACK_SIZE / PAGE_SIZE, KSTACK_SIZE);
+    struct thread *t = plat_thread_alloc();
     if (!t)
       return -ENOMEM;
     t->cpu = i;
@@ -54,7 +54,7 @@ _Noreturn void cpu_run(unsigned cpu, const struct boot_args *b) {
 }
 
 _Noreturn void cpu_run_helper(void (*f)(void *)) {
-  struct thread *t = plat_pages_alloc(KSTACK_SIZE / PAGE_SIZE, KSTACK_SIZE);
+  struct thread *t = plat_thread_alloc();
   if (!t)
     plat_panic("no memory for a helper thread's stack");
   uf_run_on((char *)t + UF_UREGS, f, NULL);

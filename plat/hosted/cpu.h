@@ -19,7 +19,7 @@ struct clock_anchor {
 
 struct vcpu {
   struct thread *current;   /* what runs here */
-  struct thread *fpu_owner; /* whose vector state the registers hold, if its fpu_cpu agrees */
+  struct thread *fpu_owner; /* whose vector state an idle vCPU still has: plat/x86/fpu.c */
   u64 gs_base;              /* what %gs shows */
   struct clock_anchor clock;
   u32 id;

@@ -84,10 +84,10 @@ static void log_address(u64 pc) {
 /* pc, then the callers on the kernel stack that `frame` lies on; addresses as addr2line takes them
    for ufork. */
 static void backtrace(u64 pc, u64 *frame) {
-  u64 block = (u64)frame & ~(u64)(KSTACK_SIZE - 1);
+  const struct thread *block = thread_at((u64)frame);
   log_string("ufork: addr2line -fe ufork");
   log_address(pc);
-  for (int i = 0; i < 32 && ((u64)frame & ~(u64)(KSTACK_SIZE - 1)) == block; i++) {
+  for (int i = 0; i < 32 && thread_at((u64)frame) == block; i++) {
     if (frame[1] == 0)
       break;
     log_address(frame[1]);

@@ -48,6 +48,7 @@ enum {
   LX_fdatasync = 75,
   LX_sync_file_range = 277,
   LX_ftruncate = 77,
+  LX_getrusage = 98,
   LX_fchmod = 91,
   LX_fchown = 93,
   LX_fstatfs = 138,

@@ -5,6 +5,7 @@
  * they are handed out again; large ones give the frames back, which zeroes them as well.
  */
 #include "kernel/errno.h"
+#include "kernel/thread.h"
 #include "lib/spin.h"
 #include "lib/string.h"
 #include "plat/hosted/hosted.h"
@@ -73,7 +74,8 @@ static void *cut(unsigned k) {
   return p;
 }
 
-void *plat_pages_alloc(size_t n, size_t align) {
+/* The n pages that begin `skip` bytes into a block are zeroed; the block. */
+static void *pages_alloc(size_t n, size_t align, size_t skip) {
   unsigned k = order_of(n, align);
   if (k >= ORDERS || plat_mem_used() + n * PAGE_SIZE > plat_mem_limit())
     return NULL;
@@ -90,9 +92,11 @@ void *plat_pages_alloc(size_t n, size_t align) {
   }
   spin_unlock(&lock);
   if (b)
-    memset(b, 0, k < LARGE_ORDER ? n * PAGE_SIZE : sizeof(*b));
+    memset((char *)p + skip, 0, k < LARGE_ORDER ? n * PAGE_SIZE : sizeof(*b));
   return p;
 }
+
+void *plat_pages_alloc(size_t n, size_t align) { return pages_alloc(n, align, 0); }
 
 void plat_pages_free(void *p, size_t n) {
   unsigned k = block_order[((char *)p - arena_start) / PAGE_SIZE];
@@ -102,6 +106,30 @@ void plat_pages_free(void *p, size_t n) {
   push(p, k);
   pages_used -= n;
   spin_unlock(&lock);
+}
+
+/* ---- thread blocks --------------------------------------------------------------------------- */
+
+/* The memory between a block and the start of its span is never touched. A guard of the host's
+   (Linux 6.13) makes that certain and is a mark in page tables, not a mapping, of which the host
+   allows only so many. It stays as long as the core keeps the block. */
+#define GUARD (KSTACK_SPAN - KSTACK_SIZE)
+
+static char *span_of(const struct thread *t) { return (char *)t + THREAD_ROOM - KSTACK_SPAN; }
+
+struct thread *plat_thread_alloc(void) {
+  /* Of a span; only the pages of the block count as used. */
+  char *span = pages_alloc(KSTACK_SIZE / PAGE_SIZE, KSTACK_SPAN, GUARD);
+  if (!span)
+    return NULL;
+  lx3(madvise, span, GUARD, LX_MADV_GUARD_INSTALL);
+  return thread_at((u64)span);
+}
+
+void plat_thread_free(struct thread *t) {
+  char *span = span_of(t);
+  lx3(madvise, span, GUARD, LX_MADV_GUARD_REMOVE);
+  plat_pages_free(span, KSTACK_SIZE / PAGE_SIZE);
 }
 
 u64 pages_bytes_used(void) { return __atomic_load_n(&pages_used, __ATOMIC_RELAXED) * PAGE_SIZE; }

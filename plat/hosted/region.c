@@ -23,6 +23,7 @@ u64 regions_bytes_used(void) { return (u64)__atomic_load_n(&anon_bytes, __ATOMIC
 int host_map(struct region *r, const struct extent *e) {
   i64 p = 0;
   u64 len = e->end - e->off;
+  r->remaps++;
   if (e->kind == EXTENT_ANON)
     p = lx6(mmap, region_ptr(r, e->off), len, e->prot,
             LX_MAP_PRIVATE | LX_MAP_ANONYMOUS | LX_MAP_NORESERVE | LX_MAP_FIXED, -1, 0);
@@ -35,10 +36,12 @@ int host_map(struct region *r, const struct extent *e) {
 }
 
 int host_unmap(struct region *r, u32 off, u32 end) {
+  r->remaps++;
   return (int)lx2(munmap, region_ptr(r, off), end - off);
 }
 
 int host_protect(struct region *r, u32 off, u32 end, int prot) {
+  r->remaps++;
   return (int)lx3(mprotect, region_ptr(r, off), end - off, prot);
 }
 

@@ -12,6 +12,7 @@
  *   seg_fork.c     fork: the lazy tier
  *   seg_share.c    what the child gets of it
  *   seg_spare.c    what is made ready for it
+ *   seg_written.c  what a region has written in them
  *   seg_thaw.c     its end, part by part
  *   thaw.c         when that happens: the thaw thread
  */
@@ -56,7 +57,11 @@ struct region {
   u32 row;                    /* forks in a row; from ZYGOTE_FORKS on it is a zygote */
   bool arranged;              /* its segments are as a zygote's should be */
   u32 lives;                  /* µprocesses that it has held since it last got a new mapping */
+  u32 remaps;                 /* changes of host mappings */
   bool watched;               /* written.h tells what is written in its frozen segments */
+  u64 noted_faults; /* the pages that warm_pages named when it came out of the pool are all of
+                       these while there are no more faults (written_faults) */
+  u32 noted_remaps; /* and no more changes than this */
   u64 ready; /* in the pool: until then (seg_changes) its private pages of lazy extents are those of
                 the object, that is what a parent has that did not write them; 0: they are not */
   bool is_child;   /* came about by fork */

@@ -98,9 +98,22 @@ static void give_up(struct region *r, u32 i) {
   extents_remove(&r->map, e.off, e.end);
 }
 
-/* Of a watched region whose lazy extents are all kept. */
-static void note_written(struct region *r) {
+/* The private pages that a region had when it was taken out of the pool: what the fork copied is
+   marked. */
+struct pages {
+  u32 *v, n;
+};
+
+/* The pages of a watched region whose lazy extents are all kept: those that it had if there has
+   been no fault since. */
+static void note_written(struct region *r, u64 faults, struct pages *last) {
   struct warm w = {r, WARM_PAGES_MAX};
+  if (last->v && r->noted_faults == faults && r->noted_remaps == r->remaps) {
+    r->warm_pages = last->v;
+    r->n_warm = last->n;
+    last->v = NULL;
+    return;
+  }
   if (seg_each_written(r, NULL, note_warm, &w) == 0)
     return;
   for (u32 i = r->map.n; i-- > 0;)
@@ -111,7 +124,7 @@ static void note_written(struct region *r) {
 }
 
 /* Leaves only what keeps warm. Splits nothing: needs no room. */
-static void strip(struct region *r) {
+static void strip(struct region *r, u64 faults, struct pages *last) {
   r->n_warm = 0;
   for (u32 i = 0; i < r->map.n;)
     if (keeps_warm(r, &r->map.v[i]))
@@ -119,7 +132,7 @@ static void strip(struct region *r) {
     else
       give_up(r, i);
   if (r->watched)
-    note_written(r);
+    note_written(r, faults, last);
   r->kept_pages = r->n_warm;
   seg_drop_unused(r);
 }
@@ -134,12 +147,12 @@ static void watch(struct region *r) {
 
 /* Those of `last`, that the fork copied because the parent had written them, are left to the next
    fork: it will do so again. */
-static void mark_copied(struct region *r, const u32 *last, u32 n_last) {
+static void mark_copied(struct region *r, const struct pages *last) {
   u32 i = 0;
-  for (u32 k = 0; k < r->n_warm; k++) {
-    while (i < n_last && (last[i] & ~WARM_COPIED) < r->warm_pages[k])
+  for (u32 k = 0; last->v && k < r->n_warm; k++) {
+    while (i < last->n && (last->v[i] & ~WARM_COPIED) < r->warm_pages[k])
       i++;
-    if (i < n_last && last[i] == (r->warm_pages[k] | WARM_COPIED))
+    if (i < last->n && last->v[i] == (r->warm_pages[k] | WARM_COPIED))
       r->warm_pages[k] |= WARM_COPIED;
   }
 }
@@ -188,17 +201,21 @@ void region_destroy(struct region *r) {
     region_free(r);
     return;
   }
-  u32 *last = r->warm_pages, n_last = r->n_warm;
+  struct pages last = {r->warm_pages, r->n_warm};
+  bool ahead = r->of_zygote && r->lives >= READY_LIVES;
+  u64 faults = r->watched || ahead ? written_faults() : 0; /* before the search */
   r->warm_pages = NULL;
   r->ready = 0;
-  strip(r);
-  if (r->of_zygote && r->n_warm && r->lives >= READY_LIVES) {
-    mark_copied(r, last, n_last);
+  strip(r, faults, &last);
+  if (ahead && r->n_warm) {
+    mark_copied(r, &last);
     if (!r->watched)
       watch(r);
     make_ready(r);
   }
-  kfree(last);
+  r->noted_faults = faults;
+  r->noted_remaps = r->remaps;
+  kfree(last.v);
   if (r->map.n == 0 || r->map.n > WARM_EXTENTS_MAX)
     region_free(r);
   else

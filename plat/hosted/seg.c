@@ -55,6 +55,7 @@ void seg_free(struct seg *s) {
   seg_spare_drop(s);
   memobj_put(s->obj);
   extents_free(&s->shape);
+  kfree(s->written.v);
   kfree(s);
 }
 
@@ -100,12 +101,14 @@ struct seg *seg_for(struct region *r, u32 off) {
 /* ---- host mappings --------------------------------------------------------------------------- */
 
 int seg_map_span(struct region *r, struct seg *s, u64 from, u64 to) {
+  r->remaps++;
   i64 p = lx6(mmap, r->base + from, to - from, RW, LX_MAP_SHARED | LX_MAP_FIXED | LX_MAP_NORESERVE,
               s->obj->fd, from);
   return lx_failed(p) ? -ENOMEM : 0;
 }
 
 int seg_map_prot(struct region *r, struct seg *s, u32 from, u32 to, int prot) {
+  r->remaps++;
   i64 p = lx6(mmap, r->base + from, to - from, prot,
               LX_MAP_SHARED | LX_MAP_FIXED | LX_MAP_NORESERVE, s->obj->fd, from);
   if (lx_failed(p))

@@ -38,6 +38,17 @@ struct seg_early {
 };
 #define SEG_EARLY_MAX 24
 
+/* Where written.h has found pages written that are readable and writable. */
+struct runs {
+  u64 faults; /* good while there are no more of them (written_faults) */
+  u32 remaps; /* and this is the region's; */
+  bool known; /* if at all */
+  u32 n;
+  struct run {
+    u32 off, end;
+  } * v;
+};
+
 struct seg {
   struct memobj *obj;
   bool frozen;
@@ -52,7 +63,8 @@ struct seg {
   bool absorbed;       /* seg_absorb has been here */
   struct spare *spare; /* seg_spare.c; or NULL */
 
-  const struct region *tracked; /* in this region written.h knows what has been written; or NULL */
+  const struct region *tracked; /* in this region written.h knows what has been written; or NULL. */
+  struct runs written;          /* That, as it was found last */
 
   /* frozen */
   bool refreshed; /* in this fork: the parent was alone and the object is what it sees. Another
@@ -141,14 +153,6 @@ void seg_has_changed(struct seg *s);
 /* Maps all of frozen s, its owner's, private. Neighbours get one host mapping, as each costs as
    much as several gaps in one. -ENOMEM. */
 int seg_map_frozen(struct region *r, struct seg *s);
-/* Calls f for each run of pages of [off, end), all of frozen s, that r has written, or may have; as
-   pagemap_each_private. */
-int seg_each_private(const struct region *r, const struct seg *s, u32 off, u64 end,
-                     int (*f)(void *arg, u64 from, u64 to), void *arg, u64 *pages);
-/* The same, of all extents of s (NULL: of all frozen segments) that are readable and writable, in
-   one search. s->tracked is r, or r is watched. */
-int seg_each_written(const struct region *r, const struct seg *s,
-                     int (*f)(void *arg, u64 from, u64 to), void *arg);
 /* Enters frozen s in the child's table and books, with what the parent sees there. debt: the parent
    may have written to it. -ENOMEM. */
 int seg_share_frozen(struct region *parent, struct region *child, struct seg *s, bool debt);
@@ -164,6 +168,18 @@ void seg_put(struct seg *s);
 /* Frees a warm child from segments it does not share, after an error: all but the parent's first
    `shared`. */
 void segs_drop_warm(const struct region *parent, u32 shared, struct region *child);
+
+/* ---- what a region has written (seg_written.c) ------------------------------------------------
+ */
+
+/* Calls f for each run of pages of [off, end), all of frozen s, that r has written, or may have; as
+   pagemap_each_private. */
+int seg_each_private(const struct region *r, const struct seg *s, u32 off, u64 end,
+                     int (*f)(void *arg, u64 from, u64 to), void *arg, u64 *pages);
+/* The same, of all extents of s (NULL: of all frozen segments) that are readable and writable, in
+   one search, or in none if it is known from the last one. s->tracked is r, or r is watched. */
+int seg_each_written(const struct region *r, struct seg *s, int (*f)(void *arg, u64 from, u64 to),
+                     void *arg);
 
 /* ---- thawing (seg_thaw.c); with r's lock
  * --------------------------------------------------------- */

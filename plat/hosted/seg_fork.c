@@ -219,6 +219,7 @@ static bool forget_written(struct region *r, struct seg *s) {
     return false;
   s->enough = s->forks = 0;
   int err = seg_each_written(r, s, write_back_run, &f);
+  r->remaps++;
   if (f.pages)
     seg_has_changed(s);
   return err == 0 && note_anew(r, s);

@@ -15,6 +15,7 @@
 /* ---- mappings -------------------------------------------------------------------------------- */
 
 int seg_map_private(struct region *r, const struct extent *e, int prot) {
+  r->remaps++;
   i64 p = lx6(mmap, region_ptr(r, e->off), e->end - e->off, prot,
               LX_MAP_PRIVATE | LX_MAP_FIXED | LX_MAP_NORESERVE, e->seg->obj->fd, e->off);
   return lx_failed(p) ? -ENOMEM : 0;
@@ -33,50 +34,6 @@ int seg_map_frozen(struct region *r, struct seg *s) {
   s->tracked = track ? r : NULL;
   r->watched = false;
   return err;
-}
-
-int seg_each_private(const struct region *r, const struct seg *s, u32 off, u64 end,
-                     int (*f)(void *arg, u64 from, u64 to), void *arg, u64 *pages) {
-  return (s->tracked == r || r->watched ? pagemap_each_written : pagemap_each_private)(
-      r->base + off, r->base + end, f, arg, pages);
-}
-
-struct clip {
-  const struct region *r;
-  const struct seg *s;
-  u32 i; /* extents before this one have been passed */
-  int (*f)(void *arg, u64 from, u64 to);
-  void *arg;
-};
-
-static bool is_searched(const struct clip *c, const struct extent *e) {
-  return e->kind == EXTENT_LAZY && e->prot == RW && (c->s ? e->seg == c->s : e->seg->frozen);
-}
-
-static int clip_run(void *arg, u64 from, u64 to) {
-  struct clip *c = arg;
-  u64 base = c->r->base;
-  int err = 0;
-  while (c->i < c->r->map.n && base + c->r->map.v[c->i].end <= from)
-    c->i++;
-  for (u32 i = c->i; i < c->r->map.n && base + c->r->map.v[i].off < to && !err; i++) {
-    const struct extent *e = &c->r->map.v[i];
-    if (is_searched(c, e))
-      err = c->f(c->arg, max_u64(from, base + e->off), min_u64(to, base + e->end));
-  }
-  return err;
-}
-
-int seg_each_written(const struct region *r, const struct seg *s,
-                     int (*f)(void *arg, u64 from, u64 to), void *arg) {
-  struct clip c = {r, s, 0, f, arg};
-  u32 lo = 0, hi = 0;
-  for (u32 i = 0; i < r->map.n; i++)
-    if (is_searched(&c, &r->map.v[i])) {
-      lo = hi ? lo : r->map.v[i].off;
-      hi = r->map.v[i].end;
-    }
-  return hi ? pagemap_each_written(r->base + lo, r->base + hi, clip_run, &c, NULL) : 0;
 }
 
 /* ---- contents -------------------------------------------------------------------------------- */
@@ -196,7 +153,7 @@ static int copy_extent(struct region *parent, struct region *child, const struct
 /* The extents of s that are readable and writable, of a parent whose writes the host has noted. */
 struct copy_all {
   const struct region *parent, *child;
-  const struct seg *s;
+  struct seg *s;
   u32 i; /* the extent that has been begun, or the first one to be looked at */
   bool begun;
   struct copy *c;
@@ -223,8 +180,8 @@ static int copy_written(void *arg, u64 at, u64 end) {
   return copy_run(a->c, at, end);
 }
 
-static int copy_all_written(const struct region *parent, const struct region *child,
-                            const struct seg *s, struct copy *c) {
+static int copy_all_written(const struct region *parent, const struct region *child, struct seg *s,
+                            struct copy *c) {
   struct copy_all a = {.parent = parent, .child = child, .s = s, .c = c};
   int err = seg_each_written(parent, s, copy_written, &a);
   if (!err)

@@ -239,6 +239,7 @@ int seg_spare_use(struct region *r, struct seg *s) {
     return 0;
   }
   u64 len = p->end - p->lo;
+  r->remaps++;
   i64 at =
       lx5(mremap, p->base + p->lo, len, len, LX_MREMAP_MAYMOVE | LX_MREMAP_FIXED, r->base + p->lo);
   if (lx_failed(at)) {

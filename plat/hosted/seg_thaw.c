@@ -239,6 +239,7 @@ static int take_over(const struct thaw *t, const struct extent *e, u32 from, u32
  */
 
 static int move_from_alias(const struct thaw *t, u32 from, u32 to) {
+  t->r->remaps++;
   i64 p = lx5(mremap, t->s->alias + from, to - from, to - from, LX_MREMAP_MAYMOVE | LX_MREMAP_FIXED,
               t->r->base + from);
   return lx_failed(p) ? -ENOMEM : 0;

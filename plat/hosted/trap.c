@@ -76,9 +76,14 @@ static void kick_in_kernel(struct vcpu *v, u64 *g) {
 static _Noreturn void kernel_bug(int sig, const struct lx_siginfo *info, const u64 *g,
                                  const struct vcpu *v) {
   char msg[160];
-  fmt(msg, sizeof(msg), "host signal %d (code %d) in the kernel, address %p, region %p, stack %p",
-      sig, info->code, (void *)info->addr, (void *)(v ? v->current->tcb_base : 0),
-      (void *)g[LX_REG_RSP]);
+  if (v &&
+      v->current == thread_at(info->addr)) /* where a running thread has nothing but its stack */
+    fmt(msg, sizeof(msg), "kernel stack of thread %d (%s) has overflowed, stack %p",
+        v->current->tid, v->current->name, (void *)g[LX_REG_RSP]);
+  else
+    fmt(msg, sizeof(msg), "host signal %d (code %d) in the kernel, address %p, region %p, stack %p",
+        sig, info->code, (void *)info->addr, (void *)(v ? v->current->tcb_base : 0),
+        (void *)g[LX_REG_RSP]);
   life_panic_at(msg, g[LX_REG_RIP], g[LX_REG_RBP]);
 }
 

@@ -16,6 +16,7 @@
 #define PROTECT 1u /* the pages */
 
 static int fd = -1;
+static bool counted; /* faults are */
 
 static int protect(u64 start, u64 end, u64 mode) {
   struct {
@@ -41,6 +42,22 @@ bool written_follow(u64 start, u64 end) {
   return written_track(start, end) && pagemap_each_private(start, end, unprotect, NULL, NULL) == 0;
 }
 
+#define RUSAGE_SELF 0
+#define MINOR_FAULTS 8 /* words of struct rusage */
+#define MAJOR_FAULTS 9
+#define RUSAGE_WORDS 18
+
+static u64 count_faults(void) {
+  u64 usage[RUSAGE_WORDS] = {0};
+  lx2(getrusage, RUSAGE_SELF, usage);
+  return usage[MINOR_FAULTS] + usage[MAJOR_FAULTS];
+}
+
+u64 written_faults(void) {
+  static u64 number; /* atomic */
+  return counted ? count_faults() : __atomic_add_fetch(&number, 1, __ATOMIC_RELAXED);
+}
+
 /* ---- does the host do that? ------------------------------------------------------------------ */
 
 static u64 pages_written(u64 start, u64 end) {
@@ -48,15 +65,23 @@ static u64 pages_written(u64 start, u64 end) {
   return pagemap_each_written(start, end, NULL, NULL, &pages) ? UINT64_MAX : pages;
 }
 
-/* Three pages, of which one is read and one written. */
+/* Three pages, of which one is read and one written; then that one, too, which has been read. */
 static bool works(u64 at) {
   u64 end = at + 3 * PAGE_SIZE;
   volatile u8 *p = (volatile u8 *)at;
   if (!written_track(at, end))
     return false;
+  u64 before = count_faults();
   (void)p[0];
+  u64 read = count_faults();
   p[PAGE_SIZE] = 1;
-  return pages_written(at, end) == 1 && pages_written(at + PAGE_SIZE, end) == 1;
+  u64 wrote = count_faults();
+  if (pages_written(at, end) != 1 || pages_written(at + PAGE_SIZE, end) != 1)
+    return false;
+  u64 again = count_faults();
+  p[0] = 1;
+  counted = read > before && wrote > read && count_faults() > again;
+  return true;
 }
 
 static bool probe(void) {

@@ -2,6 +2,7 @@
 /* CPUs: descriptor tables, control registers, context switch, kick, idle. */
 #include "plat/pc/cpu.h"
 #include "kernel/errno.h"
+#include "lib/string.h"
 #include "plat/pc/frames.h"
 #include "plat/pc/irq.h"
 #include "plat/pc/pc.h"
@@ -24,7 +25,7 @@
 
 /* Interrupt stacks by use; see trap.c. */
 enum { IST_INTERRUPT = 1, IST_EXCEPTION, IST_NMI, IST_DOUBLE_FAULT, IST_MACHINE_CHECK, N_IST };
-#define IST_SIZE 8192
+#define EARLY_STACK 4096
 
 struct tss {
   u32 reserved0;
@@ -44,9 +45,8 @@ struct table_ptr {
   u64 base;
 } __attribute__((packed));
 
-/* A CPU's own tables and stacks. */
+/* A CPU's own tables. */
 struct cpu_tables {
-  u8 stacks[N_IST - 1][IST_SIZE] __attribute__((aligned(16)));
   u64 gdt[5];
   struct tss tss;
 };
@@ -54,6 +54,8 @@ struct cpu_tables {
 struct vcpu vcpus[MAX_CPUS];
 unsigned vcpu_count = 1;
 static struct cpu_tables boot_tables;
+/* CPU 0's until there is memory for stacks with guards: only a bug comes here. */
+static u8 early_stack[EARLY_STACK] __attribute__((aligned(16)));
 static struct idt_entry idt[256];
 static bool have_wrgsbase;
 
@@ -92,8 +94,6 @@ static void load_tables(struct cpu_tables *t) {
   t->gdt[3] = limit | (tss & 0xffffff) << 16 | 0x89UL << 40 | (tss >> 24 & 0xff) << 56;
   t->gdt[4] = tss >> 32;
   t->tss.iomap = sizeof(t->tss);
-  for (int i = 1; i < N_IST; i++)
-    t->tss.ist[i - 1] = (u64)t->stacks[i - 1] + IST_SIZE;
   struct table_ptr gdtr = {sizeof(t->gdt) - 1, (u64)t->gdt}, idtr = {sizeof(idt) - 1, (u64)idt};
   __asm__ volatile("lgdt %0" : : "m"(gdtr) : "memory");
   __asm__ volatile("pushq %0; lea 1f(%%rip), %%rax; push %%rax; lretq; 1:"
@@ -124,16 +124,43 @@ static void set_control_registers(void) {
   __asm__ volatile("fninit");
 }
 
-int cpu_prepare(unsigned cpu) {
-  size_t pages = round_up(sizeof(struct cpu_tables), PAGE_SIZE) / PAGE_SIZE;
-  vcpus[cpu].tables = plat_pages_alloc(pages, PAGE_SIZE);
-  return vcpus[cpu].tables ? 0 : -ENOMEM;
+/* Blocks of the kind that threads have, for the guards below them and for the names that a panic
+   shows. */
+static int make_stacks(unsigned cpu, struct tss *tss) {
+  static const char *const names[N_IST] = {[IST_INTERRUPT] = "interrupts",
+                                           [IST_EXCEPTION] = "exceptions",
+                                           [IST_NMI] = "NMI",
+                                           [IST_DOUBLE_FAULT] = "double fault",
+                                           [IST_MACHINE_CHECK] = "machine check"};
+  for (int i = 1; i < N_IST; i++) {
+    struct thread *block = plat_thread_alloc();
+    if (!block)
+      return -ENOMEM;
+    block->cpu = cpu;
+    str_copy(block->name, names[i], sizeof block->name);
+    tss->ist[i - 1] = (u64)block;
+  }
+  return 0;
 }
+
+void cpu_guard_stacks(void) {
+  if (make_stacks(0, &boot_tables.tss) != 0)
+    plat_panic("out of memory for interrupt stacks");
+}
+
+int cpu_prepare(unsigned cpu) {
+  vcpus[cpu].tables = plat_pages_alloc(1, PAGE_SIZE);
+  return vcpus[cpu].tables ? make_stacks(cpu, &vcpus[cpu].tables->tss) : -ENOMEM;
+}
+_Static_assert(sizeof(struct cpu_tables) <= PAGE_SIZE, "cpu_prepare");
 
 void cpu_init(unsigned cpu, struct thread *stack) {
   struct vcpu *v = &vcpus[cpu];
   if (cpu == 0) {
     v->tables = &boot_tables;
+    for (int i = 1; i < N_IST; i++)
+      boot_tables.tss.ist[i - 1] = (u64)early_stack + EARLY_STACK;
+    str_copy(stack->name, "start", sizeof stack->name);
     fill_idt();
   }
   load_tables(v->tables);
@@ -200,7 +227,7 @@ static inline __attribute__((always_inline)) void switch_finish(struct thread *t
 
 void uf_switch_finish(struct thread *t) { switch_finish(t); }
 
-void plat_switch(struct thread *from, struct thread *to) {
+inline __attribute__((always_inline)) void plat_switch(struct thread *from, struct thread *to) {
   struct vcpu *v = vcpu_self();
   fpu_switch(v, from->region && from->state != THREAD_DEAD ? from : NULL, to->region ? to : NULL);
   leave_region(v);

@@ -11,7 +11,7 @@
 struct vcpu {
   struct vcpu *self;          /* %fs:0 */
   struct thread *current;     /* what runs here */
-  struct thread *fpu_owner;   /* plat/x86/fpu.c */
+  struct thread *fpu_owner;   /* whose vector state an idle CPU still has: plat/x86/fpu.c */
   u64 gs_base;                /* what %gs shows */
   struct region_tlb *entered; /* of the region that this CPU counts as running; NULL: none */
   u32 id;
@@ -19,6 +19,7 @@ struct vcpu {
   u32 pending;     /* an interrupt found the kernel: the running thread must look. This CPU only */
   u32 idle;        /* sleeps or is about to; atomic */
   u32 tick_needed; /* atomic */
+  bool in_handler; /* of a device. This CPU only */
   u32 lapic_id;
   struct cpu_tables *tables;
   i64 tsc_ahead; /* of CPU 0's; clock.c */
@@ -28,6 +29,8 @@ struct vcpu {
 
 extern struct vcpu vcpus[MAX_CPUS];
 extern unsigned vcpu_count;
+
+_Static_assert(offsetof(struct vcpu, current) == VCPU_CURRENT, "plat_current.h");
 
 /* The CPU this is called on. */
 static inline struct vcpu *vcpu_self(void) {
@@ -93,7 +96,9 @@ static inline void user_end(struct region *foreign) {
 
 /* ---- start-up -------------------------------------------------------------------------------- */
 
-/* Memory for the tables and interrupt stacks of a CPU other than 0, before it starts. -ENOMEM. */
+/* Memory for the tables and interrupt stacks of a CPU other than 0, before it starts. -ENOMEM.
+   Those of CPU 0 get guards: once, after pagetable_init; before, it has one stack without. */
+void cpu_guard_stacks(void);
 int cpu_prepare(unsigned cpu);
 /* The calling CPU gets its descriptor tables, interrupt stacks, control registers and %fs. */
 void cpu_init(unsigned cpu, struct thread *stack);
@@ -116,22 +121,32 @@ void pc_interrupt(struct trap_frame *f);
 
 /* The interrupt controllers; interrupts are on afterwards. Once, CPU 0. */
 void irq_init(void);
-/* The calling CPU's LAPIC. */
-void lapic_init(void);
 /* Handles a vector; user: it interrupted user code. True if what was interrupted must look for work
    (kernel: before it returns to user code). */
 bool irq_dispatch(unsigned vector, bool user);
 /* Has work been deferred that nobody has done yet? */
 bool io_is_pending(void);
-/* Interrupts another CPU. */
-enum { VECTOR_KICK = 0xf0, VECTOR_TIMER, VECTOR_FLUSH };
+enum { VECTOR_KICK = 0xf0, VECTOR_TIMER, VECTOR_FLUSH, VECTOR_SPURIOUS = 0xff };
+
+/* ---- lapic.c ----------------------------------------------------------------------------------
+ */
+
+/* What kind the CPUs' local APICs are, and where. Once, CPU 0, before all that follows. */
+void lapic_find(void);
+/* Are they x2APICs? */
+bool lapic_is_x2(void);
+/* Switches the calling CPU's on. */
+void lapic_init(void);
+/* The interrupt that is being handled is done with. */
+void lapic_end_of_interrupt(void);
+/* Interrupts a CPU. */
 void lapic_interrupt(u32 lapic_id, u8 vector);
 /* Resets a CPU so that it waits for lapic_startup, which makes it run at physical address
    page * 4096 in real mode. */
 void lapic_reset(u32 lapic_id);
 void lapic_startup(u32 lapic_id, u8 page);
-/* A non-maskable interrupt to all other CPUs. Nothing before there are interrupt controllers. */
-void lapic_stop_others(void);
+/* A non-maskable interrupt. */
+void lapic_nmi(u32 lapic_id);
 /* One-shot timer of this CPU: interrupts after `count` ticks of the LAPIC's clock. */
 void lapic_timer_start(u32 count);
 u32 lapic_timer_left(void);
@@ -189,7 +204,7 @@ void serial_write(const char *text, size_t n);
 
 /* Logs the address, as a name and an offset if it is code of the kernel. */
 void log_address(u64 addr);
-/* Logs the callers, given a frame pointer. */
-void log_backtrace(const u64 *frame);
+/* Logs the callers of what runs at pc with this stack pointer. */
+void log_backtrace(u64 pc, const u64 *sp);
 
 #endif

@@ -10,8 +10,8 @@
  * until they are handed out, so that their zeroing is paid for once.
  *
  * All functions may be called in any context but interrupt handlers. The CPU is that of
- * thread_current(): until threads exist, the boot stack must be a KSTACK_SIZE-aligned block whose
- * low end reads as a struct thread of zeros (CPU 0).
+ * thread_current(): until threads exist, the boot stack must be in a thread's block
+ * (kernel/thread.h) whose struct thread says CPU 0.
  */
 #ifndef UFORK_PC_FRAMES_H
 #define UFORK_PC_FRAMES_H

@@ -4,10 +4,8 @@
 #include "lib/spin.h"
 #include "plat/pc/irq.h"
 #include "plat/pc/pagetable.h"
+#include "plat/pc/pc.h"
 #include "plat/pc/tlb.h"
-
-/* kernel.lds; all page-aligned. */
-extern char __kernel_start[], __text_end[], __rodata_end[], __data_end[], __kernel_end[];
 
 static void map(u64 va, paddr pa, u64 len, u64 rights) {
   if (pagetable_map(va, pa, len, rights) != 0)
@@ -26,7 +24,8 @@ static void map_direct(paddr from, paddr to, u64 rights) {
 void pagetable_init(paddr phys_top) {
   map_section(__kernel_start, __text_end, PT_RX);
   map_section(__text_end, __rodata_end, PT_R);
-  map_section(__rodata_end, __data_end, PT_RW);
+  map_section(__rodata_end, boot_guard, PT_RW);
+  map_section(boot_guard_end, __data_end, PT_RW);
   map_section(__data_end, __kernel_end, PT_R); /* symbols */
   map_direct(0, phys_of(__kernel_start), PT_RW);
   map_direct(phys_of(__kernel_start), phys_of(__rodata_end), PT_R);

@@ -7,6 +7,7 @@
  *   REGION_AREA_LO .. _HI     regions: 4 GiB each, 4 GiB guard, at random slots
  *   DIRECT_LO ..              all physical memory, read and write, never executable
  *   DEVICE_LO ..              device registers, uncached
+ *   STACK_LO ..               kernel stacks with guards between them (kstack.c)
  *   KERNEL_LO ..              the kernel image: text read/execute, rodata read, data read/write
  *
  * This header is also read by assembly.
@@ -24,6 +25,9 @@
 #define DIRECT_LO 0xffff888000000000
 #endif
 #define DEVICE_LO 0xffffc90000000000
+#ifndef STACK_LO
+#define STACK_LO 0xffffca0000000000
+#endif
 
 /* Lower half, from 1 TiB on; a PML4 slot holds 64 regions with their guards. */
 #define REGION_AREA_LO 0x0000010000000000

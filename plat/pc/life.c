@@ -4,6 +4,7 @@
 #include "lib/fmt.h"
 #include "lib/string.h"
 #include "plat/pc/cpu.h"
+#include "plat/pc/irq.h"
 #include "plat/pc/pc.h"
 
 #define DEBUG_EXIT_PORT                                                                            \
@@ -44,7 +45,7 @@ static _Noreturn void power_off(unsigned status) {
   triple_fault();
 }
 
-_Noreturn void panic_at(const char *why, u64 rip, const u64 *frame) {
+_Noreturn void panic_at(const char *why, u64 rip, const u64 *sp) {
   static u32 panicking;
   __asm__ volatile("cli");
   smp_stop_others();
@@ -53,18 +54,23 @@ _Noreturn void panic_at(const char *why, u64 rip, const u64 *frame) {
     log_string("ufork: kernel bug: ");
     log_string(why);
     log_string("\n");
-    if (rip)
-      log_address(rip);
-    log_backtrace(frame);
+    log_address(rip);
+    log_backtrace(rip, sp);
   }
   power_off(PANIC_STATUS);
 }
 
-_Noreturn void plat_panic(const char *why) { panic_at(why, 0, __builtin_frame_address(0)); }
+_Noreturn void plat_panic(const char *why) {
+  u64 *sp;
+  __asm__ volatile("mov %%rsp, %0" : "=r"(sp));
+  panic_at(why, (u64)plat_panic, sp);
+}
 
 /* The status a shell would give. */
 _Noreturn void plat_poweroff(int wait_status) {
   int sig = wait_status & 0x7f;
+  if (boot.stats)
+    irq_log();
   stdio_finish();
   __asm__ volatile("cli");
   smp_stop_others();

@@ -29,13 +29,14 @@ static void free_initramfs(void) {
 
 _Noreturn void pc_start(paddr start_info) {
   serial_init();
-  cpu_init(0, (struct thread *)boot_stack);
+  cpu_init(0, &boot_thread);
   bootinfo_read(start_info);
   cmdline_parse(bootinfo.cmdline, &args);
   if (machine_options.probe)
     probe();
   frames_init(bootinfo.ram, bootinfo.n_ram, bootinfo.ram_end);
   pagetable_init(bootinfo.ram_end);
+  cpu_guard_stacks();
   acpi_init(bootinfo.rsdp);
   irq_init();
   clock_init();
@@ -46,6 +47,8 @@ _Noreturn void pc_start(paddr start_info) {
   random_init();
   virtio_init(bootinfo.cmdline);
   net_boot(bootinfo.cmdline);
+  if (selftest_start)
+    selftest_start();
   tick_busy();
   args.initramfs = bootinfo.initramfs ? phys_ptr(bootinfo.initramfs) : NULL;
   args.initramfs_size = bootinfo.initramfs_size;

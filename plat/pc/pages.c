@@ -2,6 +2,7 @@
 /* Kernel memory: frames, seen through the direct map. */
 #include "kernel/plat.h"
 #include "plat/pc/frames.h"
+#include "plat/pc/kstack.h"
 #include "plat/pc/region.h"
 
 static u64 pages_used;
@@ -27,7 +28,7 @@ u64 plat_mem_limit(void) { return frames_total(); }
 u64 plat_mem_used(void) { return frames_used(); }
 
 void plat_memory(struct plat_memory *m) {
-  u64 kernel = __atomic_load_n(&pages_used, __ATOMIC_RELAXED) * PAGE_SIZE;
+  u64 kernel = (__atomic_load_n(&pages_used, __ATOMIC_RELAXED) + kstack_pages()) * PAGE_SIZE;
   u64 tables = tables_made() * PAGE_SIZE, used = frames_used();
   *m = (struct plat_memory){
       .kernel_bytes = kernel,

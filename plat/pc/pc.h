@@ -11,8 +11,12 @@
 /* ---- kernel.lds ---------------------------------------------------------------------------------
  */
 
+/* All page-aligned. */
 extern char __kernel_start[], __text_end[], __rodata_end[], __data_end[], __kernel_end[];
-extern char boot_stack[]; /* boot.S */
+
+/* boot.S: the first thread block, of CPU 0 until the scheduler runs, and the guard below it. */
+extern struct thread boot_thread;
+extern char boot_guard[], boot_guard_end[];
 
 /* ---- bootinfo.c: what the loader says
  * -------------------------------------------------------------- */
@@ -60,11 +64,16 @@ const void *acpi_table(const char *signature, unsigned n);
 /* Switches the machine off if the tables say how. */
 void acpi_power_off(void);
 
+/* ---- test/selftest.c: only in the image of test/pc_stacks.py
+ * -------------------------------------------------------------------------------------- */
+
+void selftest_start(void) __attribute__((weak));
+
 /* ---- life.c
  * -------------------------------------------------------------------------------------- */
 
-/* As plat_panic, for an interrupted context: where it was and its frame pointer. */
-_Noreturn void panic_at(const char *why, u64 rip, const u64 *frame);
+/* As plat_panic, for an interrupted context: where it was and its stack pointer. */
+_Noreturn void panic_at(const char *why, u64 rip, const u64 *sp);
 
 /* ---- stdio.c
  * ------------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "plat/pc/reclaim.h"
 #include "plat/pc/cpu.h"
+#include "plat/pc/kstack.h"
 
 #define PATIENCE 20000000u /* ns to wait for the other CPUs, which may be busy in the kernel */
 #define TRIES 3
@@ -47,6 +48,7 @@ enum fault_result reclaim_touch(struct region *r, u32 off, bool write) {
     kernel_reclaim();
     region_trim();
     hotsets_drain();
+    kstack_drain();
     ask_all();
   }
   kernel_out_of_memory();

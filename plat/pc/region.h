@@ -38,6 +38,13 @@
 #define LEARN_RETURNS 8u /* of these, where a page was only waiting for its write bit */
 #define REGION_ALL_DIRS ((1u << REGION_DIRS) - 1)
 #define REGION_EAGER 16u /* copied pages of a child that is kept warm, at most */
+#define REGION_LENT 8u   /* shared pages whose write permission the parent gets back, at most */
+
+/* A page that only the parent had and fork shared: entry i of a table that is the parent's own. */
+struct lent_page {
+  struct table *of_parent;
+  u32 i, page;
+};
 
 struct region {
   u64 base;
@@ -55,13 +62,16 @@ struct region {
   u8 changed; /* in which tables have changed since this region was born (all, if it forked) */
   u8 changed_since;             /* and since it forked last */
   u8 rewritten;                 /* shared ones whose write permission had to come back by a fault */
-  u8 lives;                     /* deaths so far */
+  u8 rebuilt;                   /* how often its warm child was at the end of its lives */
+  u16 lives;                    /* deaths so far */
   u32 sp_page, dead_lo, n_dead; /* what fork made of the stack */
   struct region *kin;           /* parent, of its last child while that lives, and of a warm one */
   struct region *child, *warm;  /* the other way round */
   struct list warm_node;
+  u32 n_lent;
   u32 n_eager; /* pages that fork copied; more than REGION_EAGER: too many */
   struct page_pair eager[REGION_EAGER];
+  struct lent_page lent[REGION_LENT];
 };
 /* The rest need not be zero. */
 #define REGION_CLEARED __builtin_offsetof(struct region, eager)

@@ -25,6 +25,7 @@ struct fork {
   u32 dead_lo, n_dead;        /* pages of the stack that need no copy */
   u32 n_hot, at;              /* hot pages; those before `at` lie lower than what is being copied */
   u32 n_tables;               /* page tables copied so far */
+  bool own;                   /* nobody else has the one it is made from */
   struct gather flush;        /* of the parent */
   u32 hot[HOT_PAGES_MAX + 2]; /* ends with NO_PAGE */
 };
@@ -82,6 +83,15 @@ static void note_copy(struct region *c, paddr from, paddr to) {
   c->n_eager++;
 }
 
+/* Takes write permission of a page from the parent, which may get it back when the child dies. */
+static u64 lend_page(struct fork *f, struct table *t, unsigned i, u32 page) {
+  struct region *c = f->child;
+  if (f->own && c->n_lent < REGION_LENT)
+    c->lent[c->n_lent++] = (struct lent_page){t, i, page};
+  gather_page(&f->flush, (u64)page << PAGE_SHIFT);
+  return table_share(t, i);
+}
+
 /* Pages that are not simply shared: the child's entry for page i of t, which is e. The parent's is
    left alone if it stays the only owner. */
 static __attribute__((noinline)) u64 fork_special(struct fork *f, struct table *t, unsigned i,
@@ -100,8 +110,7 @@ static __attribute__((noinline)) u64 fork_special(struct fork *f, struct table *
     frame_get(e & E_ADDR);
     return e & E_EAGER ? (e & ~E_EAGER) | E_D : e;
   }
-  gather_page(&f->flush, (u64)page << PAGE_SHIFT);
-  return table_share(t, i);
+  return lend_page(f, t, i, page);
 }
 
 /* The same for any page. Most have not been touched, or are shared since an earlier fork. */
@@ -160,6 +169,7 @@ static u64 fork_dir_entry(struct fork *f, struct table *d, unsigned i, u32 page)
   struct table *t = table_of(e);
   if (f->n_tables == HOT_TABLES_MAX || !has_hot(f, page, page + TABLE_ENTRIES))
     return share_pages(f, d, i);
+  f->own = !table_shared(d) && !table_shared(t);
   struct table *c = fork_pages(f, t, page);
   return c ? c->at | E_TABLE : 0;
 }
@@ -246,6 +256,16 @@ static void share_dirs(struct fork *f) {
       share_dir(f, n);
 }
 
+/* What the warm child shared in its last life and still holds: the parent may write it by now. */
+static void lend_again(struct fork *f) {
+  for (u32 n = 0; n < f->child->n_lent; n++) {
+    const struct lent_page *l = &f->child->lent[n];
+    u64 *e = &l->of_parent->e[l->i];
+    __atomic_store_n(e, *e & ~E_W, __ATOMIC_RELAXED);
+    gather_page(&f->flush, (u64)l->page << PAGE_SHIFT);
+  }
+}
+
 int region_fork(struct region *parent, const struct region_fork_args *a, struct region **out) {
   struct fork f;
   int err = 0;
@@ -254,10 +274,12 @@ int region_fork(struct region *parent, const struct region_fork_args *a, struct 
   spin_lock(&parent->lock);
   gather_init(&f.flush, parent);
   f.child = region_warm_child(parent, f.sp_page, f.dead_lo, f.n_dead);
-  if (f.child)
+  if (f.child) {
     share_dirs(&f);
-  else
+    lend_again(&f);
+  } else {
     err = fork_cold(&f);
+  }
   /* After an error as well: a later fork does not look at what is write-protected already. */
   gather_flush(&f.flush);
   if (f.child) {

@@ -9,15 +9,18 @@
  * Its translations in TLBs stay true, since its entries do, but for the shared directories: if the
  * parent has changed one of these, the base gets a new TLB generation, as after a death.
  *
- * A dying child also gives its parent write permission for a shared directory back, if it was the
- * last other holder, and if the parent had to get it by a fault the last time.
+ * A dying child also gives its parent write permission back: for a shared directory, if it was the
+ * last other holder, and if the parent had to get it by a fault the last time; and for some pages
+ * beside the hot ones. So what a parent writes only while it has no child is neither copied nor
+ * costs it faults.
  */
 #include "plat/pc/region.h"
 
 #define WARM_MAX 64u
-/* After so many lives a child is taken apart for good, which tells what of the hot set is needed.
- */
-#define LIVES_MAX 64u
+/* After so many lives a child is taken apart for good, which tells what of the hot set is needed:
+   soon the first time, when what has been learned is fresh, and twice as late each time. */
+#define LIVES_FIRST 8u
+#define LIVES_DOUBLED 5u
 
 /* Who is whose child, and the list. Taken inside a region's lock; the other way round only tried.
  */
@@ -70,14 +73,32 @@ static bool give_back(struct region *p, struct region *c) {
   return same;
 }
 
+static bool is_worn_out(struct region *p, struct region *c) {
+  if (++c->lives < LIVES_FIRST << p->rebuilt)
+    return false;
+  p->rebuilt += p->rebuilt < LIVES_DOUBLED;
+  return true;
+}
+
+/* Neither region's tables have changed since the fork, so that nobody else has these pages. c keeps
+   its references, but does not run. */
+static void give_pages_back(struct region *c) {
+  for (u32 n = 0; n < c->n_lent; n++) {
+    u64 *e = &c->lent[n].of_parent->e[c->lent[n].i];
+    __atomic_store_n(e, *e | E_W, __ATOMIC_RELAXED);
+  }
+}
+
 /* c, the last child of its parent, dies: true if it becomes the parent's warm one. */
 static bool keep(struct region *c) {
   struct region *p = c->kin;
   c->kin = p->child = NULL;
   if (!spin_trylock(&p->lock))
     return false;
-  bool kept = give_back(p, c) && c->changed == 0 && (p->changed_since & c->own) == 0 &&
-              c->n_eager <= REGION_EAGER && ++c->lives < LIVES_MAX && n_warm < WARM_MAX;
+  bool same = give_back(p, c) && c->changed == 0 && (p->changed_since & c->own) == 0;
+  if (same)
+    give_pages_back(c);
+  bool kept = same && c->n_eager <= REGION_EAGER && n_warm < WARM_MAX && !is_worn_out(p, c);
   if (kept) {
     c->kin = p;
     p->warm = c;

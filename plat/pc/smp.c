@@ -50,11 +50,12 @@ static void start_up(u32 lapic_id) { lapic_startup(lapic_id, TRAMPOLINE_PHYS >> 
 
 /* False: it does not come. Its stack is no longer on offer then. */
 static bool start_one(unsigned cpu, u32 lapic_id) {
-  struct thread *stack = plat_pages_alloc(KSTACK_SIZE / PAGE_SIZE, KSTACK_SIZE);
+  struct thread *stack = plat_thread_alloc();
   if (!stack || cpu_prepare(cpu) != 0)
     return false;
   stack->cpu = cpu;
   stack->uregs = (struct uregs *)((char *)stack + UF_UREGS);
+  str_copy(stack->name, "start", sizeof stack->name);
   __atomic_store_n(&ap_stack, stack, __ATOMIC_SEQ_CST);
   lapic_reset(lapic_id);
   pause_for(RESET_NS);
@@ -77,7 +78,9 @@ static const u8 *low_memory(u64 p) { return p < MIB(1) - PAGE_SIZE ? phys_ptr(p)
    directly below 640 KiB. */
 static unsigned read_ids(u32 *ids) {
   const u8 *madt = acpi_table("APIC", 0);
-  unsigned n = madt ? madt_cpus(madt, ids, MAX_CPUS) : 0;
+  unsigned refused = 0, n = madt ? madt_cpus(madt, ids, MAX_CPUS, &refused) : 0;
+  if (refused)
+    klog("%u CPUs are not used: only LAPIC ids below 255 are supported", refused);
   if (n == 0)
     n = mptable_cpus(phys_ptr(0xf0000), 0x10000, low_memory, ids, MAX_CPUS);
   return n ? n : mptable_cpus(phys_ptr(0x9f800), 0x800, low_memory, ids, MAX_CPUS);
@@ -112,7 +115,7 @@ void smp_go(void) {
 static void wait_for_core(void) {
   while (!__atomic_load_n(&go, __ATOMIC_ACQUIRE))
     __asm__ volatile("sti; hlt; cli" : : : "memory");
-  while (__atomic_load_n(&vcpus[0].current, __ATOMIC_ACQUIRE) == (struct thread *)boot_stack)
+  while (__atomic_load_n(&vcpus[0].current, __ATOMIC_ACQUIRE) == &boot_thread)
     __builtin_ia32_pause();
   __asm__ volatile("sti" : : : "memory");
 }
@@ -171,7 +174,10 @@ void smp_stop_others(void) {
     halt();
   if (vcpu_count == 1 || first == me)
     return;
-  lapic_stop_others();
+  /* One by one: CPUs that have not been started may not take it well. */
+  for (u32 i = 0; i < vcpu_count; i++)
+    if (i + 1 != me)
+      lapic_nmi(vcpus[i].lapic_id);
   for (u32 i = 0; i < STOP_SPINS && __atomic_load_n(&stopped, __ATOMIC_SEQ_CST) + 1 < vcpu_count;
        i++)
     __builtin_ia32_pause();

@@ -34,7 +34,10 @@ bool tlb_behind(const struct region *r) { return behind(r->tlb); }
 void tlb_enter(struct region *r) {
   struct region_tlb *t = r->tlb;
   u64 bit = 1UL << self();
-  if (!(__atomic_load_n(&t->ran, __ATOMIC_RELAXED) & bit))
+  bool knows = __atomic_load_n(&t->ran, __ATOMIC_RELAXED) & bit;
+  if (likely(knows && plat_ncpus() == 1 && flushed[0] >= t->need))
+    return; /* nobody else interrupts or leaves word */
+  if (!knows)
     __atomic_or_fetch(&t->ran, bit, __ATOMIC_SEQ_CST);
   /* A flush either sees this bit and interrupts us, or has left word in `stale`. */
   __atomic_or_fetch(&t->active, bit, __ATOMIC_SEQ_CST);

@@ -28,14 +28,17 @@
  *    (uf_switch_finish). `current` is exact whenever user code runs.
  *  - a fault of the kernel is a bug, but in [uf_copy_start, uf_copy_end): there it ends the copy.
  *
- * `current`, not the stack pointer, names the thread here: thread_current() is wrong on these
- * stacks.
+ * `current`, not the stack pointer, names the thread (thread_current()), on these stacks as well.
+ *
+ * A kernel stack that grows too long ends in a guard (kstack.h): a page fault, whose handler has a
+ * stack of its own and can say so.
  */
 #include "include/ufork/abi.h"
 #include "kernel/kassert.h"
 #include "lib/fmt.h"
 #include "plat/pc/cpu.h"
 #include "plat/pc/irq.h"
+#include "plat/pc/kstack.h"
 #include "plat/pc/pc.h"
 #include "plat/pc/reclaim.h"
 
@@ -179,9 +182,17 @@ static const char *exception_name(u64 vector) {
 
 static _Noreturn void kernel_bug(const struct trap_frame *f) {
   char msg[160];
-  fmt(msg, sizeof(msg), "%s (%lu) in the kernel, error %lx, address %p, stack %p",
-      exception_name(f->vector), f->vector, f->error, (void *)fault_address(), (void *)f->rsp);
-  panic_at(msg, f->rip, (const u64 *)f->rbp);
+  const struct thread *over = f->vector == EXC_PAGE ? kstack_below(fault_address()) : NULL;
+  if (over && over->tid)
+    fmt(msg, sizeof(msg), "kernel stack of thread %d (%s) has overflowed, stack %p", over->tid,
+        over->name, (void *)f->rsp);
+  else if (over)
+    fmt(msg, sizeof(msg), "kernel stack of CPU %u (%s) has overflowed, stack %p", over->cpu,
+        over->name, (void *)f->rsp);
+  else
+    fmt(msg, sizeof(msg), "%s (%lu) in the kernel, error %lx, address %p, stack %p",
+        exception_name(f->vector), f->vector, f->error, (void *)fault_address(), (void *)f->rsp);
+  panic_at(msg, f->rip, (const u64 *)f->rsp);
 }
 
 void pc_exception(struct trap_frame *f) {

@@ -4,7 +4,9 @@
 #define UFORK_X86_ASM_OFFSETS_H
 
 #define UF_KSTACK_SIZE 16384
-#define UF_UREGS (UF_KSTACK_SIZE - REGS_SIZE) /* struct uregs from the thread's start */
+#define UF_KSTACK_SPAN 32768
+#define UF_THREAD_ROOM 2048
+#define UF_UREGS (-REGS_SIZE) /* struct uregs from the thread's start */
 #define UF_ORIG_RAX 136
 #define UF_WORK 32
 #define UF_USER_RIP 40 /* thread->user_rsp serves as the slot of the last jump */

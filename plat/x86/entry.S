@@ -67,16 +67,13 @@ uf_gate_save:
 	incq	UF_NSYSCALLS(%r15)
 	cmp	$-SYSCALL_SPECIAL_LAST, %rax
 	jae	uf_failed
-uf_done:
-	mov	%rax, REGS_RAX(%rsp)
 
-/* Back to the instruction after the call: callee-saved registers are the user's already. */
+/* Back to the instruction after the call: the result and the callee-saved registers are there. */
 	.globl	uf_exit_fast
 uf_exit_fast:
 	testl	$UF_WORK_MASK, UF_WORK(%r15)
 	jnz	uf_leave
 	mov	UF_UREGS+REGS_RIP(%r15), %r11
-	mov	UF_UREGS+REGS_RAX(%r15), %rax
 	mov	UF_UREGS+REGS_RDX(%r15), %rdx
 	mov	UF_UREGS+REGS_RSI(%r15), %rsi
 	mov	UF_UREGS+REGS_RDI(%r15), %rdi
@@ -117,22 +114,6 @@ uf_gate_traced:
 	movq	$RFLAGS_FIXED, REGS_RFLAGS(\at)
 	.endm
 
-/* A handler that may do it without anything being saved, or refuse: then it is an ordinary call. Its
-   arguments are where C wants them, but for the fourth. */
-	.globl	plat_gate_brief
-plat_gate_brief:
-	push	%rax
-	lea	(%rcx,%rax,8), %rax
-	mov	%r10, %rcx
-	call	*SYSCALL_WHOLE(%rax)
-	cmp	$-SYSCALL_REFUSED, %rax
-	je	1f
-	add	$8, %rsp
-	ret
-1:	pop	%rax
-	lea	syscall_table(%rip), %rcx
-	jmp	plat_gate_full
-
 /* A handler that wants all registers: fork. */
 	.globl	plat_gate_whole
 plat_gate_whole:
@@ -142,12 +123,12 @@ plat_gate_whole:
 /* %rax is -1 to -SYSCALL_SPECIAL_LAST: an ordinary error, or one that only the core understands. */
 uf_failed:
 	cmp	$-SYSCALL_SPECIAL_FIRST, %rax
-	ja	uf_done
+	ja	uf_exit_fast
 	cmp	$-EREPLACED, %rax
 	je	uf_leave_replaced
-	mov	%rax, REGS_RAX(%rsp)
 uf_leave:
 	lea	UF_UREGS(%r15), %rsp
+	mov	%rax, REGS_RAX(%rsp)
 	mov	REGS_RIP(%rsp), %r11
 	save_kept %rsp, %r11
 uf_leave_replaced:
@@ -158,7 +139,6 @@ uf_leave_replaced:
 
 uf_leave_leaf:
 	lea	UF_UREGS(%r15), %rsp
-	mov	%rax, REGS_RAX(%rsp)
 	save_args
 	movq	$-1, UF_ORIG_RAX(%rsp)
 	jmp	uf_leave
@@ -218,37 +198,17 @@ uf_user_enter:
 	jmp	uf_exit_full
 	.size	uf_user_enter, . - uf_user_enter
 
-/* void uf_switch_stacks(u64 *save, u64 load) */
-	.balign 32
-	.globl	uf_switch_stacks
-	.type	uf_switch_stacks, @function
-uf_switch_stacks:
-	push	%rbp
-	push	%rbx
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
-	mov	%rsp, (%rdi)
-	mov	%rsi, %rsp
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%rbx
-	pop	%rbp
-	ret
-	.size	uf_switch_stacks, . - uf_switch_stacks
-
-/* First switch to a thread (plat_thread_init): %r15 thread, %rbx its entry function. */
+/* First switch to a thread (plat_thread_init): on its stack are the thread and its entry function. */
 	.globl	uf_thread_start
 	.type	uf_thread_start, @function
 uf_thread_start:
-	mov	%r15, %rdi
+	pop	%rbx
+	pop	%r15
+	mov	%rbx, %rdi
 	xor	%ebp, %ebp
 	call	uf_switch_finish
-	mov	%r15, %rdi
-	call	*%rbx
+	mov	%rbx, %rdi
+	call	*%r15
 	ud2
 	.size	uf_thread_start, . - uf_thread_start
 
@@ -272,17 +232,13 @@ uf_copy_start:
 
 /*
  * struct copy_result uf_copy(void *dst, const void *src, size_t n)
- * int plat_copy_try(void *dst, const void *src, size_t n)
  * Words go up in order, so that what lies before a fault, rounded down to a word, has been copied.
- * 4 and 8 bytes are one access.
+ * 4 and 8 bytes are one access. It changes these registers, %rax and %rcx (plat_copy_try).
  */
 	.balign 32
 	.globl	uf_copy
 	.type	uf_copy, @function
-	.globl	plat_copy_try
-	.type	plat_copy_try, @function
 uf_copy:
-plat_copy_try:
 	cmp	$8, %rdx
 	jne	1f
 	mov	(%rsi), %rax
@@ -338,7 +294,6 @@ plat_copy_try:
 	rep movsb
 	xor	%eax, %eax
 	ret
-	.size	plat_copy_try, . - plat_copy_try
 	.size	uf_copy, . - uf_copy
 
 /* struct copy_result uf_load32(const void *p, u32 *v) */
@@ -364,8 +319,8 @@ uf_cmpxchg32:
 	.size	uf_cmpxchg32, . - uf_cmpxchg32
 
 /*
- * For brief calls, with a convention of their own (plat_try_load64, plat_try_store64): %rdi the
- * address; result %rax 0 or -EFAULT, %rdx what was loaded or was to be stored. Nothing else changes.
+ * One word, with a convention of its own (plat_try_load64, plat_try_store64): %rdi the address;
+ * result %rax 0 or -EFAULT, %rdx what was loaded or was to be stored. Nothing else changes.
  */
 	.globl	uf_try_load64
 	.type	uf_try_load64, @function

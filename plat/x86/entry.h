@@ -6,7 +6,9 @@
 #include "kernel/thread.h"
 #include "plat/x86/asm_offsets.h"
 
-_Static_assert(UF_KSTACK_SIZE == KSTACK_SIZE, "asm_offsets.h");
+_Static_assert(UF_KSTACK_SIZE == KSTACK_SIZE && UF_KSTACK_SPAN == KSTACK_SPAN &&
+                   UF_THREAD_ROOM == THREAD_ROOM,
+               "asm_offsets.h");
 _Static_assert(UF_ORIG_RAX == offsetof(struct uregs, orig_rax), "asm_offsets.h");
 _Static_assert(UF_WORK == THREAD_WORK && UF_USER_RIP == THREAD_USER_RSP, "asm_offsets.h");
 _Static_assert(UF_NSYSCALLS == offsetof(struct thread, nsyscalls), "asm_offsets.h");
@@ -29,7 +31,6 @@ struct copy_result uf_copy(void *dst, const void *src, size_t n);
 struct copy_result uf_load32(const void *p, u32 *v);
 struct copy_result uf_cmpxchg32(void *p, u32 old, u32 new_, u32 *seen);
 
-void uf_switch_stacks(u64 *save, u64 load);
 _Noreturn void uf_user_enter(struct thread *t);
 _Noreturn void uf_run_on(void *stack_top, void (*f)(void *), void *arg);
 
@@ -47,6 +48,22 @@ void uf_user_work(struct uregs *r);
 void uf_user_leave(struct uregs *r);
 /* User code faulted; struct trap_info lies UF_TRAP_ROOM below r. */
 void uf_user_fault(struct uregs *r);
+
+/* Goes on with another thread, where it left by this function (or at uf_thread_start); returns when
+   somebody goes on with this one. The caller keeps nothing in registers over it. */
+static inline __attribute__((always_inline)) void uf_switch_stacks(u64 *save, u64 load) {
+  __asm__ volatile("push %%rbp\n\t"
+                   "lea 1f(%%rip), %%rax\n\t"
+                   "push %%rax\n\t"
+                   "mov %%rsp, (%0)\n\t"
+                   "mov %1, %%rsp\n\t"
+                   "ret\n"
+                   "1:\tpop %%rbp"
+                   : "+D"(save), "+S"(load)
+                   :
+                   : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+                     "r15", "memory", "cc");
+}
 
 /* ---- fpu.c: struct vcpu is the platform's (cpu.h) ----------------------------------------------
  */

@@ -34,11 +34,12 @@ _Static_assert(sizeof(struct xsave) <= PLAT_FPU_SIZE, "signal frames");
 /* What follows struct thread in its block. */
 struct thread_fpu {
   struct xsave area;
-  u32 cpu;   /* vCPU + 1 whose registers last held this state; 0: none */
+  u32 cpu;   /* vCPU + 1 that went idle with this state in its registers; 0: none */
   bool wide; /* more than SSE is in the area */
 } __attribute__((aligned(64)));
 
 #define FPU_OFFSET ((sizeof(struct thread) + 63) / 64 * 64)
+_Static_assert(FPU_OFFSET + sizeof(struct thread_fpu) <= THREAD_ROOM, "kernel/thread.h");
 
 static enum { FXSAVE, XSAVE, XSAVEC } method;
 static bool knows_use; /* XGETBV tells what is in use */
@@ -153,25 +154,33 @@ void fpu_init_thread(struct thread *t) {
   t->fpu = f;
 }
 
+/* From a user thread to none: the registers stay as they are, and may be wanted again. */
+static __attribute__((noinline)) void leave_registers(struct vcpu *v, struct thread *from) {
+  save_state(fpu_of(from));
+  fpu_of(from)->cpu = v->id + 1;
+  v->fpu_owner = from;
+}
+
+/* To a user thread from none, or from one that is dead. */
+static __attribute__((noinline)) void take_registers(struct vcpu *v, struct thread *to) {
+  struct thread_fpu *f = fpu_of(to);
+  bool there = v->fpu_owner == to && f->cpu == v->id + 1;
+  v->fpu_owner = NULL;
+  f->cpu = 0;
+  if (!there)
+    load_state(f, is_wide());
+}
+
 void fpu_switch(struct vcpu *v, struct thread *from, struct thread *to) {
-  bool leftover;
-  if (likely(from)) {
-    struct thread_fpu *f = fpu_of(from);
-    save_state(f);
-    leftover = f->wide;
-    f->cpu = v->id + 1;
-    if (!to) {
-      v->fpu_owner = from;
-      return;
-    }
-  } else {
-    if (!to || (v->fpu_owner == to && fpu_of(to)->cpu == v->id + 1))
-      return; /* nobody has used the registers since */
-    leftover = is_wide();
+  if (likely(from && to)) {
+    save_state(fpu_of(from));
+    load_state(fpu_of(to), fpu_of(from)->wide);
+    fpu_of(to)->cpu = 0;
+  } else if (from) {
+    leave_registers(v, from);
+  } else if (to) {
+    take_registers(v, to);
   }
-  load_state(fpu_of(to), leftover);
-  v->fpu_owner = to;
-  fpu_of(to)->cpu = v->id + 1;
 }
 
 void plat_fpu_copy(struct thread *child) {
@@ -180,12 +189,7 @@ void plat_fpu_copy(struct thread *child) {
   f->cpu = 0;
 }
 
-void plat_fpu_reset(void) {
-  struct thread *t = thread_current();
-  load(&initial);
-  vcpu_self()->fpu_owner = t;
-  fpu_of(t)->cpu = vcpu_self()->id + 1;
-}
+void plat_fpu_reset(void) { load(&initial); }
 
 /* The standard format, which user code can read, goes through an aligned copy. */
 void plat_fpu_save(void *buf) {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The running thread, from the kernel stack pointer: a KSTACK_SIZE-aligned block holds both. */
+/* The running thread, from the kernel stack pointer (kernel/thread.h has the layout). */
 #ifndef UFORK_X86_PLAT_CURRENT_H
 #define UFORK_X86_PLAT_CURRENT_H
 
 static inline struct thread *thread_current(void) {
   u64 sp;
   __asm__("mov %%rsp, %0" : "=r"(sp));
-  return (struct thread *)(sp & ~(u64)(KSTACK_SIZE - 1));
+  return thread_at(sp);
 }
 
 #endif

@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* One word of user memory for brief calls: nothing but these registers is used (entry.S). */
+/* User memory; entry.S uses nothing but these registers, so that callers keep theirs. */
 #ifndef UFORK_X86_PLAT_USER_H
 #define UFORK_X86_PLAT_USER_H
+
+static inline int plat_copy_try(void *dst, const void *src, size_t n) {
+  int err;
+  __asm__ volatile("call uf_copy"
+                   : "=a"(err), "+D"(dst), "+S"(src), "+d"(n)
+                   :
+                   : "rcx", "memory", "cc");
+  return err;
+}
 
 static inline int plat_try_load64(const void *user, u64 *v) {
   int err;

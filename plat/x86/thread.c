@@ -22,15 +22,9 @@ void plat_thread_init(struct thread *t, void (*entry)(struct thread *t)) {
   t->uregs = (struct uregs *)((char *)t + UF_UREGS);
   t->tcb_gate = uf_gate_address();
   u64 *sp = (u64 *)t->uregs;
-  *--sp = 0; /* keeps the stack aligned for uf_thread_start's calls */
-  *--sp = 0;
+  *--sp = (u64)entry;
+  *--sp = (u64)t;
   *--sp = (u64)uf_thread_start;
-  *--sp = 0;          /* rbp */
-  *--sp = (u64)entry; /* rbx */
-  *--sp = 0;          /* r12 */
-  *--sp = 0;          /* r13 */
-  *--sp = 0;          /* r14 */
-  *--sp = (u64)t;     /* r15 */
   t->ksp = (u64)sp;
   fpu_init_thread(t);
 }

@@ -165,6 +165,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("modules", nargs="*", default=MODULES)
     args = parser.parse_args()
+    # Started in the background of a shell it ignores this signal, and so would the programs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     unpack()
     if args.only != "ufork":
         native_tree()

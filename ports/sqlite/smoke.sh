@@ -76,13 +76,13 @@ for who in a b c r r d; do
   sqlite3 many.db <many.$who.sql >many.$who.out 2>&1 &
   last=$!
 done
-until [ "$(cat many.d 2>/dev/null || echo 0)" -ge 5 ] 2>/dev/null; do sleep 0.1; done
+until noted=$(cat many.d 2>/dev/null); [ "${noted:-0}" -ge 5 ]; do sleep 0.1; done
 kill -9 $last
 wait
 grep -h . many.r.out
 grep -hiE 'error|busy|locked' many.?.out
 sqlite3 many.db "SELECT who, count(*), max(i) FROM t WHERE who <> 'd' GROUP BY who;
-  SELECT 'd', count(*) = 2 * max(i), max(i) >= $(cat many.d), max(i) < 30000 FROM t WHERE who = 'd';
+  SELECT 'd', count(*) = 2 * max(i), max(i) >= $noted, max(i) < 30000 FROM t WHERE who = 'd';
   PRAGMA integrity_check; PRAGMA wal_checkpoint(TRUNCATE);"
 sqlite3 many.db "INSERT INTO t VALUES('e', 1, 'a'); SELECT count(*) FROM t WHERE who = 'e'"
 rm -f many.*

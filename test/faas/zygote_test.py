@@ -141,9 +141,9 @@ class Zygote:
                 if note[0] == kind and note[2] == request:
                     self.notes.remove(note)
                     return note
-            data = self.control.recv(NOTE.size)
+            data = self.control.recv(2 * NOTE.size)
             assert data, "the zygote is gone"
-            self.notes.append(NOTE.unpack(data))
+            self.notes.extend(NOTE.iter_unpack(data))
 
     def order(self, kind, request):
         self.control.send(ORDER.pack(kind, 0, request))

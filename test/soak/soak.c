@@ -43,7 +43,7 @@ bool lean;
 const char *self_path;
 
 static struct slot *slots;
-static unsigned nslots = 0, seconds = 10, limit = 60;
+static unsigned nslots = 0, seconds = 10, limit = 200;
 static const char *only;
 static uint64_t master;
 static unsigned long counts[NJOBS], started, killed, scarce;

@@ -132,6 +132,7 @@ static void stop_and_go(uint64_t *r) {
 static void die_by(uint64_t *r) {
   static const int fatal[] = {SIGTERM, SIGHUP, SIGINT, SIGUSR1, SIGPIPE, SIGALRM, SIGSEGV, SIGILL};
   int sig = fatal[below(r, sizeof fatal / sizeof *fatal)];
+  OK(signal(sig, SIG_DFL) == SIG_ERR ? -1 : 0); /* who started this may ignore it */
   pid_t pid = child();
   if (pid == 0) {
     if (below(r, 2))

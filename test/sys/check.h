@@ -113,6 +113,18 @@ static inline long now_ms(void) {
   return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* Until process pid sleeps. */
+static inline void until_asleep(pid_t pid) {
+  char path[40], line[256], state = 0;
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  for (; state != 'S'; sleep_ms(1)) {
+    int fd = OK(open(path, O_RDONLY));
+    line[OK(read(fd, line, sizeof line - 1))] = 0;
+    OK(close(fd));
+    CHECK(sscanf(line, "%*d (%*[^)]) %c", &state) == 1);
+  }
+}
+
 /* A handler for a signal, with flags and an empty mask. */
 static inline void handle(int sig, void (*handler)(int), int flags) {
   struct sigaction sa = {.sa_handler = handler, .sa_flags = flags};

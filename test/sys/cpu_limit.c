@@ -4,6 +4,7 @@
    process's time (all threads), not of the children's; fork inherits the limit, not the time. */
 #include "check.h"
 #include <pthread.h>
+#include <stdbool.h>
 #include <sys/resource.h>
 
 static volatile sig_atomic_t warned;
@@ -127,21 +128,34 @@ static const struct {
 };
 #define CASES (int)(sizeof cases / sizeof *cases)
 
+static pid_t start(int i) {
+  pid_t pid = OK(fork());
+  if (pid == 0) {
+    cases[i].f();
+    _exit(0);
+  }
+  return pid;
+}
+
+static bool right(int i, pid_t pid) {
+  int status;
+  EXPECT(waitpid(pid, &status, 0), pid);
+  return (status & ~0x80 /* core dumped */) == cases[i].status;
+}
+
+/* All at once. The CPU time of a machine that is not the only one on its host holds what others
+   took, a second at a time if they are many: a case that failed is tried again, by itself. */
 int main(void) {
   pid_t pids[CASES];
   setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+  for (int i = 0; i < CASES; i++)
+    pids[i] = start(i);
   for (int i = 0; i < CASES; i++) {
-    pids[i] = OK(fork());
-    if (pids[i] == 0) {
-      cases[i].f();
-      _exit(0);
-    }
-  }
-  for (int i = 0; i < CASES; i++) {
-    int status;
-    EXPECT(waitpid(pids[i], &status, 0), pids[i]);
-    if ((status & ~0x80 /* core dumped */) != cases[i].status)
-      check_fail(__FILE__, __LINE__, "case", i << 16 | status);
+    bool good = right(i, pids[i]);
+    for (int tries = 0; !good && tries < 5; tries++)
+      good = right(i, start(i));
+    if (!good)
+      check_fail(__FILE__, __LINE__, "case", i);
   }
   puts("ok");
   return 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* test: timeout=60 */
+/* test: timeout=120 */
 /* User and system time are told apart, sum up to the CPU clock, never run backwards, and a reaped
    child's go to its parent. */
 #include "check.h"
+#include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/times.h>
 
@@ -83,14 +84,23 @@ static void by_a_child(void) {
   CHECK(ns(ru.ru_utime) >= SPEND / 2);
 }
 
+/* `work` takes most of its time where it should. What others took from the machine may count as
+   well, as user or as system time, so this is tried again. */
+static void mostly(void (*work)(void), bool in_user, int times) {
+  long user, system;
+  for (int i = 0; i < 5; i++) {
+    measure(work, RUSAGE_SELF, &user, &system);
+    CHECK(user + system >= SPEND);
+    if (in_user ? user >= times * system : system >= times * user)
+      return;
+  }
+  check_fail(__FILE__, __LINE__, in_user ? "in user mode" : "in the kernel", user);
+}
+
 int main(void) {
   long user, system;
-  measure(compute, RUSAGE_SELF, &user, &system);
-  CHECK(user + system >= SPEND);
-  CHECK(user >= 4 * system);
-  measure(call, RUSAGE_SELF, &user, &system);
-  CHECK(user + system >= SPEND);
-  CHECK(system >= user);
+  mostly(compute, true, 4);
+  mostly(call, false, 1);
   measure(never_backwards, RUSAGE_SELF, &user, &system);
   measure(by_a_child, RUSAGE_CHILDREN, &user, &system);
   CHECK(user >= SPEND / 2);

@@ -5,7 +5,7 @@
  * use up its time: many answers in a row, each after a short wait, mean two CPUs. On one CPU they
  * must not happen, which shows that the measure is right.
  */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 #include <stdatomic.h>
 #include <sys/mman.h>

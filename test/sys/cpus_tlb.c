@@ -3,7 +3,7 @@
  * One thread changes mappings, protects them and forks while another uses them, on another CPU
  * where there is one: when the call has returned nothing of the old state is left anywhere.
  */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 #include <pthread.h>
 #include <setjmp.h>

@@ -4,7 +4,7 @@
  * tells it and as the totals of /proc/meminfo grow; and when the processes have gone, every total
  * is back where it was.
  */
-/* test: timeout=60 only=ufork */
+/* test: timeout=120 only=ufork */
 #include "check.h"
 
 enum { CHILDREN = 400, LIMIT_KIB = 64, KINDS = 9 };

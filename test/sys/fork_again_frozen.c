@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A parent that forks again and again, while earlier children live, gives each its own snapshot. */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 
 enum { PAGES = 4096, SNAPSHOTS = 12 };

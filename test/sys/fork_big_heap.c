@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* 100 MB of heap through fork: the child sees all of it, writes are private, both ways. */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 
 enum { WORDS = 100 << 17 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A fork bomb stops at RLIMIT_NPROC with EAGAIN, and everything is usable afterwards. */
-/* test: timeout=40 */
+/* test: timeout=120 */
 #include "check.h"
 #include <sys/resource.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The allocator's own state survives fork: parent, child and grandchild go on allocating at random.
  */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 
 enum { BLOCKS = 500, STEPS = 20000 };

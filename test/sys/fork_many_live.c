@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* 1,000 children alive at once, each with memory of its own. */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 
 enum { CHILDREN = 1000 };

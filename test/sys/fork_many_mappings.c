@@ -4,7 +4,7 @@
  * limit for the mappings of all). Refused is a fork, with ENOMEM or EAGAIN; those that live have
  * what they should, and when they have gone, as many fit again.
  */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 #include <sys/mman.h>
 

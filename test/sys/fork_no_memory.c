@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* fork fails with ENOMEM when the instance's memory is used up; nothing is lost by that: when the
    children have gone, as many fit again. */
-/* test: timeout=60 only=ufork options=--memory=64M */
+/* test: timeout=120 only=ufork options=--memory=64M */
 #include "check.h"
 #include <sys/mman.h>
 

@@ -3,7 +3,7 @@
  * The pattern of a database that saves itself: a parent goes on changing a large table while a
  * child writes the state at its fork to a file, again and again; every file is consistent.
  */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 
 enum { ENTRIES = 1 << 16, SAVES = 15 };

@@ -6,7 +6,7 @@
  * writer's pages are a prefix that is one round ahead of the rest, and nobody is ahead of whom it
  * follows.
  */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 #include <pthread.h>
 #include <stdatomic.h>

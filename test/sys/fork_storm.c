@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Many forks in sequence and at once: no PID, region or memory is lost on the way. */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 
 int main(void) {

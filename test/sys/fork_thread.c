@@ -34,8 +34,8 @@ int main(void) {
   EXPECT(pthread_create(&f, NULL, forker, NULL), 0);
   EXPECT(pthread_join(f, NULL), 0);
   long n = beats;
-  sleep_ms(20);
-  CHECK(beats > n);
+  while (beats == n) /* a test that hangs fails */
+    sleep_ms(1);
   stop = 1;
   for (int i = 0; i < 3; i++)
     EXPECT(pthread_join(threads[i], NULL), 0);

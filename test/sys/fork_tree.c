@@ -3,7 +3,7 @@
  * Trees of processes that fork, write, check and end on all CPUs at once: everybody sees the memory
  * of its own line of ancestors and nobody else's, and all are counted.
  */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 #include <stdatomic.h>
 #include <sys/mman.h>

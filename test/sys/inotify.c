@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* inotify [DIR]: which events a directory in DIR (/tmp) and its files give, in which order, how
    they are packed. */
-/* test: timeout=30 */
+/* test: timeout=120 */
 #include "check.h"
 #include <poll.h>
 #include <sys/epoll.h>

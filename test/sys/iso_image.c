@@ -3,7 +3,7 @@
  * exec refuses images that break a rule, and goes on: this program's own image, changed in one
  * place, each time another: forbidden instructions in the text, damaged headers, cut-off files.
  */
-/* test: only=ufork timeout=60 */
+/* test: only=ufork timeout=120 */
 #include "check.h"
 #include <elf.h>
 #include <sys/stat.h>

@@ -3,7 +3,7 @@
  * Nothing of a dead process is visible in a new one: children fill heap, stack, data and mappings
  * with a secret and die in every way; new children find none of it in memory they did not write.
  */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 #include <alloca.h>
 #include <sys/mman.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Writes of up to PIPE_BUF bytes are atomic: records of eight writers never mix. */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 
 enum { WRITERS = 8, RECORDS = 400, SIZE = 1000 };

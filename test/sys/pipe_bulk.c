@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* 64 MB through a pipe in odd portions arrive complete, in order and unchanged. */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 
 enum { TOTAL = 64 << 20 };

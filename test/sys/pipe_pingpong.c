@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* 20,000 exchanges between parent and child, and a ring of 20 processes. */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 
 enum { ROUNDS = 20000, RING = 20, LAPS = 200 };

@@ -71,7 +71,7 @@ static void test_first_leaves(int signo) {
     _exit(7);
   }
   OK(first);
-  usleep(20000);
+  until_asleep(first);
   pid_t second = fork();
   if (second == 0) {
     char c = 0;
@@ -80,7 +80,7 @@ static void test_first_leaves(int signo) {
     _exit(0);
   }
   OK(second);
-  usleep(20000);
+  until_asleep(second);
   OK(kill(first, signo));
   int status = wait_for(first);
   CHECK(signo == SIGUSR1 ? WIFEXITED(status) && WEXITSTATUS(status) == 7
@@ -106,7 +106,7 @@ static void test_restarted(void) {
     _exit(0);
   }
   OK(pid);
-  usleep(20000);
+  until_asleep(pid);
   for (int i = 0; i < 5; i++) {
     OK(kill(pid, SIGUSR1));
     usleep(1000);

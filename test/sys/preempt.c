@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Processes that never make a system call do not keep others from running, alone or in crowds. */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 
 int main(void) {

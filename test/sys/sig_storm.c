@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Processes that signal each other as fast as they can, forking meanwhile, stay intact. */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 
 static volatile int got;

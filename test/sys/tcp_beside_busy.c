@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test: timeout=60 */
+/* test: timeout=120 */
 /*
  * Servers are woken by their sockets while others compute without a pause, on one CPU, on all, and
  * on the CPU where a socket was made: nobody's readiness waits for a process that never asks.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A server that forks per connection, with clients in other processes, driven by epoll. */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* pthreads: mutexes and condition variables under contention, join values, detach, many threads. */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 #include <pthread.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What was sent before the end comes before the end, however late it is looked for: a reader that
    spins meets a writer that writes and at once closes, shuts down or ends. */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 #include <pthread.h>
 #include <sys/socket.h>

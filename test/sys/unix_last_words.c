@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test: timeout=60 */
+/* test: timeout=120 */
 /* What a peer sends just before it closes is received, however the two meet: the end comes after
  * it. */
 #include "check.h"

@@ -3,7 +3,7 @@
  * Sockets that only each other's queues hold are closed, with all that waits in these queues; those
  * that somebody can still receive are not. A pipe's end that travels along tells.
  */
-/* test: timeout=60 */
+/* test: timeout=120 */
 #include "check.h"
 #include <poll.h>
 #include <sys/socket.h>

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "api.h"
 #include "conn.h"
+#include "function.h"
 #include "request.h"
+#include "route.h"
 #include "server.h"
 #include "zygote.h"
 
@@ -11,9 +13,19 @@
 
 #define JSON "application/json"
 
+/* A connection, and what it asks for. */
+struct client {
+  struct conn conn;
+  struct route route;
+  struct request *request; /* being answered */
+  struct waiter waiter;    /* for a deployment */
+};
+
+static struct client *client(const struct conn *c) { return (struct client *)c; }
+
 /* ---- errors ------------------------------------------------------------------------------- */
 
-void api_error(struct conn *c, int status, const char *type, const char *text) {
+static void fail(struct conn *c, int status, const char *type, const char *text) {
   char header[128];
   struct buffer body = {0};
   snprintf(header, sizeof header, "X-Amzn-ErrorType: %s\r\n", type);
@@ -24,36 +36,36 @@ void api_error(struct conn *c, int status, const char *type, const char *text) {
   buffer_free(&body);
 }
 
-void api_refuse(struct conn *c, int status) {
+static void refuse(struct conn *c, int status) {
   char text[96 + FUNCTION_NAME_MAX];
   const char *type = "InvalidRequestContentException";
   snprintf(text, sizeof text, "%s", http_reason(status));
   if (status == 404) {
-    int n = c->route.name.size > FUNCTION_NAME_MAX ? FUNCTION_NAME_MAX : (int)c->route.name.size;
+    int n = client(c)->route.name.size > FUNCTION_NAME_MAX ? FUNCTION_NAME_MAX
+                                                           : (int)client(c)->route.name.size;
     type = "ResourceNotFoundException";
     if (n)
-      snprintf(text, sizeof text, "Function not found: %.*s", n, c->in.data + c->route.name.at);
+      snprintf(text, sizeof text, "Function not found: %.*s", n,
+               c->in.data + client(c)->route.name.at);
   } else if (status == 413) {
     type = "RequestTooLargeException";
     snprintf(text, sizeof text, "Request must be smaller than %llu bytes",
              (unsigned long long)c->body_limit);
   }
-  api_error(c, status, type, text);
+  fail(c, status, type, text);
 }
 
 /* ---- invocations -------------------------------------------------------------------------- */
 
 static struct function *function_of(const struct conn *c) {
-  return function_find(c->in.data + c->route.name.at, c->route.name.size);
+  return function_find(c->in.data + client(c)->route.name.at, client(c)->route.name.size);
 }
 
-int api_admit(struct conn *c) {
-  c->body_limit = 0;
-  c->route.name = (struct slice){0};
-  int status = route_find(&c->route, &c->head, c->in.data, c->admin);
+static int admit(struct conn *c, bool administration) {
+  int status = route_find(&client(c)->route, &c->head, c->in.data, administration);
   if (status)
     return status;
-  if (c->route.kind == ROUTE_LAMBDA || c->route.kind == ROUTE_PLAIN) {
+  if (client(c)->route.kind == ROUTE_LAMBDA || client(c)->route.kind == ROUTE_PLAIN) {
     const struct function *f = function_of(c);
     if (!f)
       return 404;
@@ -99,10 +111,10 @@ static void reply_refusal(struct conn *c, enum outcome outcome, const struct req
 
 static void answered(struct request *r) {
   struct conn *c = r->owner;
-  c->request = NULL;
+  client(c)->request = NULL;
   if (r->outcome == OUTCOME_FULL || r->outcome == OUTCOME_NO_ZYGOTE)
     reply_refusal(c, r->outcome, r);
-  else if (c->route.kind == ROUTE_LAMBDA)
+  else if (client(c)->route.kind == ROUTE_LAMBDA)
     reply_lambda(c, r);
   else
     reply_plain(c, r);
@@ -122,9 +134,9 @@ static struct request *make_request(struct conn *c, struct function *f) {
   struct buffer header = {0};
   pass(&header, data, "Content-Type", http_find(&c->head, data, "Content-Type"));
   pass(&header, data, "Lambda-Runtime-Trace-Id", http_find(&c->head, data, "X-Amzn-Trace-Id"));
-  if (c->route.kind == ROUTE_PLAIN) {
+  if (client(c)->route.kind == ROUTE_PLAIN) {
     pass(&header, data, "Http-Method", c->head.method);
-    pass(&header, data, "Http-Path", c->route.rest);
+    pass(&header, data, "Http-Path", client(c)->route.rest);
     pass(&header, data, "Http-Query", c->head.query);
   }
   struct request *r =
@@ -137,23 +149,23 @@ static struct request *make_request(struct conn *c, struct function *f) {
 static void invoke(struct conn *c) {
   struct function *f = function_of(c);
   if (!f) { /* removed while the body was read */
-    api_refuse(c, 404);
+    refuse(c, 404);
     return;
   }
-  if (c->route.invocation == INVOKE_DRY) {
+  if (client(c)->route.invocation == INVOKE_DRY) {
     conn_reply(c, 204, JSON, "", NULL, 0);
     return;
   }
   struct request *r = make_request(c, f);
   if (!r) {
-    api_error(c, 503, "ServiceException", "out of memory");
+    fail(c, 503, "ServiceException", "out of memory");
     return;
   }
   r->answered = answered;
-  if (c->route.invocation == INVOKE_WAIT) {
+  if (client(c)->route.invocation == INVOKE_WAIT) {
     r->owner = c;
-    r->want_tail = c->route.tail;
-    c->request = r;
+    r->want_tail = client(c)->route.tail;
+    client(c)->request = r;
     function_submit(f, r);
     return;
   }
@@ -163,9 +175,9 @@ static void invoke(struct conn *c) {
   if (outcome == OUTCOME_OK)
     conn_reply(c, 202, JSON, header, NULL, 0);
   else if (outcome == OUTCOME_FULL)
-    api_error(c, 429, "TooManyRequestsException", "Rate Exceeded.");
+    fail(c, 429, "TooManyRequestsException", "Rate Exceeded.");
   else
-    api_error(c, 502, "ServiceException", f->cause);
+    fail(c, 502, "ServiceException", f->cause);
 }
 
 /* ---- administration ----------------------------------------------------------------------- */
@@ -197,23 +209,23 @@ static void list(struct conn *c) {
 }
 
 static void deployed(struct waiter *waiter, const char *cause) {
-  struct conn *c = container_of(waiter, struct conn, waiter);
+  struct conn *c = &container_of(waiter, struct client, waiter)->conn;
   if (cause)
-    api_error(c, 502, "ServiceException", cause);
+    fail(c, 502, "ServiceException", cause);
   else
     conn_reply(c, 200, JSON, "", "{\"state\":\"ready\"}\n", 18);
 }
 
 static void deploy(struct conn *c) {
   char name[FUNCTION_NAME_MAX + 1], cause[300];
-  int size = c->route.name.size > FUNCTION_NAME_MAX ? 0 : (int)c->route.name.size;
-  snprintf(name, sizeof name, "%.*s", size, c->in.data + c->route.name.at);
-  c->waiter.deployed = deployed;
-  int error = server_deploy(name, &c->waiter, cause, sizeof cause);
+  int size = client(c)->route.name.size > FUNCTION_NAME_MAX ? 0 : (int)client(c)->route.name.size;
+  snprintf(name, sizeof name, "%.*s", size, c->in.data + client(c)->route.name.at);
+  client(c)->waiter.deployed = deployed;
+  int error = server_deploy(name, &client(c)->waiter, cause, sizeof cause);
   if (error == -ENOENT)
-    api_refuse(c, 404);
+    refuse(c, 404);
   else if (error)
-    api_error(c, error == -EINVAL ? 400 : 503, "InvalidParameterValueException", cause);
+    fail(c, error == -EINVAL ? 400 : 503, "InvalidParameterValueException", cause);
 }
 
 static void metrics(struct conn *c) {
@@ -224,8 +236,8 @@ static void metrics(struct conn *c) {
   buffer_free(&out);
 }
 
-void api_handle(struct conn *c) {
-  switch (c->route.kind) {
+static void handle(struct conn *c) {
+  switch (client(c)->route.kind) {
   case ROUTE_LAMBDA:
   case ROUTE_PLAIN:
     invoke(c);
@@ -246,3 +258,24 @@ void api_handle(struct conn *c) {
     break;
   }
 }
+
+/* ---- connections -------------------------------------------------------------------------- */
+
+static int admit_client(struct conn *c) { return admit(c, false); }
+static int admit_administrator(struct conn *c) { return admit(c, true); }
+
+static void gone(struct conn *c) {
+  struct request *r = client(c)->request;
+  waiter_leave(&client(c)->waiter);
+  if (r) {
+    r->owner = NULL;
+    if (!r->zygote)
+      function_cancel(r->function, r);
+  }
+  server_check();
+}
+
+const struct conn_server api_clients = {
+    sizeof(struct client), admit_client, handle, refuse, gone, false};
+const struct conn_server api_administration = {
+    sizeof(struct client), admit_administrator, handle, refuse, gone, false};

@@ -65,6 +65,7 @@ static struct function_config *new_function(const char *name, int line) {
       .name = strdup(name),
       .timeout_ms = 3000,
       .warmup_ms = 10000,
+      .idle_ms = 300000,
       .memory_mb = 128,
       .concurrency = 64,
       .queue = 256,
@@ -78,6 +79,18 @@ static struct function_config *new_function(const char *name, int line) {
     return NULL;
   }
   return f;
+}
+
+/* Puts a directory before a relative path. */
+static bool absolute(char **path, const char *directory) {
+  char *both;
+  if (!*path || **path == '/')
+    return true;
+  if (asprintf(&both, "%s/%s", directory, *path) < 0)
+    return false;
+  free(*path);
+  *path = both;
+  return true;
 }
 
 /* Python's functions are a command as well. */
@@ -94,16 +107,27 @@ static bool python_command(struct reader *r, struct function_config *f, int line
          config_refuse(r, line, "out of memory");
 }
 
-/* Puts a directory before a relative path. */
-static bool absolute(char **path, const char *directory) {
-  char *both;
-  if (!*path || **path == '/')
-    return true;
-  if (asprintf(&both, "%s/%s", directory, *path) < 0)
-    return false;
-  free(*path);
-  *path = both;
-  return true;
+static bool add_option(struct function_config *f, const char *name, int64_t value) {
+  char *text;
+  if (asprintf(&text, "--%s=%lld", name, (long long)value) < 0)
+    text = NULL;
+  return config_append(&f->command, text);
+}
+
+/* Custom runtimes of Lambda are run by a program of ours. */
+static bool bootstrap_command(struct reader *r, struct function_config *f) {
+  if (f->command)
+    return config_refuse(r, f->line, "function %s has a bootstrap and a command or runtime",
+                         f->name);
+  if (f->warmup)
+    return config_refuse(r, f->line, "function %s: a bootstrap knows no warmup", f->name);
+  bool bare = !strchr(f->bootstrap, '/');
+  return (absolute(&f->bootstrap, bare ? r->config->programs : r->base) &&
+          config_append(&f->command, strdup("rapi")) && add_option(f, "init-ms", f->warmup_ms) &&
+          add_option(f, "timeout-ms", f->timeout_ms) && add_option(f, "idle-ms", f->idle_ms) &&
+          add_option(f, "max-response", f->max_response) &&
+          config_append(&f->command, strdup(f->bootstrap))) ||
+         config_refuse(r, f->line, "out of memory");
 }
 
 /* Checks and completes what the table said. */
@@ -114,8 +138,11 @@ static bool finish_function(struct reader *r, struct function_config *f, const c
         r, line, "runtime \"%.40s\" is not known; there is \"python3\", or use command", runtime);
   if (runtime && !python_command(r, f, line))
     return false;
+  if (f->bootstrap && !bootstrap_command(r, f))
+    return false;
   if (!f->command)
-    return config_refuse(r, f->line, "function %s has neither runtime nor command", f->name);
+    return config_refuse(r, f->line, "function %s has neither runtime nor command nor bootstrap",
+                         f->name);
   bool bare = !strchr(f->command[0], '/');
   if (!absolute(&f->command[0], bare ? r->config->programs : r->base) ||
       !absolute(&f->path, r->base))
@@ -350,6 +377,7 @@ void function_config_release(struct function_config *f) {
   free_strings(f->command);
   free_strings(f->environment);
   free(f->handler);
+  free(f->bootstrap);
   free(f->warmup);
   free(f->path);
   free(f);

@@ -18,8 +18,10 @@ struct function_config {
   char **command;         /* what the zygote executes; ends with NULL */
   char **environment;     /* "NAME=value"; ends with NULL */
   char *handler, *warmup; /* NULL: none */
+  char *bootstrap;        /* a custom runtime, which `command` runs; NULL: a zygote (protocol.h) */
   char *path;             /* directory of the code; NULL: none */
   int64_t timeout_ms, warmup_ms;
+  int64_t idle_ms; /* of an environment of `bootstrap` */
   int64_t memory_mb;
   int64_t concurrency, queue;
   int64_t max_body, max_response;

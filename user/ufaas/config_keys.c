@@ -38,6 +38,8 @@ const struct key config_server_keys[] = {
 const struct key config_function_keys[] = {
     {"runtime", TEXT, 0, 0, 0}, /* with `command`: see read_function */
     {"command", LIST, FUNCTION(command), 0, 0},
+    {"bootstrap", TEXT, FUNCTION(bootstrap), 0, 0},
+    {"idle_ms", NUMBER, FUNCTION(idle_ms), 1, 86400000},
     {"handler", TEXT, FUNCTION(handler), 0, 0},
     {"path", TEXT, FUNCTION(path), 0, 0},
     {"environment", PAIRS, FUNCTION(environment), 0, 0},

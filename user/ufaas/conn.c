@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "conn.h"
-#include "api.h"
 #include "log.h"
-#include "request.h"
-#include "server.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,22 +11,24 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LISTENERS 2
 #define READ_SIZE 8192
 #define OUT_HIGH 65536  /* with this much unsent no further request is looked at */
 #define KEEP_ROOM 65536 /* larger buffers are not kept for the next request */
 #define LINGER_MS 1000
 
 struct listener {
-  struct source source;
+  struct listener *next;
+  struct source source; /* no descriptor: has stopped */
   struct timer pause;
-  bool admin;
+  const struct conn_server *server;
+  void *owner;
 };
 
 struct conn_settings conn_settings;
-static struct listener listeners[LISTENERS];
-static unsigned listener_count;
+struct conn_counts conn_counts;
+static struct listener *listeners;
 static struct conn *conns;
+static bool stopping;
 
 /* ---- sending ------------------------------------------------------------------------------ */
 
@@ -46,7 +46,7 @@ static const char *date(void) {
 
 static void compose(struct conn *c, int status, const char *content_type, const char *headers,
                     const void *body, size_t size) {
-  if (server_ending())
+  if (stopping)
     c->keepalive = false;
   buffer_format(&c->out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, http_reason(status), date());
   if (status != 204)
@@ -94,26 +94,19 @@ static void expect_by(struct conn *c, int64_t ms) {
 }
 
 static void conn_close(struct conn *c) {
-  struct request *r = c->request;
   if (c->prev)
     c->prev->next = c->next;
   else
     conns = c->next;
   if (c->next)
     c->next->prev = c->prev;
-  waiter_leave(&c->waiter);
   timer_clear(&c->timer);
   loop_drop(&c->source);
   buffer_free(&c->in);
   buffer_free(&c->out);
+  conn_counts.open--;
+  c->server->gone(c);
   free(c);
-  server_metrics.connections_open--;
-  if (r) {
-    r->owner = NULL;
-    if (!r->zygote)
-      function_cancel(r->function, r);
-  }
-  server_check();
 }
 
 /* Everything is sent and the client is to go: data that it may still send must not reset the
@@ -150,15 +143,15 @@ static void next_request(struct conn *c) {
 /* Answers something that cannot be read on behind. */
 static void refuse(struct conn *c, int status) {
   c->keepalive = false;
-  server_metrics.http_refused++;
-  api_refuse(c, status);
+  conn_counts.refused++;
+  c->server->refuse(c, status);
 }
 
 static void dispatch(struct conn *c) {
   c->state = CONN_WAIT;
   c->deadline = 0;
-  server_metrics.http_requests++;
-  api_handle(c);
+  conn_counts.requests++;
+  c->server->handle(c);
 }
 
 /* true: something was done; false: more has to be read. */
@@ -181,7 +174,8 @@ static bool read_head(struct conn *c) {
   }
   c->keepalive = c->head.keepalive;
   bool has_body = c->head.chunked || c->head.length;
-  status = api_admit(c);
+  c->body_limit = 0;
+  status = c->server->admit(c);
   if (status == 0 && c->head.length > c->body_limit)
     status = 413;
   if (status && has_body) {
@@ -189,8 +183,8 @@ static bool read_head(struct conn *c) {
     return true;
   }
   if (status) {
-    server_metrics.http_refused++;
-    api_refuse(c, status);
+    conn_counts.refused++;
+    c->server->refuse(c, status);
     return true;
   }
   if (c->head.expect_continue && has_body && c->in.size == c->head.size)
@@ -305,6 +299,10 @@ static void conn_ready(struct source *source, uint32_t events) {
     c->readable = true;
   if (events & EPOLLRDHUP)
     c->hung_up = true; /* no more events: it has to be read to its end */
+  if (c->hung_up && c->state == CONN_WAIT && c->server->both_ways) {
+    conn_close(c);
+    return;
+  }
   if (c->state != CONN_LINGER || c->out_done < c->out.size)
     run(c);
   else if (drain(c))
@@ -327,12 +325,12 @@ static void conn_timer(struct timer *timer) {
   refuse(c, 408);
 }
 
-static void accept_one(int fd, bool admin) {
+static void accept_one(int fd, struct listener *l) {
   static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
                              "Retry-After: 1\r\nConnection: close\r\n\r\n";
   struct conn *c = NULL;
-  if (server_metrics.connections_open < (uint64_t)conn_settings.max_connections)
-    c = calloc(1, sizeof *c);
+  if (conn_counts.open < (uint64_t)conn_settings.max_connections)
+    c = calloc(1, l->server->size);
   if (!c) {
     send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     close(fd);
@@ -342,13 +340,15 @@ static void accept_one(int fd, bool admin) {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   c->source = (struct source){fd, conn_ready};
   c->timer.fire = conn_timer;
-  c->admin = admin;
+  c->listener = l;
+  c->server = l->server;
+  c->owner = l->owner;
   c->next = conns;
   if (conns)
     conns->prev = c;
   conns = c;
-  server_metrics.connections++;
-  server_metrics.connections_open++;
+  conn_counts.accepted++;
+  conn_counts.open++;
   expect_by(c, conn_settings.idle_ms);
   if (loop_watch(&c->source, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET))
     conn_close(c);
@@ -360,7 +360,7 @@ static void listener_ready(struct source *source, uint32_t events) {
   for (int i = 0; i < 64; i++) {
     int fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) {
-      accept_one(fd, l->admin);
+      accept_one(fd, l);
     } else if (errno == EAGAIN) {
       return;
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -378,31 +378,63 @@ static void listener_resume(struct timer *timer) {
     loop_rewatch(&l->source, EPOLLIN);
 }
 
-int conn_listen(const struct address *address, bool admin) {
-  int one = 1,
-      fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0)
-    return -errno;
-  struct listener *l = &listeners[listener_count];
-  *l = (struct listener){{fd, listener_ready}, {.fire = listener_resume}, admin};
-  int error = 0;
-  if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) ||
-      bind(fd, (const struct sockaddr *)&address->socket, address->size) || listen(fd, 1024))
-    error = -errno;
-  else
-    error = loop_watch(&l->source, EPOLLIN);
-  if (error)
-    close(fd);
-  else
-    listener_count++;
-  return error;
+struct listener *conn_listen(const struct sockaddr *address, socklen_t size,
+                             const struct conn_server *server, void *owner) {
+  int one = 1;
+  struct listener *l = calloc(1, sizeof *l);
+  if (!l)
+    return NULL;
+  int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  *l = (struct listener){listeners, {fd, listener_ready}, {.fire = listener_resume}, server, owner};
+  if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+      bind(fd, address, size) == 0 && listen(fd, 1024) == 0 &&
+      loop_watch(&l->source, EPOLLIN) == 0) {
+    listeners = l;
+    return l;
+  }
+  int error = errno;
+  loop_drop(&l->source);
+  free(l);
+  errno = error;
+  return NULL;
+}
+
+unsigned conn_port(const struct listener *l) {
+  union {
+    struct sockaddr any;
+    struct sockaddr_in in4;
+    struct sockaddr_in6 in6;
+  } name = {0};
+  socklen_t size = sizeof name;
+  if (getsockname(l->source.fd, &name.any, &size))
+    return 0;
+  return ntohs(name.any.sa_family == AF_INET6 ? name.in6.sin6_port : name.in4.sin_port);
+}
+
+static void listener_stop(struct listener *l) {
+  timer_clear(&l->pause);
+  loop_drop(&l->source);
+}
+
+void conn_unlisten(struct listener *l) {
+  for (struct conn *c = conns, *next; c; c = next) {
+    next = c->next;
+    if (c->listener == l)
+      conn_close(c);
+  }
+  for (struct listener **link = &listeners; *link; link = &(*link)->next)
+    if (*link == l) {
+      *link = l->next;
+      break;
+    }
+  listener_stop(l);
+  free(l);
 }
 
 void conns_stop(void) {
-  for (unsigned i = 0; i < listener_count; i++) {
-    timer_clear(&listeners[i].pause);
-    loop_drop(&listeners[i].source);
-  }
+  stopping = true;
+  for (struct listener *l = listeners; l; l = l->next)
+    listener_stop(l);
   for (struct conn *c = conns, *next; c; c = next) {
     next = c->next;
     if (c->state == CONN_HEAD && !c->in.size && c->out_done == c->out.size)

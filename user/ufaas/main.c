@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* ufaas: serves functions over HTTP, each request by a fork of a warmed process. doc/faas.md. */
+#include "api.h"
 #include "config.h"
 #include "conn.h"
 #include "function.h"
@@ -216,10 +217,12 @@ static int serve(struct config *config) {
   prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* see kill_orphan in request.c */
   if ((error = watch_signals()))
     return fail("signalfd", -error);
-  if ((error = conn_listen(&config->listen, false)))
-    return fail(config->listen.text, -error);
-  if (config->admin.size && (error = conn_listen(&config->admin, true)))
-    return fail(config->admin.text, -error);
+  if (!conn_listen((const struct sockaddr *)&config->listen.socket, config->listen.size,
+                   &api_clients, NULL))
+    return fail(config->listen.text, errno);
+  if (config->admin.size && !conn_listen((const struct sockaddr *)&config->admin.socket,
+                                         config->admin.size, &api_administration, NULL))
+    return fail(config->admin.text, errno);
   /* Ours alone, so that no function can take the name of another's directory. */
   char *tmp;
   if (asprintf(&tmp, "%s/ufaas-XXXXXX", config->tmp) < 0)

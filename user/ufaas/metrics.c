@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "metrics.h"
+#include "conn.h"
 #include "function.h"
 #include "log.h"
+#include "resident.h"
 #include "text.h"
 #include "zygote.h"
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
-
-struct server_metrics server_metrics;
 
 /* Upper bounds in microseconds. */
 static const int64_t bounds_us[LATENCY_BUCKETS] = {
@@ -29,22 +26,6 @@ void metrics_latency(struct function_metrics *m, int64_t ns) {
     i++;
   m->buckets[i]++;
   m->latency_ns += (uint64_t)ns;
-}
-
-/* Resident bytes of a process, 0 if they cannot be read. */
-static unsigned long long resident(int pid) {
-  char path[40], text[128];
-  snprintf(path, sizeof path, "/proc/%d/statm", pid);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-  if (fd >= 0)
-    close(fd);
-  if (n <= 0)
-    return 0;
-  text[n] = 0;
-  char *end;
-  strtoull(text, &end, 10);
-  return strtoull(end, NULL, 10) * (unsigned long long)sysconf(_SC_PAGESIZE);
 }
 
 static void head(struct buffer *out, const char *name, const char *type, const char *help) {
@@ -79,7 +60,7 @@ static uint64_t zygote_rss(const struct function *f) {
   uint64_t sum = 0;
   for (const struct zygote *z = zygotes; z; z = z->next)
     if (z->function == f)
-      sum += resident((int)z->pid);
+      sum += resident_bytes(z->pid);
   return sum;
 }
 
@@ -109,7 +90,7 @@ static void write_latency(struct buffer *out) {
 }
 
 void metrics_write(struct buffer *out) {
-  const struct server_metrics *s = &server_metrics;
+  const struct conn_counts *s = &conn_counts;
   write_outcomes(out);
   write_latency(out);
   each(out, "ufaas_queue_length", "gauge", "Requests that wait for a worker.", queued);
@@ -121,11 +102,11 @@ void metrics_write(struct buffer *out) {
   each(out, "ufaas_log_lines_total", "counter", "Lines that functions printed.", lines);
   each(out, "ufaas_zygote_resident_bytes", "gauge", "Resident memory of zygotes.", zygote_rss);
   each(out, "ufaas_worker_max_resident_bytes", "gauge", "Largest worker so far.", worker_rss);
-  number(out, "ufaas_connections", "gauge", "Open connections.", s->connections_open);
-  number(out, "ufaas_connections_total", "counter", "Connections accepted.", s->connections);
-  number(out, "ufaas_http_requests_total", "counter", "Requests read.", s->http_requests);
-  number(out, "ufaas_http_refused_total", "counter", "Malformed or too large.", s->http_refused);
+  number(out, "ufaas_connections", "gauge", "Open connections.", s->open);
+  number(out, "ufaas_connections_total", "counter", "Connections accepted.", s->accepted);
+  number(out, "ufaas_http_requests_total", "counter", "Requests read.", s->requests);
+  number(out, "ufaas_http_refused_total", "counter", "Malformed or too large.", s->refused);
   number(out, "ufaas_log_lines_lost_total", "counter", "Lost to a slow reader.", log_lost());
   number(out, "process_resident_memory_bytes", "gauge", "Resident memory of the server.",
-         resident((int)getpid()));
+         resident_bytes(getpid()));
 }

@@ -34,13 +34,6 @@ struct function_metrics {
   uint64_t max_rss; /* of the largest worker so far */
 };
 
-/* Of the server. */
-struct server_metrics {
-  uint64_t connections, connections_open;
-  uint64_t http_requests, http_refused; /* malformed or over a limit */
-};
-extern struct server_metrics server_metrics;
-
 void metrics_latency(struct function_metrics *m, int64_t ns);
 
 /* Appends the text form of everything. */

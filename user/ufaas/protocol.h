@@ -10,10 +10,10 @@
  * them and it alone kills them, so that an id of a process is never used after its reuse.
  *
  * Control socket (Unix, SOCK_SEQPACKET, one message per order or note, sizes exactly as below, host
- * byte order): ufaas -> zygote  struct ufaas_order. INVOKE carries two descriptors (SCM_RIGHTS):
- * the worker's end of the conversation, and the write end of a pipe that becomes the worker's
- * standard output and error. zygote -> ufaas  struct ufaas_note. The end of the control socket is
- * the end of the zygote: it kills its workers and exits.
+ * byte order; two notes may come in one message): ufaas -> zygote  struct ufaas_order. INVOKE
+ * carries two descriptors (SCM_RIGHTS): the worker's end of the conversation, and the write end of
+ * a pipe that becomes the worker's standard output and error. zygote -> ufaas  struct ufaas_note.
+ * The end of the control socket is the end of the zygote: it kills its workers and exits.
  *
  * Conversation (Unix, SOCK_STREAM, one per request):
  *   ufaas -> worker  struct ufaas_part, then header_size bytes of header, then body_size bytes of
@@ -55,7 +55,9 @@ struct ufaas_note {
   uint32_t kind;
   int32_t value;
   uint64_t id;
-  uint64_t max_rss; /* ENDED: bytes, ru_maxrss of the worker; else 0 */
+  /* ENDED: bytes, ru_maxrss of the worker. STARTED: when its time has begun, nanoseconds of
+   * CLOCK_MONOTONIC; 0: with INVOKE. Else 0. */
+  uint64_t figure;
 };
 
 enum ufaas_part_kind {

@@ -252,8 +252,10 @@ void request_kill(struct request *r) {
 
 /* ---- its course --------------------------------------------------------------------------- */
 
+/* The time to start an environment does not count, and has a limit of its own. */
 static int64_t deadline(const struct request *r) {
-  return r->started + request_config(r)->timeout_ms * MS;
+  const struct function_config *c = request_config(r);
+  return r->started + (c->timeout_ms + (c->bootstrap && !r->worker ? c->warmup_ms : 0)) * MS;
 }
 
 static void timed_out(struct request *r) {
@@ -341,7 +343,14 @@ void request_start(struct request *r, struct zygote *z) {
   invoke(r);
 }
 
-void request_note_started(struct request *r, pid_t worker) { r->worker = worker; }
+void request_note_started(struct request *r, pid_t worker, uint64_t when) {
+  r->worker = worker;
+  if (!when || (int64_t)when < r->started || (int64_t)when > loop_clock())
+    return;
+  r->started = (int64_t)when;
+  if (!r->has_answer && deadline(r) < r->timer.when)
+    timer_set(&r->timer, deadline(r));
+}
 
 void request_note_failed(struct request *r, int error) {
   if (!r->has_answer) {

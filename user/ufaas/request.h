@@ -68,7 +68,7 @@ void request_free(struct request *r);
 /* From the zygote: the request with this id or NULL; notes; the zygote is ready for orders again;
  * or gone, with all its workers. */
 struct request *request_find(uint64_t id);
-void request_note_started(struct request *r, pid_t worker);
+void request_note_started(struct request *r, pid_t worker, uint64_t when);
 void request_note_failed(struct request *r, int error);
 void request_note_ended(struct request *r, int wait_status, uint64_t max_rss);
 void request_resume(struct request *r);

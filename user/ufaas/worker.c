@@ -41,7 +41,7 @@ static char tmp_variable[8 + sizeof tmp_root + 24];
 static void on_child(int signal) { (void)signal; /* interrupts ppoll */ }
 
 static void note(uint32_t kind, int32_t value, uint64_t id, uint64_t max_rss) {
-  struct ufaas_note n = {.kind = kind, .value = value, .id = id, .max_rss = max_rss};
+  struct ufaas_note n = {.kind = kind, .value = value, .id = id, .figure = max_rss};
   ssize_t sent;
   do
     sent = send(UFAAS_CONTROL_FD, &n, sizeof n, MSG_NOSIGNAL);

@@ -112,9 +112,9 @@ static void note(struct zygote *z, const struct ufaas_note *n) {
   if (n->kind == UFAAS_READY)
     ready(z);
   else if (r && n->kind == UFAAS_STARTED)
-    request_note_started(r, n->value);
+    request_note_started(r, n->value, n->figure);
   else if (r && n->kind == UFAAS_ENDED)
-    request_note_ended(r, n->value, n->max_rss);
+    request_note_ended(r, n->value, n->figure);
   else if (r && n->kind == UFAAS_FAILED)
     request_note_failed(r, n->value);
 }
@@ -122,13 +122,15 @@ static void note(struct zygote *z, const struct ufaas_note *n) {
 /* Takes the notes that are there, at most `count`. false: there are no more and will be none. */
 static bool notes_read(struct zygote *z, int count) {
   while (count-- > 0 && z->control.fd >= 0) {
-    struct ufaas_note n;
-    ssize_t size = recv(z->control.fd, &n, sizeof n, MSG_DONTWAIT);
+    struct ufaas_note n[2];
+    ssize_t size = recv(z->control.fd, n, sizeof n, MSG_DONTWAIT);
     if (size < 0 && errno == EINTR)
       continue;
-    if (size == (ssize_t)sizeof n)
-      note(z, &n);
-    else if (size < 0 && errno == EAGAIN)
+    if (size == (ssize_t)sizeof n || size == (ssize_t)sizeof n[0]) {
+      note(z, &n[0]);
+      if (size == (ssize_t)sizeof n)
+        note(z, &n[1]);
+    } else if (size < 0 && errno == EAGAIN)
       return true;
     else
       return false; /* its end, or it does not keep to the protocol */
@@ -227,7 +229,8 @@ struct zygote *zygote_start(struct function *f, struct function_config *config) 
   zygotes = z;
   f->zygotes++;
   f->metrics.zygote_starts++;
-  timer_set(&z->deadline, loop_clock() + config->warmup_ms * MS);
+  /* An environment knows its own limit, and says more. */
+  timer_set(&z->deadline, loop_clock() + (config->warmup_ms + (config->bootstrap ? 1000 : 0)) * MS);
   if (loop_watch(&z->control, EPOLLIN) || loop_watch(&z->output, EPOLLIN) ||
       loop_watch(&z->executed, EPOLLIN))
     zygote_kill(z); /* its end is told in the usual way */

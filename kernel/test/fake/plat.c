@@ -50,6 +50,16 @@ void plat_pages_free(void *p, size_t n) {
   free(p);
 }
 
+/* The fake's threads have stacks of the C library: no guard here. */
+struct thread *plat_thread_alloc(void) {
+  char *block = plat_pages_alloc(KSTACK_SIZE / PAGE_SIZE, KSTACK_SIZE);
+  return block ? (struct thread *)(block + KSTACK_SIZE - THREAD_ROOM) : NULL;
+}
+
+void plat_thread_free(struct thread *t) {
+  plat_pages_free((char *)t + THREAD_ROOM - KSTACK_SIZE, KSTACK_SIZE / PAGE_SIZE);
+}
+
 u64 plat_mem_limit(void) { return UINT64_MAX; }
 u64 plat_mem_used(void) { return fake_pages_used * PAGE_SIZE; }
 

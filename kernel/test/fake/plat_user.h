@@ -5,6 +5,8 @@
 
 #include "kernel/errno.h"
 
+int plat_copy_try(void *dst, const void *src, size_t n); /* the test's own */
+
 static inline int plat_try_load64(const void *user, u64 *v) {
   (void)user;
   *v = 0;

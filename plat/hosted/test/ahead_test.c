@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "plat/hosted/seg.h"
 #include "plat/hosted/test/support.h"
+#include "plat/hosted/written.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #define WORKERS_MAX 4
 #define ROUNDS 6000
 #define READY_MIN 500 /* workers that found all their pages copied ahead */
+#define KNOWN_MIN 300 /* forks and exits of which it was known what had been written */
 
 struct process {
   struct region *r;
@@ -26,7 +28,7 @@ struct process {
 };
 
 static struct process zygote, workers[WORKERS_MAX], grandchild;
-static u32 ready, rounds;
+static u32 ready, known_forks, known_ends, rounds;
 
 static _Noreturn void fail(const char *what, u64 value) {
   printf("FAIL %s: %lu in round %u\n", what, (unsigned long)value, rounds);
@@ -49,8 +51,19 @@ static void check(const struct process *p, const char *what) {
   }
 }
 
+static bool is_known(const struct region *r) {
+  bool known = r->n_segs > 0;
+  for (u32 i = 0; i < r->n_segs; i++) {
+    const struct seg *s = r->segs[i];
+    known = known && s->frozen && s->tracked == r && s->written.known &&
+            s->written.remaps == r->remaps && s->written.faults == written_faults();
+  }
+  return known;
+}
+
 static void fork_from(struct process *parent, struct process *child) {
   struct region_fork_args a = {.sp = 0};
+  known_forks += is_known(parent->r);
   if (region_fork(parent->r, &a, &child->r))
     fail("fork", 0);
   memcpy(child->words, parent->words, sizeof(child->words));
@@ -62,8 +75,16 @@ static void fork_from(struct process *parent, struct process *child) {
 }
 
 static void end(struct process *p) {
+  known_ends +=
+      p->r->watched && p->r->noted_remaps == p->r->remaps && p->r->noted_faults == written_faults();
   region_destroy(p->r);
   p->r = NULL;
+}
+
+static void map(struct process *p, u32 first, u32 n) {
+  if (region_map(p->r, LO + first * 4096, n * 4096, REGION_READ | REGION_WRITE, REGION_COLD))
+    fail("map", first);
+  memset(p->words + first, 0, n * sizeof(p->words[0]));
 }
 
 static void work(struct process *w) {
@@ -72,6 +93,8 @@ static void work(struct process *w) {
       write_page(w, i * HOT_STEP);
   for (u32 n = chance(20) ? below(20) : 0; n > 0; n--)
     write_page(w, below(PAGES));
+  if (chance(1) && chance(50)) /* what its region had there is gone */
+    map(w, below(PAGES - 50), 50);
   if (chance(10)) { /* it forks itself: another parent that shares the zygote's segments */
     fork_from(w, &grandchild);
     write_page(w, below(PAGES));
@@ -80,12 +103,6 @@ static void work(struct process *w) {
     check(w, "a worker's page");
     end(&grandchild);
   }
-}
-
-static void map(struct process *p, u32 first, u32 n) {
-  if (region_map(p->r, LO + first * 4096, n * 4096, REGION_READ | REGION_WRITE, REGION_COLD))
-    fail("map", first);
-  memset(p->words + first, 0, n * sizeof(p->words[0]));
 }
 
 /* What shredded mappings keep warm is little: that happens now and then only. */
@@ -164,5 +181,8 @@ int main(void) {
   }
   if (ready < READY_MIN)
     fail("workers whose pages were all copied ahead", ready);
-  printf("ok, %u workers, %u found all copied ahead\n", rounds, ready);
+  if (known_forks < KNOWN_MIN || known_ends < KNOWN_MIN)
+    fail("forks or exits without a search", min_u64(known_forks, known_ends));
+  printf("ok, %u workers, %u found all copied ahead; %u forks, %u exits without a search\n", rounds,
+         ready, known_forks, known_ends);
 }

@@ -8,6 +8,7 @@
 /* By frame number: references found; for tables, whether they have been walked. */
 static u32 found[FRAMES_MAX];
 static bool walked[FRAMES_MAX];
+static u32 lent[FRAMES_MAX]; /* references of dead children to what their parents may write */
 static u64 distinct;
 static char problem[160];
 
@@ -75,11 +76,20 @@ static void count_object(paddr at, unsigned level) {
     count_object(((u64 *)phys_ptr(at))[i], level - 1);
 }
 
+/* A dead child that is kept warm holds frames that its parent may write (region_warm.c). */
+static void count_lent(const struct region *r) {
+  if (r->kin == NULL || r->kin->warm != r)
+    return;
+  for (unsigned i = 0; i < r->n_lent; i++)
+    lent[(r->lent[i].of_parent->e[r->lent[i].i] & E_ADDR) >> PAGE_SHIFT]++;
+}
+
 /* Now that all references are counted. */
 static const char *audit_write_bits(const struct table *t) {
   for (unsigned i = 0; i < TABLE_ENTRIES; i++) {
     u64 e = t->e[i];
-    if (e & E_FRAME && e & E_W && !(e & E_OBJECT) && found[(e & E_ADDR) >> PAGE_SHIFT] > 1)
+    if (e & E_FRAME && e & E_W && !(e & E_OBJECT) &&
+        found[(e & E_ADDR) >> PAGE_SHIFT] > 1U + lent[(e & E_ADDR) >> PAGE_SHIFT])
       return wrong("shared frame, writable: %lx", (unsigned long)e);
   }
   return NULL;
@@ -130,11 +140,14 @@ const char *audit(const struct audit_set *s) {
   const char *bad = NULL;
   memset(found, 0, sizeof(found));
   memset(walked, 0, sizeof(walked));
+  memset(lent, 0, sizeof(lent));
   distinct = 0;
   for (unsigned i = 0; i < s->n_objects; i++)
     count_object(s->objects[i]->root, s->objects[i]->height);
   for (unsigned i = 0; i < s->n_regions && !bad; i++)
     bad = audit_region(s->regions[i]);
+  for (unsigned i = 0; i < s->n_regions; i++)
+    count_lent(s->regions[i]);
   for (unsigned i = 0; i < s->n_regions && !bad; i++)
     for (unsigned d = 0; d < REGION_DIRS && !bad; d++)
       if (s->regions[i]->dirs[d])

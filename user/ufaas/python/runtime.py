@@ -9,7 +9,8 @@ ufaas starts it with the control socket at descriptor 3 and says in the environm
     TMPDIR                            if set: a directory of this zygote alone; each worker gets its own in it
     UFAAS_OWN_UID                     if 1: no process but this function's has our user id
 protocol.h says what the two say to each other. Everything that a worker does beside its handler counts: a Python
-call costs as much as a system call, and each page that a worker writes is copied.
+call costs as much as a system call, and each page that a worker writes is copied. What the zygote does for each request
+counts as well: most workers have ended before it looks for the first time, so it asks before it waits.
 """
 import errno
 import gc
@@ -24,7 +25,6 @@ import struct
 import sys
 import time
 import traceback
-from _signal import SIG_DFL, SIGCHLD, signal as set_signal  # without the enumerations of `signal`
 
 CONTROL = 3
 INVOKE, KILL, DRAIN = 1, 2, 3
@@ -35,6 +35,10 @@ NOTE = struct.Struct("=IiQQ")  # kind, value, id, max_rss
 PART = struct.Struct("=IIQ")  # kind, sizes of header and body
 DESCRIPTORS = struct.Struct("=ii")
 BUFFER = bytearray(8192)  # most requests come in one piece that fits
+DONTWAIT = int(socket.MSG_DONTWAIT)
+SIGKILL = int(signal.SIGKILL)  # without the enumerations of `signal`
+END_QUICK = os.WEXITED | os.WNOHANG | os.WNOWAIT
+BLIND = 10  # ms between looks at workers that have no descriptor
 IDLE = 1000  # ms without an order or a worker until what workers left behind is killed
 
 
@@ -55,22 +59,25 @@ class Context:
     log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "")
     identity = Identity()
     client_context = None
-    aws_request_id = ""
-    invoked_function_arn = ""
-    _deadline = 0.0  # seconds since 1970
 
     def __init__(self, header):
-        """`header`: lines `Name: value`, names as protocol.h spells them."""
-        for line in header.split("\n"):
-            name, _, value = line.partition(": ")
-            if name == "Lambda-Runtime-Aws-Request-Id":
-                self.aws_request_id = value
-            elif name == "Lambda-Runtime-Deadline-Ms":
-                self._deadline = int(value) / 1000
-            elif name == "Lambda-Runtime-Invoked-Function-Arn":
-                self.invoked_function_arn = value
-            elif name == "Lambda-Runtime-Trace-Id":
-                os.environ["_X_AMZN_TRACE_ID"] = value
+        """`header`: lines `Name: value`, names as protocol.h spells them. Read when something of it is asked for."""
+        self._header = header
+        if "Lambda-Runtime-Trace-Id: " in header:
+            os.environ["_X_AMZN_TRACE_ID"] = dict(self._lines()).get("Lambda-Runtime-Trace-Id", "")
+
+    def _lines(self):
+        return (line.split(": ", 1) for line in self._header.split("\n") if ": " in line)
+
+    def __getattr__(self, name):
+        """Of an attribute that is not there yet."""
+        if name not in ("aws_request_id", "invoked_function_arn", "_deadline"):
+            raise AttributeError(f"'Context' object has no attribute '{name}'")
+        said = dict(self._lines())
+        self.aws_request_id = said.get("Lambda-Runtime-Aws-Request-Id", "")
+        self.invoked_function_arn = said.get("Lambda-Runtime-Invoked-Function-Arn", "")
+        self._deadline = int(said.get("Lambda-Runtime-Deadline-Ms", 0)) / 1000  # seconds since 1970
+        return self.__dict__[name]
 
     def get_remaining_time_in_millis(self):
         return max(0, int((self._deadline - time.time()) * 1000))
@@ -83,7 +90,7 @@ class Logging:
     """Gives the records of module `logging` the form that they have on AWS Lambda. Installed only if the function's
     modules import `logging`, since that module slows each fork down."""
 
-    request = ""  # id of the worker's request
+    context = None  # of the worker's request
     FORM = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s"
 
     @classmethod
@@ -99,7 +106,7 @@ class Logging:
 
     @classmethod
     def filter(cls, record):
-        record.aws_request_id = cls.request
+        record.aws_request_id = cls.context.aws_request_id if cls.context else ""
         return True
 
 
@@ -114,7 +121,7 @@ def unusual(value):
 encoder = json.encoder.c_make_encoder(
     {}, unusual, json.encoder.encode_basestring_ascii, None, ": ", ", ", False, False, True
 )
-raw_decode = json.JSONDecoder().raw_decode
+scan = json.JSONDecoder().scan_once
 
 
 def encode(value):
@@ -125,7 +132,10 @@ def encode(value):
 def decode(text):
     """What `text`, JSON, means. JSONDecoder.decode looks for white space with regular expressions."""
     text = text.strip(" \t\r\n")
-    value, end = raw_decode(text)
+    try:
+        value, end = scan(text, 0)
+    except StopIteration as problem:
+        raise json.JSONDecodeError("Expecting value", text, problem.value) from None
     if end != len(text):
         raise json.JSONDecodeError("Extra data", text, end)
     return value
@@ -171,7 +181,7 @@ def call(handler, conversation):
     """The whole of a request."""
     header, body = receive(conversation)
     context = Context(header)
-    Logging.request = context.aws_request_id
+    Logging.context = context
     kind = RESPONSE
     try:
         result = encode(handler(decode(body) if body else {}, context))
@@ -190,24 +200,27 @@ def flush():
 
 
 class Zygote:
-    """Forks the workers, waits for them, kills them. Wakes up for an order and for SIGCHLD."""
+    """Forks the workers, waits for them, kills them. Wakes up for an order, and for the end of a worker that was not
+    over at once."""
 
     def __init__(self, handler):
         self.handler = handler
         self.control = socket.socket(fileno=CONTROL)
-        self.workers = {}  # request's id by process id
+        self.workers = {}  # by process id: the request's id, and its directory
+        self.slow = {}  # process id by the descriptor that tells when it ends
+        self.blind = False  # a worker may have no such descriptor
         self.draining = False
         self.directory = os.environ.get("TMPDIR")
+        self.current = None  # what the environment says
+        self.spare = []  # names of directories that no worker has; the one used last comes first
         self.alone = os.environ.pop("UFAAS_OWN_UID", "") == "1"
-        self.woken, self.wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        self.first_own = CONTROL
-        self.after_own = max(CONTROL, self.woken, self.wake) + 1
+        self.poll = select.poll()
+        self.poll.register(CONTROL, select.POLLIN)
 
-    def note(self, kind, request, value=0, max_rss=0):
+    def send(self, notes):
+        """One or two of them at once."""
         try:
-            self.control.send(NOTE.pack(kind, value, request, max_rss))
+            self.control.send(notes)
         except OSError:
             self.end()
 
@@ -222,7 +235,7 @@ class Zygote:
         """A worker that has not been waited for, and its group."""
         for kill in (os.kill, os.killpg):
             try:
-                kill(pid, signal.SIGKILL)
+                kill(pid, SIGKILL)
             except OSError:
                 pass  # it has not made its group yet, or there is none but a dead one's
 
@@ -230,35 +243,56 @@ class Zygote:
         """Kills what workers have left behind in groups of their own."""
         if self.alone:
             try:
-                os.kill(-1, signal.SIGKILL)
+                os.kill(-1, SIGKILL)
             except OSError:
                 pass
 
-    def reap(self):
-        while self.workers:
-            dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if dead is None:
+    def ended(self, pid, before=b""):
+        """Has this worker ended? Then it has been waited for, and ufaas knows, after the note `before`."""
+        if os.waitid(os.P_PID, pid, END_QUICK) is None:
+            return False
+        try:  # while its id is taken
+            os.killpg(pid, SIGKILL)
+        except OSError:
+            pass
+        _, status, usage = os.wait4(pid, 0)
+        request, own = self.workers.pop(pid)
+        if own:
+            remove(own)
+            self.spare.append(own)
+        self.send(before + NOTE.pack(ENDED, status, request, usage.ru_maxrss * 1024))
+        return True
+
+    def reap_strangers(self):
+        """What the function's modules have started and do not wait for."""
+        while True:
+            try:
+                dead = os.waitid(os.P_ALL, 0, END_QUICK)
+            except ChildProcessError:
                 return
-            pid = dead.si_pid
-            if pid in self.workers:
-                try:  # while its id is taken
-                    os.killpg(pid, signal.SIGKILL)
-                except OSError:
-                    pass
-            _, status, usage = os.wait4(pid, 0)
-            request = self.workers.pop(pid, None)
-            if request is None:
-                continue  # the function's modules have started it
-            if self.directory:
-                remove(f"{self.directory}/{request}")
-            self.note(ENDED, request, status, usage.ru_maxrss * 1024)
+            if dead is None or dead.si_pid in self.workers:
+                return
+            os.waitpid(dead.si_pid, 0)
+
+    def own_directory(self):
+        """A fresh one, in TMPDIR; the worker inherits that. Names are used again, as the environment then needs no
+        change."""
+        if not self.directory:
+            return None
+        own = self.spare.pop() if self.spare else f"{self.directory}/{len(self.workers)}"
+        try:
+            os.mkdir(own, 0o700)
+        except FileExistsError:  # made by a function; or it could not be removed
+            own = f"{self.directory}/{os.urandom(8).hex()}"
+            os.mkdir(own, 0o700)
+        if own is not self.current:
+            os.environ["TMPDIR"] = self.current = own
+        return own
 
     def invoke(self, request, conversation, log):
-        own = f"{self.directory}/{request}"
+        own = None
         try:
-            if self.directory:  # here, where the code is warm; the worker inherits it
-                os.environ["TMPDIR"] = own
-                os.mkdir(own, 0o700)
+            own = self.own_directory()
             pid = os.fork()
         except OSError as problem:
             pid = -problem.errno
@@ -267,27 +301,47 @@ class Zygote:
         os.close(conversation)
         os.close(log)
         if pid < 0:
-            if self.directory:
+            if own:
                 remove(own)
-            self.note(FAILED, request, -pid)
-        else:
-            self.workers[pid] = request
-            self.note(STARTED, request, pid)
-            # The worker first: most have ended before the next is forked, which then gets their memory while it is
-            # in the cache.
-            os.sched_yield()
+                self.spare.append(own)
+            self.send(NOTE.pack(FAILED, -pid, request, 0))
+            return
+        self.workers[pid] = request, own
+        # The worker first: most have ended before the next is forked, which then gets their memory while it is in the
+        # cache. And ufaas need wake up but once.
+        os.sched_yield()
+        started = NOTE.pack(STARTED, pid, request, 0)
+        if not self.ended(pid, started):
+            self.send(started)
+            self.watch(pid)
+
+    def watch(self, pid):
+        """Tells when this worker ends."""
+        try:
+            descriptor = os.pidfd_open(pid)
+        except OSError:
+            self.blind = True
+            return
+        self.slow[descriptor] = pid
+        self.poll.register(descriptor, select.POLLIN)
+
+    def slow_ended(self, descriptor):
+        if self.ended(self.slow[descriptor]):
+            self.poll.unregister(descriptor)
+            del self.slow[descriptor]
+            os.close(descriptor)
 
     def work(self, conversation, log):
         """In the child; never returns."""
         status = 1
         try:
             os.setpgid(0, 0)
-            signal.set_wakeup_fd(-1)
-            set_signal(SIGCHLD, SIG_DFL)
             os.dup2(log, 1)
             os.dup2(log, 2)
             os.close(log)
-            os.closerange(self.first_own, self.after_own)
+            os.close(CONTROL)
+            for descriptor in self.slow:
+                os.close(descriptor)
             call(self.handler, conversation)
             status = 0
         except SystemExit as end:
@@ -299,9 +353,11 @@ class Zygote:
         os._exit(status & 0xff)
 
     def obey(self):
-        """One order."""
+        """One order, if there is one."""
         try:
-            data, extra, _, _ = self.control.recvmsg(ORDER.size, 64)
+            data, extra, _, _ = self.control.recvmsg(16, 64, DONTWAIT)
+        except BlockingIOError:
+            return False
         except ConnectionResetError:
             data = b""
         if not data:
@@ -311,32 +367,41 @@ class Zygote:
             if len(extra) == 1 and len(extra[0][2]) == DESCRIPTORS.size:
                 self.invoke(request, *DESCRIPTORS.unpack(extra[0][2]))
             else:
-                self.note(FAILED, request, errno.EMFILE)
+                self.send(NOTE.pack(FAILED, errno.EMFILE, request, 0))
         elif kind == KILL:
-            for pid, other in self.workers.items():
-                if other == request:
+            for pid, worker in self.workers.items():
+                if worker[0] == request:
                     self.kill(pid)
         elif kind == DRAIN:
             self.draining = True
+        return True
+
+    def rest(self):
+        """Waits for something to happen."""
+        events = self.poll.poll(BLIND if self.blind else IDLE)
+        for descriptor, _ in events:
+            if descriptor == CONTROL:
+                self.obey()
+            else:
+                self.slow_ended(descriptor)
+        if self.blind:
+            told = set(self.slow.values())
+            blind = [pid for pid in self.workers if pid not in told]
+            self.blind = not all([self.ended(pid) for pid in blind])
+        return bool(events) or self.blind
+
+    def idle(self):
+        """Nothing has happened for a while: nor will it, until the next order."""
+        self.reap_strangers()
+        if not self.workers:
+            self.sweep()
+        self.poll.poll()
 
     def serve(self):
-        self.note(READY, 0)
-        poll = select.poll()
-        poll.register(CONTROL, select.POLLIN)
-        poll.register(self.woken, select.POLLIN)
-        idle = None
+        self.send(NOTE.pack(READY, 0, 0, 0))
         while not self.draining or self.workers:
-            events = poll.poll(idle)
-            for descriptor, _ in events:
-                if descriptor == CONTROL:
-                    self.obey()
-                else:
-                    os.read(self.woken, 512)
-                    self.reap()
-            if self.alone:
-                idle = IDLE if events else None
-                if not events and not self.workers:
-                    self.sweep()
+            if (self.slow or self.blind or not self.obey()) and not self.rest():
+                self.idle()
         self.end()
 
 

@@ -6,6 +6,7 @@
  */
 #include "../config.h"
 #include "../http.h"
+#include "../rapi/path.h"
 #include "../text.h"
 #include "unit.h"
 
@@ -29,6 +30,11 @@ static void fuzz_head(const char *text, size_t size) {
     for (uint32_t k = 0; k < v.size; k++)
       check(text[v.at + k] != '\n' && text[v.at + k] != '\r', "a line end in a value");
   }
+  struct rapi_path path;
+  if (rapi_path_find(&path, &once, text) == 0)
+    check(path.id.at + path.id.size <= once.path.at + once.path.size &&
+              !memchr(text + path.id.at, '/', path.id.size),
+          "an id beyond its path");
 }
 
 static void fuzz_chunks(const char *text, size_t size) {
@@ -75,6 +81,9 @@ static const char *const seeds[] = {
     "[function.f.environment]\nK = \"v\"\n",
     "POST /2015-03-31/functions/f/invocations?x=y HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n"
     "Connection: keep-alive, close\r\nExpect: 100-continue\r\n\r\nbody",
+    "POST /2018-06-01/runtime/invocation/0123-abc/response HTTP/1.1\r\nHost: x\r\n"
+    "Transfer-Encoding: chunked\r\n\r\n",
+    "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n",
     "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
     "5;ext=\"a\"\r\nhello\r\n10\r\n0123456789abcdef\r\n0\r\nTrailer: x\r\n\r\n",
     "{\"a\": [1, -2.5e+3, true, false, null, \"\\u00e4\\\"\"], \"b\": {}}",

@@ -5,6 +5,7 @@ int main(void) {
   test_text();
   test_config();
   test_http();
+  test_rapi();
   test_timers();
   puts("ufaas: unit tests passed");
   return 0;

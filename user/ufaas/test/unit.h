@@ -20,6 +20,7 @@
 void test_text(void);
 void test_config(void);
 void test_http(void);
+void test_rapi(void);
 void test_timers(void);
 
 #endif
