@@ -78,13 +78,19 @@ i64 file_read_at(struct file *f, struct uio *u, u64 *pos) {
   return n;
 }
 
+static u64 size_limit(void) {
+  struct proc *p = proc_current();
+  return p ? p->limits[RLIMIT_FSIZE].cur : RLIM_INFINITY;
+}
+
+static bool size_limited(const struct file *f) {
+  return unlikely(size_limit() != RLIM_INFINITY) && f->inode && S_ISREG(f->inode->mode);
+}
+
 /* RLIMIT_FSIZE: shortens the transfer, or SIGXFSZ and -EFBIG. */
 static int limit_size(struct file *f, struct uio *u, u64 pos) {
-  struct proc *p = proc_current();
-  u64 limit = p ? p->limits[RLIMIT_FSIZE].cur : RLIM_INFINITY;
+  u64 limit = size_limit();
   struct kstat st;
-  if (likely(limit == RLIM_INFINITY) || !f->inode || !S_ISREG(f->inode->mode))
-    return 0;
   if ((f->flags & O_APPEND) && inode_getattr(f->inode, &st) == 0)
     pos = st.size;
   if (pos >= limit) {
@@ -95,17 +101,26 @@ static int limit_size(struct file *f, struct uio *u, u64 pos) {
   return 0;
 }
 
+static i64 wrote(struct file *f, i64 n) {
+  if (n > 0)
+    watch_file(f, IN_MODIFY);
+  return n;
+}
+
 i64 file_write_at(struct file *f, struct uio *u, u64 *pos) {
   int e;
   if (unlikely(f->flags & O_PATH) || !may_write(f))
     return -EBADF;
   if (unlikely(!f->ops->write))
     return no_transfer(f);
-  e = limit_size(f, u, *pos);
-  i64 n = e < 0 ? e : f->ops->write(f, u, pos);
-  if (n > 0)
-    watch_file(f, IN_MODIFY);
-  return n;
+  e = size_limited(f) ? limit_size(f, u, *pos) : 0;
+  return e < 0 ? e : wrote(f, f->ops->write(f, u, pos));
+}
+
+/* A log that several processes append to: their turns are the file system's business. */
+static bool appends_alone(const struct file *f) {
+  return f->ops->append && (f->flags & (O_APPEND | O_PATH)) == O_APPEND && may_write(f) &&
+         !size_limited(f);
 }
 
 /* Only files that can be positioned share a position worth a lock. */
@@ -123,6 +138,8 @@ i64 file_write(struct file *f, struct uio *u) {
   i64 n;
   if (!f->ops->seek)
     return file_write_at(f, u, &f->pos);
+  if (appends_alone(f))
+    return wrote(f, f->ops->append(f, u));
   mutex_lock(&f->pos_lock);
   n = file_write_at(f, u, &f->pos);
   mutex_unlock(&f->pos_lock);

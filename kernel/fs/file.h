@@ -50,6 +50,9 @@ struct file_ops {
   /* Transfer at *pos (ignored by streams); bytes or -errno. Blocks unless O_NONBLOCK. */
   i64 (*read)(struct file *f, struct uio *u, u64 *pos);
   i64 (*write)(struct file *f, struct uio *u, u64 *pos);
+  /* write with O_APPEND at f->pos, without pos_lock: for file systems that know the position
+     themselves, and keep what is written in one piece. NULL: write does it. */
+  i64 (*append)(struct file *f, struct uio *u);
   /* The same for streams that want it shorter: the user's buffer [uaddr, uaddr + n) is not empty
      and lies in the region; the access mode has been checked. NULL: read and write do. */
   i64 (*read_user)(struct file *f, u64 uaddr, u64 n);

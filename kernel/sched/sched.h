@@ -154,7 +154,8 @@ int schedule_until(u64 deadline);
 
 /* ---- sleeping mutex ------------------------------------------------------------------ */
 
-/* For sections that may sleep or touch user memory. Not recursive; not interruptible. */
+/* For sections that may sleep or touch user memory. Not recursive; not interruptible. Who finds it
+   held looks again for a few microseconds before it sleeps. */
 struct mutex {
   u32 state; /* MUTEX_* */
   struct waitq q;

@@ -10,6 +10,7 @@
 
 #define HOST_RWF_APPEND 0x10
 #define DIR_BUFFER 2048
+#define GATHERED_MAX ((u64)1 << 20)
 
 static struct host_open *of(const struct file *f) { return f->priv; }
 static int fd_of(const struct file *f) { return of(f)->fd; }
@@ -37,14 +38,15 @@ void host_open_put(struct host_open *o) {
   kfree(o);
 }
 
-/* After an append only the host knows where the file's position is; most programs never ask. */
+/* After an append only the host knows where the file's position is; most programs never ask. An
+   append that ends meanwhile says so once more. pos_lock held. */
 static void learn_position(struct file *f) {
-  if (likely(!of(f)->appended))
+  if (likely(!__atomic_load_n(&of(f)->appended, __ATOMIC_RELAXED)))
     return;
+  __atomic_store_n(&of(f)->appended, false, __ATOMIC_SEQ_CST);
   i64 at = lx3(lseek, fd_of(f), 0, 1);
   if (at >= 0)
     f->pos = (u64)at;
-  of(f)->appended = false;
 }
 
 static i64 file_read_op(struct file *f, struct uio *u, u64 *pos) {
@@ -64,32 +66,50 @@ static i64 file_read_op(struct file *f, struct uio *u, u64 *pos) {
 /* HOST_POSITION: the host's own position, which it moves; otherwise that stays. */
 #define HOST_POSITION ((u64)-1)
 
-static i64 append_some(struct file *f, struct uio *u, u64 pos) {
-  if (of(f)->appends && pos == HOST_POSITION) /* a little cheaper */
-    return HOST_XFER(u, SIZE_MAX, false,
-                     n_iov == 1 ? lx3(write, fd_of(f), iov->base, iov->len)
-                                : lx3(writev, fd_of(f), iov, n_iov));
-  return HOST_XFER(u, SIZE_MAX, false,
-                   lx6(pwritev2, fd_of(f), iov, n_iov, pos, 0, HOST_RWF_APPEND));
+static i64 append_call(struct file *f, const struct lx_iovec *iov, int n_iov, u64 pos) {
+  bool whole = __atomic_load_n(&of(f)->appends, __ATOMIC_RELAXED) && pos == HOST_POSITION;
+  if (whole && n_iov == 1) /* a little cheaper */
+    return lx3(write, fd_of(f), iov->base, iov->len);
+  return lx6(pwritev2, fd_of(f), iov, n_iov, pos, 0, HOST_RWF_APPEND);
 }
 
-static i64 append(struct file *f, struct uio *u, bool moves) {
+static i64 append_at(struct file *f, struct uio *u, u64 pos) {
   i64 sum = 0, n;
   do {
-    n = append_some(f, u, moves ? HOST_POSITION : 0);
-    if (n > 0) {
-      of(f)->appended |= moves;
+    n = HOST_XFER(u, SIZE_MAX, false, append_call(f, iov, n_iov, pos));
+    if (n > 0)
       sum += n;
-    }
   } while (n > 0 && u->left > 0);
   return sum ? sum : n;
+}
+
+/* Many pieces go through a buffer: others who append at the same time must not come between. */
+static i64 append_gathered(struct file *f, struct uio *u) {
+  char *buf = kmalloc(u->left);
+  if (!buf)
+    return append_at(f, u, HOST_POSITION);
+  i64 n = uio_read_from(u, buf, u->left);
+  if (n > 0) {
+    struct lx_iovec iov = {buf, (u64)n};
+    n = LX_RETRY(append_call(f, &iov, 1, HOST_POSITION));
+  }
+  kfree(buf);
+  return n;
+}
+
+static i64 file_append_op(struct file *f, struct uio *u) {
+  bool gathered = u->count - u->at > HOST_IOV_MAX && u->left <= GATHERED_MAX;
+  i64 n = gathered ? append_gathered(f, u) : append_at(f, u, HOST_POSITION);
+  if (n > 0)
+    __atomic_store_n(&of(f)->appended, true, __ATOMIC_SEQ_CST);
+  return n;
 }
 
 static i64 file_write_op(struct file *f, struct uio *u, u64 *pos) {
   i64 sum = 0, n;
   bool moves = pos == &f->pos;
   if (f->flags & O_APPEND)
-    return append(f, u, moves);
+    return moves ? file_append_op(f, u) : append_at(f, u, 0);
   if (moves)
     learn_position(f);
   do {
@@ -138,8 +158,10 @@ static int file_set_flags_op(struct file *f, u32 flags) {
   i64 err = 0;
   mutex_lock(&f->pos_lock);
   if (of(f)->appends && !(flags & O_APPEND)) {
+    learn_position(f);
+    lx3(lseek, fd_of(f), f->pos, 0); /* where a write that is just going on then belongs */
     err = lx_call6(72 /* fcntl */, (u64)fd_of(f), 4 /* F_SETFL */, 0, 0, 0, 0);
-    of(f)->appends = err < 0;
+    __atomic_store_n(&of(f)->appends, err < 0, __ATOMIC_RELAXED);
   }
   mutex_unlock(&f->pos_lock);
   return (int)err;
@@ -151,6 +173,7 @@ const struct file_ops host_file_ops = {
     .name = "hostfs",
     .read = file_read_op,
     .write = file_write_op,
+    .append = file_append_op,
     .seek = file_seek_op,
     .truncate = file_truncate_op,
     .sync = file_sync_op,

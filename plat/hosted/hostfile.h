@@ -9,8 +9,8 @@
 struct host_open {
   u32 refs;
   int fd;
-  bool appends;  /* open with O_APPEND on the host, too; under file->pos_lock */
-  bool appended; /* the host knows the position, file->pos does not; under file->pos_lock */
+  bool appends;  /* open with O_APPEND on the host, too; cleared under file->pos_lock; atomic */
+  bool appended; /* the host knows the position, file->pos does not; atomic */
 };
 
 /* Takes over fd in any case. One reference; -ENOMEM. */

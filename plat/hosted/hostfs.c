@@ -74,7 +74,7 @@ static u32 host_uid(const struct host_super *s, u32 uid) { return uid == 0 ? s->
 static u32 host_gid(const struct host_super *s, u32 gid) { return gid == 0 ? s->egid : gid; }
 
 static int host_stat(int handle, struct lx_stat *st) {
-  return (int)LX_RETRY(lx4(newfstatat, handle, "", st, LX_AT_EMPTY_PATH));
+  return (int)LX_RETRY(lx2(fstat, handle, st));
 }
 
 /* Mostly nothing has changed, and then nothing is written that other CPUs read. */

@@ -147,12 +147,18 @@ void hostio_used(struct hostio *h, u32 patience) {
   }
 }
 
+/* Of those that want one to be woken for an event (EPOLLEXCLUSIVE) one is, if it can be told which:
+   who waits for room to write must not lose it to one that reads. A listener has no such room. */
+static void wake(struct hostio *h, u32 events) {
+  waitq_wake(h->q, events & POLLOUT ? 0 : 1, events, 0);
+}
+
 static void deliver(const struct lx_epoll_event *ev) {
   struct slot *s = slot_at((u32)(ev->data >> 32));
   spin_lock(&s->lock);
   if (s->h && s->generation == (u32)ev->data) {
     __atomic_or_fetch(&s->h->ready, ev->events, __ATOMIC_SEQ_CST);
-    waitq_wake(s->h->q, 0, ev->events, 0);
+    wake(s->h, ev->events);
   }
   spin_unlock(&s->lock);
 }
@@ -169,7 +175,7 @@ static void found(struct hostio *h, u32 bits) {
   if (!bits)
     return;
   __atomic_or_fetch(&h->ready, bits, __ATOMIC_SEQ_CST);
-  waitq_wake(h->q, 0, bits, 0);
+  wake(h, bits);
 }
 
 void hostio_make_sure(struct hostio *h) {

@@ -27,8 +27,10 @@ struct hostio {
   u32 strays; /* uses in a row elsewhere; a hint */
 };
 
-/* Registers fd; events set h->ready and wake q. 0, -EPERM (always ready: a regular file), -ENOMEM.
-   The caller keeps the fd open, and no other descriptor of the same, until hostio_close. */
+/* Registers fd; events set h->ready and wake q (one of those that wait exclusively, of a listening
+   socket; whoever takes one connection of several makes sure that another is woken). 0, -EPERM
+   (always ready: a regular file), -ENOMEM. The caller keeps the fd open, and no other descriptor of
+   the same, until hostio_close. */
 int hostio_add(struct hostio *h, int fd, struct waitq *q);
 /* Closes the fd. After it returns no event touches h or its queue. */
 void hostio_close(struct hostio *h);

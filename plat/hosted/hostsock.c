@@ -118,6 +118,8 @@ static int sock_accept(struct sock *s, bool nonblock, struct sock **out, u8 *add
                           HOST_SOCK_NONBLOCK | HOST_SOCK_CLOEXEC));
     if (fd >= 0) {
       hostio_more(&h->io, POLLIN);
+      if (waitq_has_waiters(&s->wait)) /* one event may have told of several connections */
+        hostio_make_sure(&h->io);
       if (len)
         *len = addr_len;
       return wrap((int)fd, s->domain, s->type, s->protocol, POLLOUT, out);
