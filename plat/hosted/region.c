@@ -23,7 +23,7 @@ u64 regions_bytes_used(void) { return (u64)__atomic_load_n(&anon_bytes, __ATOMIC
 int host_map(struct region *r, const struct extent *e) {
   i64 p = 0;
   u64 len = e->end - e->off;
-  r->remaps++;
+  r->remaps += e->kind == EXTENT_ANON || e->kind == EXTENT_OBJECT;
   if (e->kind == EXTENT_ANON)
     p = lx6(mmap, region_ptr(r, e->off), len, e->prot,
             LX_MAP_PRIVATE | LX_MAP_ANONYMOUS | LX_MAP_NORESERVE | LX_MAP_FIXED, -1, 0);
