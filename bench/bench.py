@@ -8,6 +8,7 @@ folder, compiled for every system from the same source, that prints lines `METRI
 a Python function that yields such values (Redis, nginx, memory).
 """
 import argparse
+import contextlib
 import csv
 import shlex
 import subprocess
@@ -157,6 +158,14 @@ class Table:
             writer.writerows(self.rows)
 
 
+@contextlib.contextmanager
+def section(name):
+    """Says how long it took."""
+    start = time.monotonic()
+    yield
+    print(f"  {name} took {time.monotonic() - start:.0f} s", flush=True)
+
+
 def measure_all(build, quick, only, table):
     """Runs all experiments; returns their figures by name."""
     figures = {}
@@ -165,25 +174,26 @@ def measure_all(build, quick, only, table):
             continue
         figures[e.name] = e.figure
         print(f"{e.name}: {len(e.parameters)} x {len(e.systems)} systems x {e.runs} runs", flush=True)
-        for run in range(e.runs):
-            for parameter, arguments in e.parameters.items():
-                for system in e.systems:
-                    table.attempt(e.name, system.name, parameter, run, run_program, system, build, e,
-                                  arguments)
+        with section(e.name):
+            for run in range(e.runs):
+                for parameter, arguments in e.parameters.items():
+                    for system in e.systems:
+                        table.attempt(e.name, system.name, parameter, run, run_program, system, build, e,
+                                      arguments)
     if not only or "memory" in only:
         figures["memory"] = report.Figure("memory per forked process", "", "KiB")
         print("memory: per forked process", flush=True)
-        for run in range(3 if quick else 5):
-            for system in BOTH:
-                table.attempt("memory", system.name, "", run, memory_per_process, system, build, 200)
-    if not only or "redis" in only:
-        figures.update(experiments_redis.measure(build, quick, table))
-    if not only or "nginx" in only:
-        figures.update(experiments_nginx.measure(build, quick, table))
-    if not only or "faas" in only:
-        figures.update(experiments_faas.measure(build, quick, table))
+        with section("memory"):
+            for run in range(3 if quick else 5):
+                for system in BOTH:
+                    table.attempt("memory", system.name, "", run, memory_per_process, system, build, 200)
+    for name, module in (("redis", experiments_redis), ("nginx", experiments_nginx), ("faas", experiments_faas)):
+        if not only or name in only:
+            with section(name):
+                figures.update(module.measure(build, quick, table))
     if not only or any(name.startswith("pc") for name in only):
-        figures.update(experiments_pc.measure(build, quick, only, table))
+        with section("pc"):
+            figures.update(experiments_pc.measure(build, quick, only, table))
     return figures
 
 

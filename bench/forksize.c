@@ -16,25 +16,8 @@ static void touch(size_t count, int seed) {
     heap[(i * 2654435761u + (size_t)seed * 97) % pages * PAGE] = (char)seed;
 }
 
-static void measure(int rounds, int child_writes, double *call, double *whole) {
-  for (int i = -2; i < rounds; i++) {
-    touch(WRITTEN, i);
-    double start = now_us();
-    pid_t pid = fork();
-    if (pid == 0) {
-      touch(child_writes ? WRITTEN : 0, i + 1);
-      _exit(0);
-    }
-    double forked = now_us();
-    if (pid < 0)
-      fail("fork");
-    reap(pid);
-    if (i >= 0) {
-      call[i] = forked - start;
-      whole[i] = now_us() - start;
-    }
-  }
-}
+static void parent_writes(int round) { touch(WRITTEN, round); }
+static void child_writes(int round) { touch(WRITTEN, round + 1); }
 
 int main(int argc, char **argv) {
   size_t kib = argc > 1 ? strtoul(argv[1], NULL, 0) : 1024;
@@ -46,10 +29,10 @@ int main(int argc, char **argv) {
   if (!heap || !call || !whole)
     fail("malloc");
   memset(heap, 1, pages * PAGE);
-  measure(rounds, 0, call, whole);
+  measure_forks((struct forks){parent_writes, NULL, reap}, 2, rounds, call, whole);
   report("fork_call", "us", median(call, rounds));
   report("fork_exit_wait", "us", median(whole, rounds));
-  measure(rounds, 1, call, whole);
+  measure_forks((struct forks){parent_writes, child_writes, reap}, 2, rounds, call, whole);
   report("fork_write_exit_wait", "us", median(whole, rounds));
   return 0;
 }

@@ -11,21 +11,6 @@ int main(int argc, char **argv) {
   double *whole = malloc(sizeof *whole * (size_t)rounds);
   if (!call || !whole)
     fail("malloc");
-  for (int i = -rounds / 10; i < rounds; i++) { /* the first tenth warms up */
-    double start = now_us();
-    pid_t pid = fork();
-    if (pid == 0)
-      _exit(0);
-    double forked = now_us();
-    if (pid < 0)
-      fail("fork");
-    reap(pid);
-    if (i >= 0) {
-      call[i] = forked - start;
-      whole[i] = now_us() - start;
-    }
-  }
-  report("fork_call", "us", median(call, rounds));
-  report("fork_exit_wait", "us", median(whole, rounds));
+  report_forks(reap, rounds / 10, rounds, call, whole);
   return 0;
 }

@@ -51,4 +51,44 @@ static inline void reap(pid_t pid) {
     fail("child");
 }
 
+/* What is done around a measured fork; `before` and `child` may be NULL. Rounds below 0 warm up. */
+struct forks {
+  void (*before)(int round); /* not measured */
+  void (*child)(int round);
+  void (*reap)(pid_t pid); /* waits for the child */
+};
+
+/* Forks a child that ends, over and over; the time of the fork call, and of all until it has ended,
+ * of each round from 0 on. */
+static inline __attribute__((always_inline)) void
+measure_forks(struct forks f, int warm_up, int rounds, double *call, double *whole) {
+  for (int i = -warm_up; i < rounds; i++) {
+    if (f.before)
+      f.before(i);
+    double start = now_us();
+    pid_t pid = fork();
+    if (pid == 0) {
+      if (f.child)
+        f.child(i);
+      _exit(0);
+    }
+    double forked = now_us();
+    if (pid < 0)
+      fail("fork");
+    f.reap(pid);
+    if (i >= 0) {
+      call[i] = forked - start;
+      whole[i] = now_us() - start;
+    }
+  }
+}
+
+/* The same for a child that ends at once; reports the medians. */
+static inline __attribute__((always_inline)) void
+report_forks(void (*reaper)(pid_t pid), int warm_up, int rounds, double *call, double *whole) {
+  measure_forks((struct forks){.reap = reaper}, warm_up, rounds, call, whole);
+  report("fork_call", "us", median(call, rounds));
+  report("fork_exit_wait", "us", median(whole, rounds));
+}
+
 #endif
