@@ -58,6 +58,7 @@ int pfs_show_statm(struct text *t, const struct pfs_who *w);
 int pfs_show_cmdline(struct text *t, const struct pfs_who *w);
 int pfs_show_environ(struct text *t, const struct pfs_who *w);
 struct pfs_memory {
+  u64 peak; /* of resident */
   u64 mapped, resident, data, stack;
   struct proc_footprint cost;
 };

@@ -49,6 +49,12 @@ void pfs_memory(struct proc *p, struct pfs_memory *m) {
   space_put(s);
   proc_footprint(p, &m->cost);
   m->resident = m->cost.private_ + m->cost.shared;
+  m->peak = max_u64((u64)p->max_pages * PAGE_SIZE, m->resident);
+  s = space_of(p); /* again: what is told about the footprint counts who holds it */
+  if (!s)
+    return;
+  m->peak = max_u64((u64)s->peak * PAGE_SIZE, m->peak);
+  space_put(s);
 }
 
 /* ---- mappings ----------------------------------------------------------------------------------

@@ -146,9 +146,8 @@ static int show_status(struct text *t, const struct pfs_who *w) {
               "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n"
               "RssAnon:\t%8lu kB\nRssShmem:\t%8lu kB\nVmData:\t%8lu kB\nVmStk:\t%8lu kB\n"
               "VmPTE:\t%8lu kB\nVmSwap:\t       0 kB\n",
-              m.mapped >> 10, m.mapped >> 10, m.resident >> 10, m.resident >> 10,
-              m.cost.private_ >> 10, m.cost.shared >> 10, m.data >> 10, m.stack >> 10,
-              m.cost.tables >> 10);
+              m.mapped >> 10, m.mapped >> 10, m.peak >> 10, m.resident >> 10, m.cost.private_ >> 10,
+              m.cost.shared >> 10, m.data >> 10, m.stack >> 10, m.cost.tables >> 10);
   text_printf(t, "Threads:\t%u\n", p->nthreads);
   show_signals(t, p);
   proc_put(p);

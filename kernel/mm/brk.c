@@ -45,6 +45,8 @@ static bool move_break(struct space *s, u64 to) {
 i64 sys_brk(struct uregs *r) {
   struct space *s = proc_current()->space;
   mutex_lock(&s->lock);
+  if (r->rdi && r->rdi + SPACE_LOOK_FROM <= s->brk)
+    space_look(s);
   move_break(s, r->rdi);
   i64 brk = s->brk;
   mutex_unlock(&s->lock);

@@ -182,6 +182,8 @@ i64 sys_madvise(struct uregs *r) {
   if (len == 0 || off > UF_REGION_SIZE || len > UF_REGION_SIZE - off)
     return -ENOMEM;
   mutex_lock(&s->lock);
+  if (advice == MADV_DONTNEED && len >= SPACE_LOOK_FROM)
+    space_look(s);
   int err = advise_locked(s, off, len, advice);
   mutex_unlock(&s->lock);
   if (advice == MADV_DONTNEED)

@@ -232,6 +232,8 @@ i64 sys_munmap(struct uregs *r) {
   if (off & (PAGE_SIZE - 1) || len == 0 || off > UF_REGION_SIZE || len > UF_REGION_SIZE - off)
     return -EINVAL;
   mutex_lock(&s->lock);
+  if (len >= SPACE_LOOK_FROM)
+    space_look(s);
   /* Who can show the difference: another thread that uses what this one has given up. */
   bool alone = p->nthreads == 1 && s->refs == 1;
   int err = alone ? space_unmap_lazily(s, off, len) : space_unmap(s, off, len);

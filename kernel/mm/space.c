@@ -30,6 +30,8 @@ static struct space *space_alloc(struct image *image) {
   s->brk_lo = s->brk = s->stack_hint = 0;
   s->mmap_hint = SPACE_MMAP_LO;
   s->retry_off = s->retry_count = s->changes = s->retry_changes = 0;
+  s->resident = s->peak = 0;
+  s->look_at = 0;
   return s;
 }
 
@@ -100,8 +102,28 @@ static void fork_args(struct space *s, u64 sp, struct region_fork_args *a) {
   }
 }
 
+#define LOOK_NS 20000000
+
+void space_usage(struct space *s, struct region_usage *u) {
+  region_usage(s->region, u);
+  s->resident = (u32)((u->private_bytes + u->shared_bytes) / PAGE_SIZE);
+  if (s->resident > s->peak)
+    s->peak = s->resident;
+}
+
+void space_look(struct space *s) {
+  struct region_usage u;
+  if (plat_now() < s->look_at)
+    return;
+  space_usage(s, &u);
+  s->look_at = plat_now() + LOOK_NS;
+}
+
 static int fork_locked(struct space *s, u64 sp, struct space *c) {
   struct region_fork_args a;
+  if (unlikely(s->resident == 0))
+    space_look(s);
+  c->resident = c->peak = s->resident;
   int err = vma_list_copy(&c->vmas, &s->vmas);
   if (err)
     return err;

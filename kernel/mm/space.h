@@ -50,6 +50,9 @@ struct space {
   u32 retry_count; /* and how often in a row without a change: a platform's bug must not loop for
                       ever */
   u32 changes;     /* of mappings so far */
+  u32 resident;    /* pages when that was looked at last, by whomever; children inherit it */
+  u32 peak;        /* and at most; lock held to write */
+  u64 look_at;     /* it is not looked at again before, unless somebody asks */
   u32 retry_changes;
 };
 
@@ -62,6 +65,16 @@ struct space_counts space_counts(void);
 /* An empty space with a fresh region for `image` (takes its own reference). 0, -ENOMEM, -EAGAIN. */
 int space_create(struct image *image, struct space **out);
 void space_get(struct space *s);
+/* How much memory it takes. s->lock held. */
+void space_usage(struct space *s, struct region_usage *u);
+/*
+ * Platforms find out what is resident by walking page tables, so it is not followed all the time:
+ * space_look does it, for the sake of s->peak, at most every 20 ms. It is called when a space
+ * forks for the first time, before it gives much up, and at the end of a process that has run for
+ * a while; what comes and goes in between is not seen. s->lock held.
+ */
+void space_look(struct space *s);
+#define SPACE_LOOK_FROM MIB(1) /* as much is much */
 void space_put(struct space *s);
 
 /* fork: *out has the same mappings. The caller is the forking thread; its siblings are parked.

@@ -178,6 +178,7 @@ static void switch_space(struct proc *p, struct program *g) {
     me->clear_tid = 0;
     me->robust_list = 0;
   }
+  p->max_pages = proc_max_pages(p);
   spin_lock(&p->lock);
   p->space = g->space;
   spin_unlock(&p->lock);

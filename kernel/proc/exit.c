@@ -19,6 +19,18 @@ void proc_vfork_release(struct proc *p) {
   waitq_wake(&p->vfork_wait, 0, 0, WAKE_SYNC);
 }
 
+/* The last thread's samples say whether it has run for some milliseconds. */
+static void note_memory(struct proc *p, struct space *s) {
+  const struct thread *me = thread_current();
+  if (unlikely(me->used.user_samples + me->used.core_samples != 0)) {
+    mutex_lock(&s->lock);
+    s->look_at = 0;
+    space_look(s);
+    mutex_unlock(&s->lock);
+  }
+  p->max_pages = proc_max_pages(p);
+}
+
 static void release_resources(struct proc *p) {
   struct thread *me = thread_current();
   proc_timers_destroy(p);
@@ -33,6 +45,7 @@ static void release_resources(struct proc *p) {
   spin_unlock(&p->lock);
   fdtable_leave(files);
   fs_context_leave(fs);
+  note_memory(p, space);
   spin_lock(&p->lock);
   p->space = NULL;
   spin_unlock(&p->lock);

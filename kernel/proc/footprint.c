@@ -35,7 +35,7 @@ void proc_footprint(struct proc *p, struct proc_footprint *f) {
     return;
   struct region_usage u;
   mutex_lock(&s->lock);
-  region_usage(s->region, &u);
+  space_usage(s, &u);
   u32 sharers = __atomic_load_n(&s->refs, __ATOMIC_RELAXED) - 1;
   u64 records = kmalloc_size(s) + vma_list_bytes(&s->vmas) + u.record_bytes;
   mutex_unlock(&s->lock);
@@ -44,4 +44,9 @@ void proc_footprint(struct proc *p, struct proc_footprint *f) {
   f->tables = u.table_bytes / (sharers ? sharers : 1);
   f->private_ = u.private_bytes;
   f->shared = u.shared_bytes;
+}
+
+u32 proc_max_pages(const struct proc *p) {
+  const struct space *s = p->space;
+  return s && s->peak > p->max_pages ? s->peak : p->max_pages;
 }

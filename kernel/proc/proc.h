@@ -137,7 +137,9 @@ struct proc {
   struct cpu_use used;          /* of its dead threads */
   struct cpu_times told;        /* what was last told: neither time ever runs backwards */
   u64 child_utime, child_stime; /* ns; of reaped children and theirs */
-  struct ktimer cpu_limit;      /* RLIMIT_CPU: looks when it may have been reached */
+  u32 max_pages,
+      child_max_pages;     /* resident at most: of spaces that it had; of children and theirs */
+  struct ktimer cpu_limit; /* RLIMIT_CPU: looks when it may have been reached */
 
   /* fork copies from here to the end. */
   struct cred cred;
@@ -195,6 +197,9 @@ struct proc_footprint {
   u64 structs, stacks, tables;
 };
 void proc_footprint(struct proc *p, struct proc_footprint *f);
+/* Pages that it had resident at most, as far as that was seen (space_look); of the running process.
+ */
+u32 proc_max_pages(const struct proc *p);
 
 /* ---- kernel/proc/fork.c -------------------------------------------------------------- */
 

@@ -11,11 +11,14 @@
 #define RUSAGE_THREAD 1
 #define NS_PER_TICK 10000000 /* times(2) counts in 1/100 s */
 
+static i64 kib(u32 pages) { return (i64)pages * (PAGE_SIZE / 1024); }
+
 void rusage_of(struct proc *p, struct rusage *ru) {
   struct cpu_times t = proc_cpu_times(p);
   *ru = (struct rusage){
       .utime = timeval_of_ns(t.user + p->child_utime),
       .stime = timeval_of_ns(t.system + p->child_stime),
+      .maxrss = kib(p->max_pages > p->child_max_pages ? p->max_pages : p->child_max_pages),
   };
 }
 
@@ -24,12 +27,12 @@ static void set_times(struct rusage *ru, struct cpu_times t) {
   ru->stime = timeval_of_ns(t.system);
 }
 
-static i64 resident_kib(struct proc *p) {
+static u32 max_pages_now(struct proc *p) {
   struct region_usage u;
-  if (!p->space)
-    return 0;
-  region_usage(p->space->region, &u);
-  return (i64)((u.private_bytes + u.shared_bytes) / 1024);
+  mutex_lock(&p->space->lock);
+  space_usage(p->space, &u);
+  mutex_unlock(&p->space->lock);
+  return proc_max_pages(p);
 }
 
 i64 sys_getrusage(struct uregs *r) {
@@ -38,10 +41,11 @@ i64 sys_getrusage(struct uregs *r) {
   switch ((int)r->rdi) {
   case RUSAGE_SELF:
     set_times(&ru, proc_cpu_times(p));
-    ru.maxrss = resident_kib(p);
+    ru.maxrss = kib(max_pages_now(p));
     break;
   case RUSAGE_CHILDREN:
     set_times(&ru, (struct cpu_times){p->child_utime, p->child_stime});
+    ru.maxrss = kib(p->child_max_pages);
     break;
   case RUSAGE_THREAD:
     set_times(&ru, thread_cpu_times(thread_current()));

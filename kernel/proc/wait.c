@@ -56,12 +56,13 @@ static void fill(struct report *rep, const struct request *q, struct proc *c, in
     rusage_of(c, &rep->ru);
 }
 
-/* The dead child's times become the parent's (children's). */
-static void inherit_times(struct proc *p, struct proc *c) {
+/* The dead child's times and memory become the parent's (children's). */
+static void inherit_usage(struct proc *p, struct proc *c) {
   struct cpu_times t = proc_cpu_times(c);
   spin_lock(&p->lock);
   p->child_utime += t.user + c->child_utime;
   p->child_stime += t.system + c->child_stime;
+  p->child_max_pages = (u32)max_u64(p->child_max_pages, max_u64(c->max_pages, c->child_max_pages));
   spin_unlock(&p->lock);
 }
 
@@ -74,7 +75,7 @@ static bool take_report(struct proc *p, struct proc *c, const struct request *q,
     int sig = s & 0x7f;
     fill(rep, q, c, sig == 0 ? CLD_EXITED : CLD_KILLED, sig == 0 ? (s >> 8) & 0xff : sig, s);
     if (!keep) {
-      inherit_times(p, c);
+      inherit_usage(p, c);
       proc_unlink(c);
       *reaped = c;
     }

@@ -6,7 +6,6 @@ import concurrent.futures
 import decimal
 import hashlib
 import http.client
-import http.server
 import json
 import mmap
 import multiprocessing as mp
@@ -16,7 +15,6 @@ import re
 import select
 import signal
 import socket
-import socketserver
 import sqlite3
 import struct
 import subprocess
@@ -26,6 +24,8 @@ import threading
 import time
 import zlib
 from multiprocessing import shared_memory
+
+from smoke_web import ForkingServer, Hello
 
 
 def libraries():
@@ -198,22 +198,6 @@ async def chat():
     return answers[0], answers[19:], out, child.returncode
 
 
-class Hello(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = json.dumps({"path": self.path, "served by a child": os.getpid() != MAIN}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-
-class ForkingServer(socketserver.ForkingMixIn, http.server.HTTPServer):
-    pass
-
-
 def web():
     answers = set()
     with ForkingServer(("127.0.0.1", 0), Hello) as server:
@@ -221,7 +205,8 @@ def web():
         thread.start()
         for _ in range(20):
             connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=60)
-            connection.request("GET", "/hello")
+            # The server's child has the client's socket too: the server ends the connection.
+            connection.request("GET", "/hello", headers={"Connection": "close"})
             answers.add(connection.getresponse().read())
             connection.close()
         server.shutdown()
@@ -254,7 +239,6 @@ def files():
         return same, mapping[100:105], message, os.fstat(fd).st_size, events, os.listdir(folder)
 
 
-MAIN = os.getpid()
 if __name__ == "__main__":
     parts = {"libraries": libraries, "fork": lambda: workers("fork"),
              "forkserver": lambda: workers("forkserver"), "spawn": lambda: workers("spawn"),

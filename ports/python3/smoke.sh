@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The interpreter's ways to start, then smoke.py and smoke_tls.py, whose output is the same as Python's on the host.
-cp "$PORT/smoke.py" .
+cp "$PORT/smoke.py" "$PORT/smoke_web.py" .
 mkdir packages packages/thing
 echo 'from .inner import answer' >packages/thing/__init__.py
 echo 'answer = 42' >packages/thing/inner.py

@@ -5,15 +5,15 @@ import asyncio
 import hashlib
 import hmac
 import http.client
-import http.server
 import importlib
 import os
 import socket
-import socketserver
 import ssl
 import sys
 import threading
 import urllib.request
+
+from smoke_web import ForkingServer, Hello
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -150,21 +150,7 @@ async def tasks():
     return answers.count([5, 104, 70004]), refused
 
 
-class Hello(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        body = f"{self.path} by a child: {os.getpid() != MAIN}".encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-
-class SecureServer(socketserver.ForkingMixIn, http.server.HTTPServer):
+class SecureServer(ForkingServer):
     def get_request(self):
         plain, address = super().get_request()
         return self.context.wrap_socket(plain, server_side=True), address
@@ -221,7 +207,6 @@ def certificates():
     return [dict(c["subject"][0])["commonName"] for c in context.get_ca_certs()], paths.openssl_capath
 
 
-MAIN = os.getpid()
 if __name__ == "__main__":
     parts = {"digests": digests, "threads": threads, "asyncio": lambda: asyncio.run(tasks()), "web": web,
              "randomness": randomness, "certificates": certificates}
