@@ -63,7 +63,7 @@ $(O)/test/hosted/clock_test: plat/hosted/test/clock_test.c plat/hosted/clock.c $
 
 $(O)/test/hosted/pages_test: plat/hosted/test/pages_test.c plat/hosted/pages.c lib/spin.c $(wildcard plat/hosted/*.h)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/x86 \
+	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/hosted \
 	  -fsanitize=undefined -fno-sanitize-recover=undefined $(filter %.c,$^) -o $@
 
 .PHONY: hosted-unit-tests

@@ -26,7 +26,7 @@ $(O)/test/pc/page_test: plat/pc/test/page_test.c plat/pc/page.c plat/pc/page.h
 
 $(O)/test/pc/kstack_test: plat/pc/test/kstack_test.c plat/pc/kstack.c lib/spin.c $(wildcard plat/pc/*.h)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/x86 \
+	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/pc \
 	  -fsanitize=undefined -fno-sanitize-recover=undefined -DSTACK_LO=0x300000000000UL $(filter %.c,$^) -o $@
 
 .PHONY: pc-mem-unit-tests
