@@ -8,7 +8,7 @@
 #include "lib/types.h"
 
 /* Below this a simple loop beats the start-up cost of `rep`. */
-#define REP_COPY_MIN 384
+#define REP_COPY_MIN 256
 #define REP_SET_MIN 192
 
 /* Unaligned words, in a way that the compiler does not turn into calls of what is defined here. */

@@ -32,7 +32,7 @@ static void default_limits(struct proc *p, const struct boot_args *b) {
 /* The process object around the running kernel thread. */
 static struct proc *make_process(const struct boot_args *b) {
   struct thread *t = thread_current();
-  struct proc *p = proc_alloc(NULL);
+  struct proc *p = proc_alloc(NULL, plat_now());
   if (!p || !(t->sig = thread_sig_alloc()))
     return NULL;
   default_limits(p, b);

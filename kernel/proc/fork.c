@@ -205,7 +205,7 @@ static struct thread *first_thread(struct proc *c, const struct uregs *r,
   t->region = c->space->region;
   child_registers(t, r, a);
   child_signals(t, a);
-  memcpy(t->name, thread_current()->name, sizeof t->name);
+  __builtin_memcpy(t->name, thread_current()->name, sizeof t->name); /* two words, no call */
   return t;
 }
 
@@ -262,7 +262,7 @@ static i64 clone_proc(const struct uregs *r, const struct clone_args *a) {
   u64 start = plat_now_here();
   if (!proc_may_fork(p))
     return -EAGAIN;
-  struct proc *c = proc_alloc(p);
+  struct proc *c = proc_alloc(p, start);
   if (!c)
     return -ENOMEM;
   struct thread *t = NULL;

@@ -25,8 +25,8 @@ void pids_limit(unsigned max_procs);
 
 /* ---- proc.c: creation, groups ------------------------------------------------------------ */
 
-/* What fork copies is the parent's, if there is one. */
-struct proc *proc_alloc(struct proc *parent);
+/* What fork copies is the parent's, if there is one. now: the time. */
+struct proc *proc_alloc(struct proc *parent, u64 now);
 /* Unlinks a zombie from the tree and drops the table's and the parent's references; call
    proc_reaped after proc_tree_lock is released. */
 void proc_unlink(struct proc *p);

@@ -32,11 +32,14 @@ void pids_count(unsigned *ids, unsigned *threads) {
   *ids -= 1; /* 0 is none */
 }
 
+static inline u64 *word_of(int id) { return &used[(unsigned)id / WORD_BITS]; }
+static inline u64 bit_of(int id) { return 1UL << ((unsigned)id % WORD_BITS); }
+
 /* The first free id in [from, to), or 0. */
 static int find_free(int from, int to) {
   int id = from;
   while (id < to) {
-    u64 taken = used[id / WORD_BITS] | ((1UL << (id % WORD_BITS)) - 1);
+    u64 taken = *word_of(id) | (bit_of(id) - 1);
     if (taken != ~0UL) {
       id = (int)round_down((u64)id, WORD_BITS) + __builtin_ctzl(~taken);
       return id < to ? id : 0;
@@ -48,7 +51,7 @@ static int find_free(int from, int to) {
 
 static inline void set_locked(int id, enum pid_role role, void *object) {
   slots[id].object[role] = object;
-  used[id / WORD_BITS] |= 1UL << (id % WORD_BITS);
+  *word_of(id) |= bit_of(id);
   nthreads += role == PID_THREAD;
   if (role != PID_PROC)
     return;
@@ -96,11 +99,9 @@ void pid_set(int id, enum pid_role role, void *object) {
   spin_unlock(&pids_lock);
 }
 
+_Static_assert(PID_NROLES == 4, "names_nothing");
 static bool names_nothing(const struct slot *s) {
-  for (int i = 0; i < PID_NROLES; i++)
-    if (s->object[i])
-      return false;
-  return true;
+  return !s->object[0] && !s->object[1] && !s->object[2] && !s->object[3];
 }
 
 void pid_clear(int id, enum pid_role role) {
@@ -112,7 +113,7 @@ void pid_clear(int id, enum pid_role role) {
   if (role == PID_PROC)
     __atomic_store_n(&nprocs, nprocs - 1, __ATOMIC_RELAXED);
   if (names_nothing(s))
-    used[id / WORD_BITS] &= ~(1UL << (id % WORD_BITS));
+    *word_of(id) &= ~bit_of(id);
   spin_unlock(&pids_lock);
 }
 

@@ -15,16 +15,21 @@ struct block {
   struct sighand sighand;
 };
 
-#define COPIED offsetof(struct proc, cred)
+#define COPIED offsetof(struct proc, limits)
+#define GROUPS offsetof(struct proc, cred.groups)
+_Static_assert(sizeof(struct proc) - GROUPS - sizeof((struct proc *)0)->cred.groups < 8,
+               "the groups, which few have, come last");
 
 static void copy_from(struct proc *c, struct proc *p) {
   spin_lock(&p->lock);
-  memcpy((char *)c + COPIED, (char *)p + COPIED, sizeof *p - COPIED);
+  memcpy((char *)c + COPIED, (char *)p + COPIED, GROUPS - COPIED);
+  if (unlikely(p->cred.ngroups))
+    memcpy(c->cred.groups, p->cred.groups, sizeof c->cred.groups);
   spin_unlock(&p->lock);
   sighand_fork(c->sighand, p->sighand);
 }
 
-struct proc *proc_alloc(struct proc *parent) {
+struct proc *proc_alloc(struct proc *parent, u64 now) {
   struct block *b = kmalloc_as(KMEM_PROCESS, sizeof *b);
   if (!b)
     return NULL;
@@ -46,7 +51,7 @@ struct proc *proc_alloc(struct proc *parent) {
   waitq_init(&p->park_q);
   waitq_init(&p->vfork_wait);
   ktimer_init(&p->cpu_limit, cpu_limit_look);
-  p->start_time = plat_now();
+  p->start_time = now;
   return p;
 }
 

@@ -142,12 +142,12 @@ struct proc {
   struct ktimer cpu_limit; /* RLIMIT_CPU: looks when it may have been reached */
 
   /* fork copies from here to the end. */
-  struct cred cred;
   struct rlimit limits[RLIM_NLIMITS];
   char comm[16];
   u64 arg_start, arg_end, env_start, env_end; /* offsets, /proc/PID/cmdline and environ */
   u32 personality;
   i32 nice;
+  struct cred cred;
 };
 
 extern struct spin proc_tree_lock;

@@ -30,7 +30,8 @@ void proc_thread_link(struct proc *p, struct thread *t) {
 
 /* Threads or processes that share the memory may wait for this thread's end. */
 static void release_user_state(struct thread *t, bool shared) {
-  futex_exit_robust(t);
+  if (unlikely(t->robust_list))
+    futex_exit_robust(t);
   if (shared && t->clear_tid && user_store32(t->clear_tid, 0) == 0)
     futex_wake_user(t->clear_tid, 1);
   t->clear_tid = 0;
@@ -90,7 +91,8 @@ void proc_condemn(struct proc *p, int wait_status) {
     return;
   p->exiting = true;
   p->exit_status = wait_status;
-  condemn_others(p, thread_current());
+  if (p->nthreads > 1)
+    condemn_others(p, thread_current());
   waitq_wake(&p->park_q, 0, 0, 0);
 }
 

@@ -82,7 +82,7 @@ void proc_timers_exec(struct proc *p) {
 
 void proc_timers_destroy(struct proc *p) {
   struct proc_timers *pt = p->timers;
-  if (!pt)
+  if (likely(!pt))
     return;
   posix_timers_clear(pt);
   for (int i = 0; i < ITIMER_COUNT; i++) {
