@@ -124,7 +124,8 @@ static inline struct thread *thread_at(u64 a) {
   return (struct thread *)((a & ~(u64)(KSTACK_SPAN - 1)) + KSTACK_SPAN - THREAD_ROOM);
 }
 
-#include "plat_current.h" /* static inline struct thread *thread_current(void) */
+/* static inline struct thread *thread_current(void); static inline bool thread_exists(void) */
+#include "plat_current.h"
 
 /* A thread with an empty kernel stack, state UNINTERRUPTIBLE, one reference; NULL: no memory. */
 struct thread *thread_alloc(void);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A kernel stack of platform pc that grows too long is a panic that names it: an image with kernel bugs
-on demand (plat/pc/test/selftest.c) is told to overflow one.
+"""How platform pc ends. A kernel stack that grows too long is a panic that names it: an image with kernel
+bugs on demand (plat/pc/test/selftest.c) is told to overflow one.
 
   pc_stacks.py BUILD
 """
@@ -49,7 +49,13 @@ def check_real_kernel(build):
     assert status == 2 * 3 + 1, (status, log)
 
 
-CHECKS = {"real_kernel": (check_real_kernel,)}
+def check_unused_cpus(build):
+    """CPUs that were never started are not stopped at the end: QEMU resets the machine if they are."""
+    status, log = boot(build, "bin/ufork-pc.elf", 4, "cpus=2", "/spin end")
+    assert status == 2 * 3 + 1, (status, log)
+
+
+CHECKS = {"real_kernel": (check_real_kernel,), "unused_cpus": (check_unused_cpus,)}
 for n in (1, 2):
     CHECKS[f"boot, CPUs: {n}"] = (check_overflow, n, "boot", r"CPU 0 \(start\)")
     CHECKS[f"interrupt, CPUs: {n}"] = (check_overflow, n, "interrupt", r"CPU 0 \(interrupts\)")

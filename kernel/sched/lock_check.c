@@ -64,10 +64,16 @@ static bool may_follow(u32 outer, u32 inner) {
   return classes[outer].rank < classes[inner].rank;
 }
 
+/* NULL: on a stack that was there before threads. */
+static struct thread *running(void) {
+  struct thread *me = thread_exists() ? thread_current() : NULL;
+  return me && me->checked == LOCK_CHECKED ? me : NULL;
+}
+
 void lock_check_take(const void *lock, u32 *class, bool sleeps, bool tried,
                      const struct lock_site *site) {
-  struct thread *me = thread_current();
-  if (me->checked != LOCK_CHECKED)
+  struct thread *me = running();
+  if (me == NULL)
     return;
   if (*class == 0)
     *class = find_class(site);
@@ -86,10 +92,10 @@ void lock_check_take(const void *lock, u32 *class, bool sleeps, bool tried,
 }
 
 void lock_check_drop(const void *lock) {
-  struct thread *me = thread_current();
-  u32 i = me->nheld;
-  if (me->checked != LOCK_CHECKED)
+  struct thread *me = running();
+  if (me == NULL)
     return;
+  u32 i = me->nheld;
   while (i > 0 && me->held[i - 1].lock != lock)
     i--;
   if (i == 0)

@@ -61,10 +61,16 @@ $(O)/test/hosted/clock_test: plat/hosted/test/clock_test.c plat/hosted/clock.c $
 	$(CC) -std=gnu11 -O2 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/hosted -I$(S)/plat/x86 \
 	  -pthread $(filter %.c,$^) -o $@
 
+$(O)/test/hosted/pages_test: plat/hosted/test/pages_test.c plat/hosted/pages.c lib/spin.c $(wildcard plat/hosted/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/hosted \
+	  -fsanitize=undefined -fno-sanitize-recover=undefined $(filter %.c,$^) -o $@
+
 .PHONY: hosted-unit-tests
 unit-tests: hosted-unit-tests
-hosted-unit-tests: $(hosted-region-tests) $(O)/test/hosted/clock_test
+hosted-unit-tests: $(hosted-region-tests) $(O)/test/hosted/clock_test $(O)/test/hosted/pages_test
 	timeout 120 $(O)/test/hosted/clock_test
+	timeout 60 $(O)/test/hosted/pages_test
 	timeout 300 $< auto 1 12000
 	timeout 300 $< lazy 2 12000
 	timeout 300 $< eager 3 6000

@@ -5,14 +5,9 @@
  * boot.S's page tables, which still map low addresses at themselves, then to the final one.
  */
 #include "plat/pc/layout.h"
+#include "plat/pc/long_mode.inc"
 #include "plat/x86/asm_offsets.h"
 #include "kernel/regs.h"
-
-#define PHYS(symbol) (symbol - KERNEL_LO + KERNEL_PHYS)
-#define CR0_BOOT 0x80010033
-#define CR4_PAE 0x20
-#define MSR_EFER 0xc0000080
-#define EFER_LME_NXE 0x900
 
 	.section .rodata
 	.globl	ap_trampoline, ap_trampoline_end
@@ -23,24 +18,12 @@ ap_trampoline:
 	mov	%cs, %ax
 	mov	%ax, %ds
 	lgdtl	(ap_gdt_ptr - ap_trampoline)
-	mov	$CR4_PAE, %eax
-	mov	%eax, %cr4
-	mov	$PHYS(boot_pml4), %eax
-	mov	%eax, %cr3
-	mov	$MSR_EFER, %ecx
-	rdmsr
-	or	$EFER_LME_NXE, %eax
-	wrmsr
-	mov	$CR0_BOOT, %eax
-	mov	%eax, %cr0
-	ljmpl	$8, $(TRAMPOLINE_PHYS + ap_long - ap_trampoline)
+	enter_long_mode
+	ljmpl	$SEL_CODE, $(TRAMPOLINE_PHYS + ap_long - ap_trampoline)
 
 	.code64
 ap_long:
-	mov	$16, %eax
-	mov	%eax, %ds
-	mov	%eax, %es
-	mov	%eax, %ss
+	load_data_segments
 	movabs	$ap_high, %rax
 	jmp	*%rax
 

@@ -5,20 +5,13 @@
  * few instructions here) and at DIRECT_LO, the kernel's first GiB at KERNEL_LO. Then long mode.
  */
 #include "plat/pc/layout.h"
+#include "plat/pc/long_mode.inc"
 #include "plat/x86/asm_offsets.h"
 #include "kernel/regs.h"
-
-#define PHYS(symbol) (symbol - KERNEL_LO + KERNEL_PHYS)
 
 #define PTE_P 1
 #define PTE_W 2
 #define PTE_LARGE 0x80
-
-#define CR0_SET 0x80050033	/* PG AM- WP NE ET MP PE */
-#define CR0_BOOT 0x80010033
-#define CR4_PAE 0x20
-#define MSR_EFER 0xc0000080
-#define EFER_LME_NXE 0x900
 
 	.section .note.pvh, "a", @note
 	.balign 4
@@ -69,25 +62,12 @@ pvh_entry:
 	movl	$(PHYS(boot_pdpt) + PTE_P + PTE_W), PHYS(boot_pml4) + 273 * 8
 	movl	$(PHYS(boot_kernel_pdpt) + PTE_P + PTE_W), PHYS(boot_pml4) + 511 * 8
 
-	mov	%cr4, %eax
-	or	$CR4_PAE, %eax
-	mov	%eax, %cr4
-	mov	$PHYS(boot_pml4), %eax
-	mov	%eax, %cr3
-	mov	$MSR_EFER, %ecx
-	rdmsr
-	or	$EFER_LME_NXE, %eax
-	wrmsr
-	mov	$CR0_BOOT, %eax
-	mov	%eax, %cr0
-	ljmp	$8, $PHYS(long_mode)
+	enter_long_mode
+	ljmp	$SEL_CODE, $PHYS(long_mode)
 
 	.code64
 long_mode:
-	mov	$16, %eax
-	mov	%eax, %ds
-	mov	%eax, %es
-	mov	%eax, %ss
+	load_data_segments
 	xor	%eax, %eax
 	mov	%eax, %fs
 	mov	%eax, %gs
@@ -110,8 +90,8 @@ high:
 	.globl	boot_gdt
 boot_gdt:
 	.quad	0
-	.quad	0x00af9b000000ffff	/* 8: code, 64 bits */
-	.quad	0x00cf93000000ffff	/* 16: data */
+	.quad	0x00af9b000000ffff	/* SEL_CODE: 64 bits */
+	.quad	0x00cf93000000ffff	/* SEL_DATA */
 boot_gdt_ptr:
 	.word	. - boot_gdt - 1
 	.long	PHYS(boot_gdt)

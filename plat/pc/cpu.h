@@ -19,6 +19,7 @@ struct vcpu {
   u32 pending;     /* an interrupt found the kernel: the running thread must look. This CPU only */
   u32 idle;        /* sleeps or is about to; atomic */
   u32 tick_needed; /* atomic */
+  bool in_handler; /* of a device. This CPU only */
   u32 lapic_id;
   struct cpu_tables *tables;
   i64 tsc_ahead; /* of CPU 0's; clock.c */
@@ -120,22 +121,32 @@ void pc_interrupt(struct trap_frame *f);
 
 /* The interrupt controllers; interrupts are on afterwards. Once, CPU 0. */
 void irq_init(void);
-/* The calling CPU's LAPIC. */
-void lapic_init(void);
 /* Handles a vector; user: it interrupted user code. True if what was interrupted must look for work
    (kernel: before it returns to user code). */
 bool irq_dispatch(unsigned vector, bool user);
 /* Has work been deferred that nobody has done yet? */
 bool io_is_pending(void);
-/* Interrupts another CPU. */
-enum { VECTOR_KICK = 0xf0, VECTOR_TIMER, VECTOR_FLUSH };
+enum { VECTOR_KICK = 0xf0, VECTOR_TIMER, VECTOR_FLUSH, VECTOR_SPURIOUS = 0xff };
+
+/* ---- lapic.c ----------------------------------------------------------------------------------
+ */
+
+/* What kind the CPUs' local APICs are, and where. Once, CPU 0, before all that follows. */
+void lapic_find(void);
+/* Are they x2APICs? */
+bool lapic_is_x2(void);
+/* Switches the calling CPU's on. */
+void lapic_init(void);
+/* The interrupt that is being handled is done with. */
+void lapic_end_of_interrupt(void);
+/* Interrupts a CPU. */
 void lapic_interrupt(u32 lapic_id, u8 vector);
 /* Resets a CPU so that it waits for lapic_startup, which makes it run at physical address
    page * 4096 in real mode. */
 void lapic_reset(u32 lapic_id);
 void lapic_startup(u32 lapic_id, u8 page);
-/* A non-maskable interrupt to all other CPUs. Nothing before there are interrupt controllers. */
-void lapic_stop_others(void);
+/* A non-maskable interrupt. */
+void lapic_nmi(u32 lapic_id);
 /* One-shot timer of this CPU: interrupts after `count` ticks of the LAPIC's clock. */
 void lapic_timer_start(u32 count);
 u32 lapic_timer_left(void);

@@ -17,9 +17,10 @@ static bool sums_to_zero(const u8 *p, size_t n) {
   return sum == 0;
 }
 
-unsigned madt_cpus(const u8 *madt, u32 *ids, unsigned max) {
+unsigned madt_cpus(const u8 *madt, u32 *ids, unsigned max, unsigned *refused) {
   u32 length = get32(madt + 4);
   unsigned n = 0;
+  *refused = 0;
   for (u32 at = MADT_HEADER; at + 2 <= length && madt[at + 1] >= 2; at += madt[at + 1]) {
     const u8 *e = madt + at;
     u32 id, flags;
@@ -31,7 +32,11 @@ unsigned madt_cpus(const u8 *madt, u32 *ids, unsigned max) {
       id = get32(e + 4), flags = get32(e + 8);
     else
       continue;
-    if (flags & ENABLED && id <= ID_MAX && n < max)
+    if (!(flags & ENABLED))
+      continue;
+    if (id > ID_MAX)
+      ++*refused;
+    else if (n < max)
       ids[n++] = id;
   }
   return n;

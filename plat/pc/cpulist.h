@@ -8,9 +8,9 @@
 /* Each fills ids with the LAPIC ids of the usable CPUs, in the table's order, at most `max`, and
    returns their number. */
 
-/* ACPI's MADT (its length is in it). CPUs with an id of 255 or more, which only an x2APIC reaches,
-   are left out. */
-unsigned madt_cpus(const u8 *madt, u32 *ids, unsigned max);
+/* ACPI's MADT (its length is in it). CPUs with an id of 255 or more, which devices cannot interrupt
+   and only an x2APIC reaches, are left out: *refused is their number. */
+unsigned madt_cpus(const u8 *madt, u32 *ids, unsigned max, unsigned *refused);
 
 /* The MultiProcessor table, at whose floating pointer in [area, area + len) memory is searched for.
    at(p): where physical address p can be read, NULL: nowhere. 0: there is none. */

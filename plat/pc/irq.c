@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Vectors, the local and the I/O interrupt controllers, deferred device work. */
+/* Vectors, the I/O interrupt controllers, deferred device work. */
 #include "plat/pc/irq.h"
 #include "kernel/errno.h"
 #include "kernel/kassert.h"
@@ -10,33 +10,6 @@
 #include "plat/pc/pc.h"
 
 enum { VECTOR_FIRST = 0x30, VECTOR_LAST = 0xef };
-#define VECTOR_SPURIOUS 0xff
-
-/* Registers of the LAPIC, in bytes. */
-enum {
-  LAPIC_ID = 0x20,
-  LAPIC_TPR = 0x80,
-  LAPIC_EOI = 0xb0,
-  LAPIC_SVR = 0xf0,
-  LAPIC_ICR_LO = 0x300,
-  LAPIC_ICR_HI = 0x310,
-  LAPIC_LVT_TIMER = 0x320,
-  LAPIC_LVT_LINT0 = 0x350,
-  LAPIC_LVT_LINT1 = 0x360,
-  LAPIC_TIMER_INITIAL = 0x380,
-  LAPIC_TIMER_CURRENT = 0x390,
-  LAPIC_TIMER_DIVIDE = 0x3e0
-};
-#define LVT_MASKED 0x10000u
-#define DIVIDE_16 3u
-#define ICR_NMI 0x400u
-#define ICR_INIT 0x500u
-#define ICR_STARTUP 0x600u
-#define ICR_PENDING 0x1000u
-#define ICR_ASSERT 0x4000u
-#define ICR_ALL_OTHERS 0xc0000u
-#define MSR_APIC_BASE 0x1bu
-#define APIC_ENABLE 0x800u
 
 #define IOAPIC_DEFAULT 0xfec00000u
 #define IOAPIC_SECOND 0xfec10000u
@@ -50,54 +23,16 @@ struct ioapic {
   u32 gsi, n;
 };
 
-static volatile u32 *lapic;
-static bool is_virtual; /* there is a hypervisor */
 static struct ioapic ioapics[IOAPICS_MAX];
 static unsigned n_ioapics;
 static struct {
   void (*handler)(void *arg);
   void *arg;
+  const char *name;
+  u64 count; /* interrupts; atomic */
+  u64 cpus;  /* where they came; atomic */
 } vectors[256];
 static struct spin lock; /* vectors, I/O APICs */
-
-/* ---- local APIC --------------------------------------------------------------------------------
- */
-
-static u32 lapic_read(u32 reg) { return lapic[reg / 4]; }
-static void lapic_write(u32 reg, u32 v) { lapic[reg / 4] = v; }
-
-void lapic_init(void) {
-  wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_ENABLE);
-  vcpu_self()->lapic_id = lapic_read(LAPIC_ID) >> 24;
-  lapic_write(LAPIC_TPR, 0);
-  lapic_write(LAPIC_LVT_LINT0, LVT_MASKED);
-  lapic_write(LAPIC_LVT_LINT1, LVT_MASKED);
-  lapic_write(LAPIC_TIMER_DIVIDE, DIVIDE_16);
-  lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER);
-  lapic_write(LAPIC_SVR, 0x100 | VECTOR_SPURIOUS);
-}
-
-void lapic_timer_start(u32 count) { lapic_write(LAPIC_TIMER_INITIAL, count); }
-u32 lapic_timer_left(void) { return lapic_read(LAPIC_TIMER_CURRENT); }
-
-/* Virtual controllers deliver at once, and every access is expensive. */
-static void send(u32 lapic_id, u32 command) {
-  u64 flags = irq_save();
-  while (!is_virtual && lapic_read(LAPIC_ICR_LO) & ICR_PENDING)
-    __builtin_ia32_pause();
-  lapic_write(LAPIC_ICR_HI, lapic_id << 24);
-  lapic_write(LAPIC_ICR_LO, command);
-  irq_restore(flags);
-}
-
-void lapic_interrupt(u32 lapic_id, u8 vector) { send(lapic_id, ICR_ASSERT | vector); }
-void lapic_reset(u32 lapic_id) { send(lapic_id, ICR_ASSERT | ICR_INIT); }
-void lapic_startup(u32 lapic_id, u8 page) { send(lapic_id, ICR_ASSERT | ICR_STARTUP | page); }
-
-void lapic_stop_others(void) {
-  if (lapic)
-    send(0, ICR_ALL_OTHERS | ICR_ASSERT | ICR_NMI);
-}
 
 /* ---- I/O APICs ---------------------------------------------------------------------------------
  */
@@ -151,6 +86,11 @@ static void find_ioapics(void) {
     ioapic_add(IOAPIC_SECOND, ioapics[0].n);
 }
 
+/* Devices' vectors are dealt out to the CPUs in turn. */
+static u32 lapic_of(int vector) {
+  return vcpus[(u32)(vector - VECTOR_FIRST) % vcpu_count].lapic_id;
+}
+
 int irq_route_gsi(u32 gsi, int vector, bool level) {
   int err = -ENOENT;
   spin_lock(&lock);
@@ -159,7 +99,7 @@ int irq_route_gsi(u32 gsi, int vector, bool level) {
     if (gsi < a->gsi || gsi - a->gsi >= a->n)
       continue;
     u32 pin = gsi - a->gsi;
-    ioapic_write(a, 0x11 + 2 * pin, vcpus[0].lapic_id << 24);
+    ioapic_write(a, 0x11 + 2 * pin, lapic_of(vector) << 24);
     ioapic_write(a, 0x10 + 2 * pin, (u32)vector | (level ? ENTRY_LEVEL : 0));
     err = 0;
   }
@@ -168,24 +108,41 @@ int irq_route_gsi(u32 gsi, int vector, bool level) {
 }
 
 void irq_msi(int vector, u64 *addr, u32 *data) {
-  *addr = 0xfee00000 | vcpus[0].lapic_id << 12;
+  *addr = 0xfee00000 | lapic_of(vector) << 12;
   *data = (u32)vector;
 }
 
 /* ---- vectors -----------------------------------------------------------------------------------
  */
 
-int irq_vector_take(void (*handler)(void *arg), void *arg) {
+int irq_vector_take(const char *name, void (*handler)(void *arg), void *arg) {
   int found = -ENOSPC;
   spin_lock(&lock);
   for (int v = VECTOR_FIRST; v <= VECTOR_LAST && found < 0; v++)
     if (!vectors[v].handler) {
+      vectors[v].name = name;
       vectors[v].arg = arg;
       vectors[v].handler = handler;
       found = v;
     }
   spin_unlock(&lock);
   return found;
+}
+
+static void device_interrupt(unsigned vector) {
+  struct vcpu *v = vcpu_self();
+  __atomic_fetch_add(&vectors[vector].count, 1, __ATOMIC_RELAXED);
+  __atomic_fetch_or(&vectors[vector].cpus, 1UL << v->id, __ATOMIC_RELAXED);
+  v->in_handler = true;
+  vectors[vector].handler(vectors[vector].arg);
+  v->in_handler = false;
+}
+
+void irq_log(void) {
+  klog("local APICs: %s", lapic_is_x2() ? "x2APIC" : "in memory");
+  for (unsigned v = VECTOR_FIRST; v <= VECTOR_LAST; v++)
+    if (vectors[v].handler)
+      klog("interrupts of %s: %lu, CPUs %lx", vectors[v].name, vectors[v].count, vectors[v].cpus);
 }
 
 static void dispatch(unsigned vector, bool user) {
@@ -196,14 +153,14 @@ static void dispatch(unsigned vector, bool user) {
   else if (vector == VECTOR_FLUSH)
     smp_flush_interrupt();
   else if (vectors[vector].handler)
-    vectors[vector].handler(vectors[vector].arg);
+    device_interrupt(vector);
 }
 
 bool irq_dispatch(unsigned vector, bool user) {
   if (vector == VECTOR_SPURIOUS || vector < VECTOR_FIRST)
     return false; /* of the LAPIC or of the masked 8259: not to be acknowledged */
   dispatch(vector, user);
-  lapic_write(LAPIC_EOI, 0);
+  lapic_end_of_interrupt();
   return vector != VECTOR_FLUSH;
 }
 
@@ -221,10 +178,11 @@ static u32 polling;  /* a CPU runs the pollers; atomic */
 bool io_is_pending(void) { return __atomic_load_n(&deferred, __ATOMIC_SEQ_CST); }
 
 void irq_defer(void) {
+  struct vcpu *me = vcpu_self();
   __atomic_store_n(&deferred, 1, __ATOMIC_SEQ_CST);
-  /* A CPU that is about to sleep looks once more; one that sleeps was not interrupted by us if the
-     work comes from elsewhere. */
-  if (__atomic_load_n(&vcpus[0].idle, __ATOMIC_SEQ_CST) && vcpu_self() != &vcpus[0])
+  /* A CPU that a device has interrupted looks for work itself, before it returns to user code or
+     sleeps. Otherwise it is ours, unless we are busy and there is one that is not. */
+  if (!me->in_handler && me != &vcpus[0] && __atomic_load_n(&vcpus[0].idle, __ATOMIC_SEQ_CST))
     plat_cpu_kick(0);
 }
 
@@ -260,9 +218,7 @@ static void silence_pic(void) {
 
 void irq_init(void) {
   silence_pic();
-  is_virtual = cpuid(1, 0).c >> 31;
-  lapic = device_map(rdmsr(MSR_APIC_BASE) & 0xfffff000, PAGE_SIZE);
-  kassert(lapic);
+  lapic_find();
   lapic_init();
   find_ioapics();
   __asm__ volatile("sti" : : : "memory");

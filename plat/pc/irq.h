@@ -11,15 +11,22 @@
 
 #include "lib/types.h"
 
-/* Takes a free interrupt vector for `handler`; -ENOSPC. For the life of the instance. */
-int irq_vector_take(void (*handler)(void *arg), void *arg);
+/* Takes a free interrupt vector for `handler`; -ENOSPC. For the life of the instance, `name` too.
+   The vector belongs to one of the CPUs, each of which gets as many as the others. Once all CPUs
+   run. */
+int irq_vector_take(const char *name, void (*handler)(void *arg), void *arg);
 
-/* Sends I/O APIC input `gsi` to `vector` on CPU 0; level-triggered or edge. -ENOENT: no such input.
+/* Sends I/O APIC input `gsi` to `vector` on its CPU; level-triggered or edge. -ENOENT: no such
+ * input.
  */
 int irq_route_gsi(u32 gsi, int vector, bool level);
 
-/* Address and data of a message-signalled interrupt that raises `vector` on CPU 0. */
+/* Address and data of a message-signalled interrupt that raises `vector` on its CPU. */
 void irq_msi(int vector, u64 *addr, u32 *data);
+
+/* Logs what kind of controllers the CPUs have, how many interrupts each device has made, and on
+ * which CPUs (a mask). */
+void irq_log(void);
 
 /* Something for io_poll_all to do: from a handler, or from anywhere. Wakes an idle CPU. */
 void irq_defer(void);

@@ -128,7 +128,8 @@ struct thread *plat_thread_alloc(void) {
 /* With the lock held: all that is kept, to be unmapped without it. */
 static u32 take_kept(struct thread **t) {
   u32 n = n_kept;
-  memcpy(t, kept, n * sizeof *t);
+  for (u32 i = 0; i < n; i++)
+    t[i] = kept[i];
   n_kept = 0;
   return n;
 }

@@ -4,6 +4,7 @@
 #include "lib/fmt.h"
 #include "lib/string.h"
 #include "plat/pc/cpu.h"
+#include "plat/pc/irq.h"
 #include "plat/pc/pc.h"
 
 #define DEBUG_EXIT_PORT                                                                            \
@@ -68,6 +69,8 @@ _Noreturn void plat_panic(const char *why) {
 /* The status a shell would give. */
 _Noreturn void plat_poweroff(int wait_status) {
   int sig = wait_status & 0x7f;
+  if (boot.stats)
+    irq_log();
   stdio_finish();
   __asm__ volatile("cli");
   smp_stop_others();

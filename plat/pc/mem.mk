@@ -24,11 +24,17 @@ $(O)/test/pc/page_test: plat/pc/test/page_test.c plat/pc/page.c plat/pc/page.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O0 -g $(WARN) -I$(S) -I$(S)/include -DDIRECT_LO=0 $< -o $@
 
+$(O)/test/pc/kstack_test: plat/pc/test/kstack_test.c plat/pc/kstack.c lib/spin.c $(wildcard plat/pc/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/pc \
+	  -fsanitize=undefined -fno-sanitize-recover=undefined -DSTACK_LO=0x300000000000UL $(filter %.c,$^) -o $@
+
 .PHONY: pc-mem-unit-tests
 unit-tests: pc-mem-unit-tests
 # Seeds: odd ones with few mappings; 3 CPUs, or 1 where bit 1 is set.
-pc-mem-unit-tests: $(O)/test/pc/region_test $(O)/test/pc/race_test $(O)/test/pc/page_test
+pc-mem-unit-tests: $(O)/test/pc/region_test $(O)/test/pc/race_test $(O)/test/pc/page_test $(O)/test/pc/kstack_test
 	$(O)/test/pc/page_test
+	timeout 60 $(O)/test/pc/kstack_test
 	timeout 120 $< 1 8000
 	timeout 120 $< 2 8000
 	timeout 120 $< 3 8000

@@ -10,4 +10,7 @@ static inline struct thread *thread_current(void) {
   return *(struct thread * __seg_fs const *)VCPU_CURRENT;
 }
 
+/* Is there one? From the first instruction in C on. */
+static inline bool thread_exists(void) { return true; }
+
 #endif

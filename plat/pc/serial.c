@@ -44,7 +44,7 @@ static void interrupt(void *arg) {
 
 void serial_listen(bool (*rx)(u8 byte, bool ask)) {
   receiver = rx;
-  int vector = irq_vector_take(interrupt, NULL);
+  int vector = irq_vector_take("the serial port", interrupt, NULL);
   if (vector >= 0 && irq_route_gsi(SERIAL_GSI, vector, false) == 0)
     serial_resume();
 }

@@ -78,7 +78,9 @@ static const u8 *low_memory(u64 p) { return p < MIB(1) - PAGE_SIZE ? phys_ptr(p)
    directly below 640 KiB. */
 static unsigned read_ids(u32 *ids) {
   const u8 *madt = acpi_table("APIC", 0);
-  unsigned n = madt ? madt_cpus(madt, ids, MAX_CPUS) : 0;
+  unsigned refused = 0, n = madt ? madt_cpus(madt, ids, MAX_CPUS, &refused) : 0;
+  if (refused)
+    klog("%u CPUs are not used: only LAPIC ids below 255 are supported", refused);
   if (n == 0)
     n = mptable_cpus(phys_ptr(0xf0000), 0x10000, low_memory, ids, MAX_CPUS);
   return n ? n : mptable_cpus(phys_ptr(0x9f800), 0x800, low_memory, ids, MAX_CPUS);
@@ -172,7 +174,10 @@ void smp_stop_others(void) {
     halt();
   if (vcpu_count == 1 || first == me)
     return;
-  lapic_stop_others();
+  /* One by one: CPUs that have not been started may not take it well. */
+  for (u32 i = 0; i < vcpu_count; i++)
+    if (i + 1 != me)
+      lapic_nmi(vcpus[i].lapic_id);
   for (u32 i = 0; i < STOP_SPINS && __atomic_load_n(&stopped, __ATOMIC_SEQ_CST) + 1 < vcpu_count;
        i++)
     __builtin_ia32_pause();

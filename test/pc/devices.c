@@ -78,7 +78,10 @@ static void names(void) {
   CHECK(st.st_nlink == 1);
   FAILS(rmdir("."), EINVAL);
   OK(rmdir("dir"));
-  FAILS(mkfifo("fifo", 0600), EPERM);
+  if (mkfifo("fifo", 0600) == 0) /* QEMU 10 makes it, older ones refuse */
+    OK(unlink("fifo"));
+  else
+    CHECK(errno == EPERM);
   close(fd);
 }
 

@@ -44,6 +44,7 @@ static u8 *madt(void) {
 
 static void test_madt(void) {
   u32 ids[8];
+  unsigned refused;
   memset(buf, 0, sizeof buf);
   len = 44;
   PUT(0, 8, 0, 0, 1, 0, 0, 0);
@@ -54,17 +55,18 @@ static void test_madt(void) {
   PUT(9, 16, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0); /* x2APIC, within reach */
   PUT(9, 16, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0); /* id 256 is not */
   u8 *t = madt();
-  CHECK(madt_cpus(t, ids, 8) == 3 && ids[0] == 0 && ids[1] == 4 && ids[2] == 7);
-  CHECK(madt_cpus(t, ids, 2) == 2 && madt_cpus(t, ids, 0) == 0);
+  CHECK(madt_cpus(t, ids, 8, &refused) == 3 && ids[0] == 0 && ids[1] == 4 && ids[2] == 7);
+  CHECK(refused == 2);
+  CHECK(madt_cpus(t, ids, 2, &refused) == 2 && madt_cpus(t, ids, 0, &refused) == 0);
   free(t);
   PUT(0, 8, 4, 9, 1, 0); /* cut off */
   t = madt();
-  CHECK(madt_cpus(t, ids, 8) == 3);
+  CHECK(madt_cpus(t, ids, 8, &refused) == 3);
   free(t);
   len = 44;
   PUT(0, 0, 1, 1, 1, 0, 0, 0); /* an entry without length must not be read for ever */
   t = madt();
-  CHECK(madt_cpus(t, ids, 8) == 0);
+  CHECK(madt_cpus(t, ids, 8, &refused) == 0 && refused == 0);
   free(t);
 }
 

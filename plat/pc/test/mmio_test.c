@@ -16,8 +16,8 @@ void *device_map(u64 at, size_t size) {
   return registers;
 }
 
-int irq_vector_take(void (*handler)(void *arg), void *arg) {
-  (void)handler, (void)arg;
+int irq_vector_take(const char *name, void (*handler)(void *arg), void *arg) {
+  (void)name, (void)handler, (void)arg;
   return 0x40;
 }
 
@@ -31,7 +31,9 @@ int irq_route_gsi(u32 gsi, int vector, bool level) {
 void virtio_interrupt(struct virtio_dev *d) { (void)d; }
 
 struct virtio_dev *virtio_add(const struct virtio_dev *d, int (*attach)(struct virtio_dev *d)) {
+  static const struct virtio_driver driver = {.name = "a driver"};
   struct virtio_dev copy = *d;
+  copy.driver = &driver;
   n_added++;
   CHECK(attach(&copy) == 0);
   return NULL;

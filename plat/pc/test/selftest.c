@@ -44,7 +44,7 @@ void selftest_start(void) {
   if (strcmp(where, "boot") == 0)
     grow(0);
   if (strcmp(where, "interrupt") == 0)
-    lapic_interrupt(vcpu_self()->lapic_id, (u8)irq_vector_take(in_interrupt, NULL));
+    lapic_interrupt(vcpu_self()->lapic_id, (u8)irq_vector_take("a test", in_interrupt, NULL));
   if (strcmp(where, "thread") == 0) {
     io_poller_add(in_thread, NULL);
     ktimer_init(&timer, ring);

@@ -132,7 +132,7 @@ static void mmio_interrupt(void *arg) {
 }
 
 static int mmio_attach(struct virtio_dev *d) {
-  int vector = irq_vector_take(mmio_interrupt, d);
+  int vector = irq_vector_take(d->driver->name, mmio_interrupt, d);
   return vector < 0 ? vector : irq_route_gsi(attaching->gsi, vector, attaching->level);
 }
 

@@ -150,7 +150,7 @@ static int pci_attach(struct virtio_dev *d) {
   u64 addr;
   if (!entry)
     return -ENXIO;
-  int vector = irq_vector_take(pci_interrupt, d);
+  int vector = irq_vector_take(d->driver->name, pci_interrupt, d);
   if (vector < 0)
     return vector;
   irq_msi(vector, &addr, &data);
