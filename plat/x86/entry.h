@@ -57,7 +57,8 @@ static inline __attribute__((always_inline)) void uf_switch_stacks(u64 *save, u6
                    "push %%rax\n\t"
                    "mov %%rsp, (%0)\n\t"
                    "mov %1, %%rsp\n\t"
-                   "ret\n"
+                   "pop %%rax\n\t"
+                   "jmp *%%rax\n" /* ret would be predicted wrongly, and the callers' after it */
                    "1:\tpop %%rbp"
                    : "+D"(save), "+S"(load)
                    :
