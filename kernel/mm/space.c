@@ -102,7 +102,7 @@ static void fork_args(struct space *s, u64 sp, struct region_fork_args *a) {
   }
 }
 
-#define LOOK_NS 20000000
+#define LOOK_REST 20
 
 void space_usage(struct space *s, struct region_usage *u) {
   region_usage(s->region, u);
@@ -113,10 +113,20 @@ void space_usage(struct space *s, struct region_usage *u) {
 
 void space_look(struct space *s) {
   struct region_usage u;
-  if (plat_now() < s->look_at)
+  u64 start = plat_now();
+  if (start < s->look_at)
     return;
   space_usage(s, &u);
-  s->look_at = plat_now() + LOOK_NS;
+  u64 end = plat_now();
+  s->look_at = end + (end - start) * LOOK_REST;
+}
+
+void space_note_peak(struct space *s, bool anew) {
+  mutex_lock(&s->lock);
+  if (anew)
+    s->look_at = 0;
+  space_look(s);
+  mutex_unlock(&s->lock);
 }
 
 static int fork_locked(struct space *s, u64 sp, struct space *c) {

@@ -69,11 +69,14 @@ void space_get(struct space *s);
 void space_usage(struct space *s, struct region_usage *u);
 /*
  * Platforms find out what is resident by walking page tables, so it is not followed all the time:
- * space_look does it, for the sake of s->peak, at most every 20 ms. It is called when a space
- * forks for the first time, before it gives much up, and at the end of a process that has run for
- * a while; what comes and goes in between is not seen. s->lock held.
+ * space_look does it, for the sake of s->peak, and not again before twenty times as long as it
+ * took. It is called when a space forks for the first time, before it gives much up, when somebody
+ * asks, and at the end of a process that has run for a while; what comes and goes in between is
+ * not seen. s->lock held.
  */
 void space_look(struct space *s);
+/* The same without the lock; `anew`: however long ago the last look was. */
+void space_note_peak(struct space *s, bool anew);
 #define SPACE_LOOK_FROM MIB(1) /* as much is much */
 void space_put(struct space *s);
 

@@ -22,12 +22,8 @@ void proc_vfork_release(struct proc *p) {
 /* The last thread's samples say whether it has run for some milliseconds. */
 static void note_memory(struct proc *p, struct space *s) {
   const struct thread *me = thread_current();
-  if (unlikely(me->used.user_samples + me->used.core_samples != 0)) {
-    mutex_lock(&s->lock);
-    s->look_at = 0;
-    space_look(s);
-    mutex_unlock(&s->lock);
-  }
+  if (unlikely(me->used.user_samples + me->used.core_samples != 0))
+    space_note_peak(s, true);
   p->max_pages = proc_max_pages(p);
 }
 

@@ -27,21 +27,14 @@ static void set_times(struct rusage *ru, struct cpu_times t) {
   ru->stime = timeval_of_ns(t.system);
 }
 
-static u32 max_pages_now(struct proc *p) {
-  struct region_usage u;
-  mutex_lock(&p->space->lock);
-  space_usage(p->space, &u);
-  mutex_unlock(&p->space->lock);
-  return proc_max_pages(p);
-}
-
 i64 sys_getrusage(struct uregs *r) {
   struct proc *p = proc_current();
   struct rusage ru = {0};
   switch ((int)r->rdi) {
   case RUSAGE_SELF:
     set_times(&ru, proc_cpu_times(p));
-    ru.maxrss = kib(max_pages_now(p));
+    space_note_peak(p->space, false);
+    ru.maxrss = kib(proc_max_pages(p));
     break;
   case RUSAGE_CHILDREN:
     set_times(&ru, (struct cpu_times){p->child_utime, p->child_stime});
