@@ -45,8 +45,8 @@ wait "$started" || fail "the server's exit status is $?"
 started=
 
 # The snapshot in a native server.
-native redis-server --port "$port" --bind 127.0.0.1 --save '' --dir "$T" --dbfilename snapshot.rdb \
-  --enable-debug-command yes --logfile "$T/native.log" &
+"$O/native/bin/redis-server" --port "$port" --bind 127.0.0.1 --save '' --dir "$T" --dbfilename snapshot.rdb \
+  --enable-debug-command yes --logfile "$T/native.log" & # no function: the process itself
 started=$!
 eventually 'the native server answers' pong
 same 'digest of the snapshot' "$(cli debug digest)" "$digest"
