@@ -206,21 +206,35 @@ int seg_close_over(struct region *r, u32 off, u32 end) {
   return 0;
 }
 
-int seg_fill_holes(struct region *r, struct seg *s, u32 from, u32 to) {
+int seg_each_gap(const struct region *r, u32 from, u32 to, int (*f)(void *arg, u64 at, u64 end),
+                 void *arg) {
   int err = 0;
   for (u32 i = extents_find(&r->map, from); from < to && !err; i++) {
     const struct extent *e = i < r->map.n && r->map.v[i].off < to ? &r->map.v[i] : NULL;
     if (e && e->kind == EXTENT_EMPTY)
       continue;
     u32 end = e ? e->off : to;
-    if (end > from) {
-      err = seg_map_span(r, s, from, end);
-      if (!err)
-        err = cover(r, s, from, end);
-    }
+    if (end > from)
+      err = f(arg, from, end);
     from = e ? e->end : to;
   }
   return err;
+}
+
+struct holes {
+  struct region *r;
+  struct seg *s;
+};
+
+static int fill_hole(void *arg, u64 at, u64 end) {
+  const struct holes *h = arg;
+  int err = seg_map_span(h->r, h->s, at, end);
+  return err ? err : cover(h->r, h->s, (u32)at, (u32)end);
+}
+
+int seg_fill_holes(struct region *r, struct seg *s, u32 from, u32 to) {
+  struct holes h = {r, s};
+  return seg_each_gap(r, from, to, fill_hole, &h);
 }
 
 /* ---- extents --------------------------------------------------------------------------------- */

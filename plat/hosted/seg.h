@@ -258,6 +258,9 @@ bool seg_have_guards(void);
 int seg_write(const struct seg *s, const void *from, u64 len, u64 at);
 /* Do two segments keep disjoint ranges in one object? Then neither changes the object's size. */
 bool seg_is_shared_object(const struct seg *s);
+/* Calls f for each range of [from, to) that no extent occupies, until it returns an error. */
+int seg_each_gap(const struct region *r, u32 from, u32 to, int (*f)(void *arg, u64 at, u64 end),
+                 void *arg);
 /* Maps and covers what no mapping occupies in [from, to) of the span. */
 int seg_fill_holes(struct region *r, struct seg *s, u32 from, u32 to);
 /* Maps [from, to) of a live span, accessible. */

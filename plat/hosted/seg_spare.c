@@ -107,22 +107,6 @@ void region_begin(struct region *child) {
 
 /* ---- making one ------------------------------------------------------------------------------ */
 
-/* Calls f for each range of [from, to) that no extent occupies. */
-static int each_gap(const struct region *r, u32 from, u32 to, int (*f)(void *arg, u64 at, u64 end),
-                    void *arg) {
-  int err = 0;
-  for (u32 i = extents_find(&r->map, from); from < to && !err; i++) {
-    const struct extent *e = i < r->map.n && r->map.v[i].off < to ? &r->map.v[i] : NULL;
-    if (e && e->kind == EXTENT_EMPTY)
-      continue;
-    u32 end = e ? e->off : to;
-    if (end > from)
-      err = f(arg, from, end);
-    from = e ? e->end : to;
-  }
-  return err;
-}
-
 static int sum_gap(void *arg, u64 at, u64 end) {
   *(u64 *)arg += end - at;
   return 0;
@@ -144,7 +128,7 @@ static bool is_plain(struct region *r, struct seg *s) {
   u32 pieces = 0, extents = 0;
   u64 gaps = 0;
   seg_each_piece(r, s, count_piece, &pieces);
-  each_gap(r, s->lo, s->top, sum_gap, &gaps);
+  seg_each_gap(r, s->lo, s->top, sum_gap, &gaps);
   for (u32 i = extents_find(&r->map, s->lo); i < r->map.n && r->map.v[i].off < s->top; i++) {
     if (is_mine(&r->map.v[i], s) && r->map.v[i].prot != RW)
       return false;
@@ -195,7 +179,7 @@ void seg_spare_make(struct region *r, struct seg *s) {
   s->spare = p;
   i64 at = lx6(mmap, p->base + p->lo, p->end - p->lo, RW,
                LX_MAP_PRIVATE | LX_MAP_FIXED | LX_MAP_NORESERVE, s->obj->fd, p->lo);
-  if (lx_failed(at) || each_gap(r, s->lo, s->top, cover_gap, &p->base) || populate(r, s, p))
+  if (lx_failed(at) || seg_each_gap(r, s->lo, s->top, cover_gap, &p->base) || populate(r, s, p))
     seg_spare_drop(s);
 }
 
@@ -281,6 +265,6 @@ void seg_close_gaps(struct region *r, struct seg *s, u32 from) {
   if (__atomic_load_n(&s->whole, __ATOMIC_RELAXED) != r)
     return;
   from = from > s->whole_lo ? from : s->whole_lo;
-  each_gap(r, from, s->whole_hi, unmap_gap, r);
+  seg_each_gap(r, from, s->whole_hi, unmap_gap, r);
   __atomic_store_n(&s->whole, NULL, __ATOMIC_RELAXED);
 }
