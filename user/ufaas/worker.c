@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "worker.h"
+#include "control.h"
 #include "protocol.h"
 
 #include <errno.h>
@@ -40,14 +41,6 @@ static char tmp_variable[8 + sizeof tmp_root + 24];
 
 static void on_child(int signal) { (void)signal; /* interrupts ppoll */ }
 
-static void note(uint32_t kind, int32_t value, uint64_t id, uint64_t max_rss) {
-  struct ufaas_note n = {.kind = kind, .value = value, .id = id, .figure = max_rss};
-  ssize_t sent;
-  do
-    sent = send(UFAAS_CONTROL_FD, &n, sizeof n, MSG_NOSIGNAL);
-  while (sent < 0 && errno == EINTR);
-}
-
 /* A worker's temporary directory; the fast way if it has left nothing there. */
 static void remove_tmp(uint64_t id) {
   char path[sizeof tmp_root + 24];
@@ -84,7 +77,7 @@ static void reap(void) {
         kill(-pid, SIGKILL); /* what it has started and not waited for */
         children[i] = children[--child_count];
         remove_tmp(id);
-        note(UFAAS_ENDED, status, id, (uint64_t)usage.ru_maxrss * 1024);
+        control_note(UFAAS_ENDED, status, id, (uint64_t)usage.ru_maxrss * 1024);
         break;
       }
   }
@@ -122,7 +115,7 @@ static bool invoke(uint64_t id, const int fds[2], const sigset_t *mask) {
     size_t room = child_room ? 2 * child_room : 64;
     struct child *more = realloc(children, room * sizeof *more);
     if (!more) {
-      note(UFAAS_FAILED, ENOMEM, id, 0);
+      control_note(UFAAS_FAILED, ENOMEM, id, 0);
       return false;
     }
     children = more;
@@ -134,37 +127,12 @@ static bool invoke(uint64_t id, const int fds[2], const sigset_t *mask) {
     return true;
   }
   if (pid < 0) {
-    note(UFAAS_FAILED, errno, id, 0);
+    control_note(UFAAS_FAILED, errno, id, 0);
     return false;
   }
   children[child_count++] = (struct child){id, pid};
-  note(UFAAS_STARTED, pid, id, 0);
+  control_note(UFAAS_STARTED, pid, id, 0);
   return false;
-}
-
-/* Takes an order; fds[0] is -1 if none came with it. false: the server has gone. */
-static bool receive(struct ufaas_order *order, int fds[2]) {
-  struct iovec iov = {order, sizeof *order};
-  union {
-    struct cmsghdr header;
-    char space[CMSG_SPACE(2 * sizeof(int))];
-  } control;
-  struct msghdr message = {.msg_iov = &iov,
-                           .msg_iovlen = 1,
-                           .msg_control = &control,
-                           .msg_controllen = sizeof control.space};
-  fds[0] = fds[1] = -1;
-  ssize_t n = recvmsg(UFAAS_CONTROL_FD, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-    order->kind = 0;
-    return true;
-  }
-  if (n != (ssize_t)sizeof *order)
-    return false;
-  struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-  if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(2 * sizeof(int)))
-    memcpy(fds, CMSG_DATA(c), 2 * sizeof(int));
-  return true;
 }
 
 /* Serves orders; returns in a worker. */
@@ -178,7 +146,10 @@ static void zygote(const sigset_t *mask) {
       reap();
       continue;
     }
-    if (!receive(&order, fds))
+    int error = control_order(&order, fds);
+    if (error == -EAGAIN || error == -EINTR)
+      continue;
+    if (error)
       end();
     if (order.kind == UFAAS_INVOKE) {
       if (invoke(order.id, fds, mask))

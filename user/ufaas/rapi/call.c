@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "../control.h"
 #include "../protocol.h"
 #include "rapi.h"
 
@@ -39,14 +40,14 @@ static void finish(struct call *c) {
   uint64_t id = c->id, max_rss = c->max_rss;
   int status = c->status;
   call_free(c); /* the ends of what it sent and printed come before the note */
-  rapi_note(UFAAS_ENDED, status, id, max_rss);
+  control_note(UFAAS_ENDED, status, id, max_rss);
   rapi_check();
 }
 
 void call_fail(struct call *c, int error) {
   uint64_t id = c->id;
   call_free(c);
-  rapi_note(UFAAS_FAILED, error, id, 0);
+  control_note(UFAAS_FAILED, error, id, 0);
   rapi_check();
 }
 
@@ -202,7 +203,7 @@ void call_new(uint64_t id, int conversation, int log) {
   if (!c) {
     close(conversation);
     close(log);
-    rapi_note(UFAAS_FAILED, ENOMEM, id, 0);
+    control_note(UFAAS_FAILED, ENOMEM, id, 0);
     return;
   }
   c->id = id;

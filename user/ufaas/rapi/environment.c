@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "../conn.h"
+#include "../control.h"
 #include "../protocol.h"
 #include "../resident.h"
 #include "../tree.h"
@@ -121,7 +122,7 @@ void environment_give(struct environment *e, struct call *c) {
   unlink_environment(e); /* to the front */
   e->next = environments;
   environments = e;
-  rapi_note(UFAAS_STARTED, e->pid, c->id, (uint64_t)loop_clock());
+  control_note(UFAAS_STARTED, e->pid, c->id, (uint64_t)loop_clock());
   event_headers(&headers, c);
   const char *body = c->in.data + sizeof(struct ufaas_part) + c->header_size;
   if (headers.failed)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The zygote's side: orders and notes, and which environment gets which call. */
 #include "../conn.h"
+#include "../control.h"
 #include "../log.h"
 #include "../protocol.h"
 #include "rapi.h"
@@ -30,14 +31,6 @@ static void leave(int status) {
   environments_end();
   log_flush();
   exit(status);
-}
-
-void rapi_note(uint32_t kind, int32_t value, uint64_t id, uint64_t figure) {
-  struct ufaas_note n = {.kind = kind, .value = value, .id = id, .figure = figure};
-  ssize_t sent;
-  do
-    sent = send(UFAAS_CONTROL_FD, &n, sizeof n, MSG_NOSIGNAL);
-  while (sent < 0 && errno == EINTR);
 }
 
 void rapi_check(void) {
@@ -116,7 +109,7 @@ void rapi_wait(struct call *c) {
 void rapi_ready(struct environment *e) {
   if (!ready) {
     ready = true;
-    rapi_note(UFAAS_READY, 0, 0, 0);
+    control_note(UFAAS_READY, 0, 0, 0);
   }
   if (waiting) {
     struct call *c = waiting;
@@ -165,24 +158,11 @@ static void obey(const struct ufaas_order *order, const int *fds) {
 /* Takes one order. false: there is none. */
 static bool take_order(void) {
   struct ufaas_order order;
-  struct iovec iov = {&order, sizeof order};
-  union {
-    struct cmsghdr header;
-    char space[CMSG_SPACE(2 * sizeof(int))];
-  } space;
-  struct msghdr message = {
-      .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &space, .msg_controllen = sizeof space};
-  ssize_t n = recvmsg(UFAAS_CONTROL_FD, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR))
-    return errno == EINTR;
-  const struct cmsghdr *header = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-  bool two =
-      header && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(2 * sizeof(int));
-  if (n != (ssize_t)sizeof order || (order.kind == UFAAS_INVOKE && !two))
-    leave(n != 0); /* the server has gone, or does not keep to the protocol */
-  int fds[2] = {-1, -1};
-  if (two)
-    memcpy(fds, CMSG_DATA(header), sizeof fds);
+  int fds[2], error = control_order(&order, fds);
+  if (error == -EAGAIN || error == -EINTR)
+    return error == -EINTR;
+  if (error || (order.kind == UFAAS_INVOKE && fds[0] < 0))
+    leave(error != -EPIPE);
   obey(&order, fds);
   return true;
 }

@@ -94,11 +94,11 @@ struct environment {
 
 extern struct environment *environments; /* the one that was used last comes first */
 
-/* 0 or -errno; environment_ready or environment_ended follows. */
+/* 0 or -errno; rapi_ready or rapi_not_started follows. */
 int environment_start(void);
 /* Gives it a call; it must be idle. */
 void environment_give(struct environment *e, struct call *c);
-/* Ends it: environment_reap follows. */
+/* Ends it: environments_reap finds it then. */
 void environment_kill(struct environment *e);
 /* Passes on what it has printed. true: all that there is; false: the log has no room. */
 bool environment_pump(struct environment *e);
@@ -122,7 +122,6 @@ bool peer_is_ours(int fd);
 
 /* ---- the whole (main.c) ------------------------------------------------------------------- */
 
-void rapi_note(uint32_t kind, int32_t value, uint64_t id, uint64_t figure);
 /* A call is whole and waits for an environment. */
 void rapi_wait(struct call *c);
 /* It does not any more. */

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/* The zygote's end of the control socket (protocol.h). In a header of its own, so that worker.c
+ * stays all that a program has to be linked with. */
+#ifndef UFAAS_CONTROL_H
+#define UFAAS_CONTROL_H
+
+#include "protocol.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* Sends a note. That the server has gone is seen when the next order is taken. */
+static inline void control_note(uint32_t kind, int32_t value, uint64_t id, uint64_t figure) {
+  struct ufaas_note n = {.kind = kind, .value = value, .id = id, .figure = figure};
+  ssize_t sent;
+  do
+    sent = send(UFAAS_CONTROL_FD, &n, sizeof n, MSG_NOSIGNAL);
+  while (sent < 0 && errno == EINTR);
+}
+
+/* Takes an order, without waiting; fds are -1 if none came with it. 0; -EAGAIN, -EINTR: not now;
+ * -EPIPE: the server has gone; -EPROTO: it does not keep to the protocol. */
+static inline int control_order(struct ufaas_order *order, int fds[2]) {
+  struct iovec iov = {order, sizeof *order};
+  union {
+    struct cmsghdr header;
+    char space[CMSG_SPACE(2 * sizeof(int))];
+  } control;
+  struct msghdr message = {.msg_iov = &iov,
+                           .msg_iovlen = 1,
+                           .msg_control = &control,
+                           .msg_controllen = sizeof control.space};
+  fds[0] = fds[1] = -1;
+  ssize_t n = recvmsg(UFAAS_CONTROL_FD, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    return -errno;
+  if (n != (ssize_t)sizeof *order)
+    return n ? -EPROTO : -EPIPE;
+  const struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+  if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(2 * sizeof(int)))
+    memcpy(fds, CMSG_DATA(c), 2 * sizeof(int));
+  return 0;
+}
+
+#endif
