@@ -11,9 +11,10 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
+from functools import partial
 from pathlib import Path
 
+from checks import in_directory, run_all
 from cpio import Archive
 from pc_system import unframe
 
@@ -156,24 +157,14 @@ def check_killed_machine(build, machine, work):
 
 
 def main():
-    build, failed, passed = Path(sys.argv[1]), 0, 0
+    build = Path(sys.argv[1])
     checks = [check_devices, check_one_cpu, check_eight_cpus, check_apic_in_memory, check_killed_machine]
     if emulates_x2apic():
         checks.append(check_x2apic)
     else:
         print("this QEMU emulates no x2APIC (9.0 does): not tested")
-    for machine in ("microvm", "q35"):
-        for check in checks:
-            with tempfile.TemporaryDirectory(prefix="ufork-devices-") as work:
-                try:
-                    check(build, machine, Path(work))
-                    print(f"ok {machine} {check.__name__}")
-                    passed += 1
-                except (AssertionError, OSError, IndexError, UnboundLocalError) as error:
-                    print(f"FAIL {machine} {check.__name__}: {error!r}")
-                    failed += 1
-    print(f"pc-devices: {passed} passed, {failed} failed")
-    return failed != 0
+    return run_all("pc-devices", [(f"{machine} {check.__name__}", partial(in_directory, check, build, machine))
+                                  for machine in ("microvm", "q35") for check in checks])
 
 
 if __name__ == "__main__":

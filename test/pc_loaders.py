@@ -9,9 +9,10 @@ arranged like theirs (doc/pc.md).
 import struct
 import subprocess
 import sys
-import tempfile
+from functools import partial
 from pathlib import Path
 
+from checks import in_directory, run_all
 from cpio import Archive
 from pc_system import unframe
 
@@ -175,17 +176,8 @@ CHECKS = [check_file, check_refusals, check_like_firecracker, check_places_behin
 
 
 def main():
-    build, failed = Path(sys.argv[1]), 0
-    for check in CHECKS:
-        with tempfile.TemporaryDirectory(prefix="ufork-loaders-") as work:
-            try:
-                check(build, Path(work))
-                print(f"ok {check.__name__}")
-            except (Refused, subprocess.SubprocessError, OSError, struct.error) as error:
-                print(f"FAIL {check.__name__}: {error}")
-                failed += 1
-    print(f"pc-loaders: {len(CHECKS) - failed} passed, {failed} failed")
-    return failed != 0
+    build = Path(sys.argv[1])
+    return run_all("pc-loaders", [(check.__name__, partial(in_directory, check, build)) for check in CHECKS])
 
 
 if __name__ == "__main__":

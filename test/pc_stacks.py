@@ -9,8 +9,10 @@ import re
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
+from checks import run_all
 from cpio import Archive
 from pc_system import QEMU, unframe
 
@@ -63,16 +65,9 @@ for n in (1, 2):
 
 
 def main():
-    build, failed = Path(sys.argv[1]), 0
-    for name, (check, *arguments) in CHECKS.items():
-        try:
-            check(build, *arguments)
-            print(f"ok {name}")
-        except (AssertionError, OSError, subprocess.SubprocessError) as error:
-            print(f"FAIL {name}: {error}")
-            failed += 1
-    print(f"pc-stacks: {len(CHECKS) - failed} passed, {failed} failed")
-    return failed != 0
+    build = Path(sys.argv[1])
+    return run_all("pc-stacks", [(name, partial(check, build, *arguments))
+                                 for name, (check, *arguments) in CHECKS.items()])
 
 
 if __name__ == "__main__":
