@@ -52,7 +52,7 @@ struct space {
   u32 changes;     /* of mappings so far */
   u32 resident;    /* pages when that was looked at last, by whomever; children inherit it */
   u32 peak;        /* and at most; lock held to write */
-  u64 look_at;     /* it is not looked at again before, unless somebody asks */
+  u64 look_at;     /* space_look does nothing before */
   u32 retry_changes;
 };
 

@@ -31,7 +31,8 @@ INVOKE, KILL, DRAIN = 1, 2, 3
 READY, STARTED, ENDED, FAILED = 1, 2, 3, 4
 REQUEST, RESPONSE, ERROR = 1, 2, 3
 ORDER = struct.Struct("=IIQ")  # kind, 0, id
-NOTE = struct.Struct("=IiQQ")  # kind, value, id, max_rss
+ORDER_SIZE = ORDER.size
+NOTE = struct.Struct("=IiQQ")  # kind, value, id, figure
 PART = struct.Struct("=IIQ")  # kind, sizes of header and body
 DESCRIPTORS = struct.Struct("=ii")
 BUFFER = bytearray(8192)  # most requests come in one piece that fits
@@ -355,7 +356,7 @@ class Zygote:
     def obey(self):
         """One order, if there is one."""
         try:
-            data, extra, _, _ = self.control.recvmsg(16, 64, DONTWAIT)
+            data, extra, _, _ = self.control.recvmsg(ORDER_SIZE, 64, DONTWAIT)
         except BlockingIOError:
             return False
         except ConnectionResetError:
