@@ -44,7 +44,6 @@ void together_accepted(struct host_sock *h, const struct host_sock *l) {
 }
 
 void together_release(struct host_sock *h) {
-  together_push(h);
   if (h->kin && __atomic_sub_fetch(&h->kin->refs, 1, __ATOMIC_ACQ_REL) == 0)
     kfree(h->kin);
 }

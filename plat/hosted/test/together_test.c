@@ -65,9 +65,10 @@ static void connect_anew(void) {
 }
 
 static void hang_up(void) {
-  together_release(&h);
+  together_push(&h);
   CHECK(close(h.io.fd) == 0 && close(peer) == 0);
   gone = true;
+  together_release(&h);
 }
 
 static int waiting(void) { return tcp_unsent(h.io.fd); }
@@ -222,10 +223,11 @@ static void first_in_part(void) {
 
 static void closed(void) {
   begin();
-  together_release(&h);
+  together_push(&h);
   expect_pushed();
   CHECK(close(h.io.fd) == 0);
   gone = true;
+  together_release(&h);
   together_end(); /* the name means nothing now */
   CHECK(tcp_at_end(peer) && close(peer) == 0);
 }
