@@ -26,6 +26,24 @@ void mem_set_limit(u64 bytes) { mem_limit = bytes; }
 u64 plat_mem_limit(void) { return mem_limit; }
 u64 plat_mem_used(void) { return pages_bytes_used() + regions_bytes_used(); }
 
+/* Memory of lazy segments and shared objects is known to the host alone, and asking costs a call
+   for each object. So what has been mapped since the last time counts as touched, and the host is
+   asked only when that would be too much. */
+static u64 objects_seen, mapped_since;
+
+bool mem_over_limit(u64 more) {
+  u64 since = __atomic_add_fetch(&mapped_since, more, __ATOMIC_RELAXED);
+  u64 used = plat_mem_used();
+  if (used + more > mem_limit)
+    return true;
+  if (used + __atomic_load_n(&objects_seen, __ATOMIC_RELAXED) + since <= mem_limit)
+    return false;
+  u64 seen = memobj_bytes_used();
+  __atomic_store_n(&objects_seen, seen, __ATOMIC_RELAXED);
+  __atomic_store_n(&mapped_since, more, __ATOMIC_RELAXED);
+  return used + seen + more > mem_limit;
+}
+
 /* The host's page tables for this process; 0 where there is no /proc. */
 static u64 host_tables(void) {
   char buf[2048];

@@ -33,6 +33,7 @@ static struct stream *terminal_stream;
 static u32 terminal_gone;
 static struct ktermios saved;
 static int saved_fd = -1;
+static bool closed[3]; /* by who started us */
 
 /* ---- transfers ------------------------------------------------------------------------------- */
 
@@ -196,6 +197,8 @@ static const struct tty_ops host_tty_ops = {
 
 /* ---- start and end --------------------------------------------------------------------------- */
 
+void stdio_was_closed(int fd) { closed[fd] = true; }
+
 void stdio_init(void) {
   for (int fd = 0; fd < 3 && saved_fd < 0; fd++)
     if (lx3(ioctl, fd, HOST_TCGETS, &saved) == 0)
@@ -246,7 +249,7 @@ static int terminal_file(struct stream *s, struct file **out) {
 
 int plat_stdio(int n, struct file **out) {
   struct stream *s = NULL;
-  int err = stream_open(n, &s);
+  int err = closed[n] ? -EBADF : stream_open(n, &s);
   if (err)
     return err;
   struct ktermios k;
