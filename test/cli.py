@@ -85,6 +85,27 @@ def standard_streams(cli):
 
 
 @test
+def closed_streams(cli):
+    """What the caller closed is closed for the program, and nothing of the instance takes its number."""
+    for options in ((), ("--vm",)):
+        run = " ".join([cli.ufork, "run", *options, cli.probe])
+
+        def shell(command):
+            return subprocess.run(["sh", "-c", f"{run} {command}"], capture_output=True, text=True, timeout=120)
+
+        if options:  # the machine's console is there in any case
+            expect(shell("get <&-"), 0, "")
+        else:
+            expect(shell("get <&-"), 1, f"errno {errno.EBADF}\n")
+        expect(shell("put /tmp/x text >&-"), 0, "", "^$")
+        expect(shell("err 2>&-"), 0, "", "^$")
+        expect(shell("exit 3 <&- >&- 2>&-"), 3, "", "^$")
+    done = subprocess.run(["sh", "-c", f"{cli.ufork} run {cli.probe} fstat <&- 2>&-"], capture_output=True,
+                          text=True, timeout=120)
+    expect(done, 0, f"0 {errno.EBADF}\n1 0\n2 {errno.EBADF}\n3 {errno.EBADF}\n")
+
+
+@test
 def large_input(cli):
     text = "0123456789abcdef" * 65536
     expect(cli.run("get", stdin=None, input=text), out=text)
@@ -121,7 +142,9 @@ def bad_usage(cli):
                   ["run", "--cpus=0", cli.probe], ["run", "--cpus=x", cli.probe],
                   ["run", "--memory=-1", cli.probe], ["run", "--isolation=some", cli.probe],
                   ["run", "--fork=never", cli.probe], ["run", "--root=/no/such", cli.probe],
-                  ["run", "--dir=/data:/no/such", cli.probe]):
+                  ["run", "--dir=/data:/no/such", cli.probe], ["run", "--env=NAME", cli.probe],
+                  ["run", "--env==value", cli.probe], ["run", "--memory=64K", cli.probe],
+                  ["image", cli.probe, "-o"], ["image", "-o"]):
         done = cli.raw(*words)
         expect(done, lambda s: s not in (0, 134, 139) and s > 0, "", r"\S")
 
@@ -136,8 +159,34 @@ def program_not_found(cli):
 def program_not_executable(cli):
     text = cli.work / "text"
     text.write_text("just text\n")
-    expect(cli.raw("run", str(text)), 126, "", "text")
-    expect(cli.raw("run", str(cli.work)), 126, "")
+    expect(cli.raw("run", str(text)), 126, "", "text is not executable")
+    expect(cli.raw("run", str(cli.work)), 126, "", "is a directory")
+    text.chmod(0o755)
+    expect(cli.raw("run", str(text)), 126, "", "text: not a program: neither an image made by ufork-cc nor")
+    text.write_text("")
+    expect(cli.raw("run", str(text)), 126, "", "text: not a program")
+    text.write_text("#!/no/such/shell\n")
+    expect(cli.raw("run", str(text)), 126, "", "text: its interpreter is not in the root file system")
+
+
+@test
+def host_script(cli):
+    """A script of the host is found by its interpreter, which is the root file system's."""
+    root, script = cli.work / "root", cli.work / "script"
+    (root / "bin").mkdir(parents=True)
+    shutil.copy(cli.probe, root / "bin/probe")
+    script.write_text("#!/bin/probe get\nline\n")
+    script.chmod(0o755)
+    for options in ((), ("--vm",)):
+        expect(cli.raw("run", *options, f"--root={root}", str(script)), 0, "#!/bin/probe get\nline\n")
+
+
+@test
+def few_descriptors(cli):
+    """What the host does not give is named."""
+    done = subprocess.run(["sh", "-c", f"ulimit -n 8; exec {cli.ufork} run {cli.probe} exit 0"],
+                          capture_output=True, text=True, timeout=120)
+    expect(done, lambda s: s not in (0, 134, 139) and s > 0, "", "EMFILE|Too many open files")
 
 
 @test
@@ -221,7 +270,12 @@ def quiet(cli):
 def memory_limit(cli):
     """Running out of --memory is an error of the program, not of the instance."""
     done = cli.run("eat", options=["--memory=128M"], timeout=300)
-    expect(done, lambda s: s in (0, 137, 139, -9, -11))
+    expect(done, 0)
+    mib = int(re.match(r"no memory after (\d+) MiB\n", done.stdout)[1])
+    free = int(re.search(r"MemFree: *(\d+) kB", done.stdout)[1]) >> 10
+    assert 100 <= mib < 128 and mib + free < 128, done.stdout
+    for tier in ("copy", "lazy"):
+        expect(cli.run("eat", options=["--memory=64M", f"--fork={tier}"], timeout=300), 0)
     done = cli.run("exit", "5", options=["--memory=128M"])
     expect(done, 5)
 
@@ -486,6 +540,43 @@ def root_directory(cli):
 
 
 @test
+def deep_root_directory(cli):
+    """The tree that is copied at the start may be as deep as it likes."""
+    root = cli.work / "root"
+    path = "/etc" + "/directory" * 200
+    (root / path[1:]).mkdir(parents=True)
+    (root / path[1:] / "file").write_text("deep\n")
+    for name in ("b", "a", "c"):
+        (root / "etc/wide" / name / "more").mkdir(parents=True)
+        (root / "etc/wide" / name / "more/file").write_text(f"{name}\n")
+    expect(cli.raw("run", f"--root={root}", cli.probe, "get", path + "/file"), out="deep\n")
+    for name in "abc":
+        expect(cli.raw("run", f"--root={root}", cli.probe, "get", f"/etc/wide/{name}/more/file"), out=f"{name}\n")
+
+
+@test
+def unreadable_root_directory(cli):
+    """What the caller may not read of the root tree is left out, and said."""
+    if os.getuid() != 0:
+        return  # needs another user
+    root = cli.work / "root"
+    (root / "etc/secret").mkdir(parents=True)
+    (root / "etc/open").write_text("open\n")
+    (root / "etc/closed").write_text("closed\n")
+    (root / "etc/secret").chmod(0o700)
+    (root / "etc/closed").chmod(0o600)
+    for name in (cli.probe, cli.ufork, cli.ufork + "-pc.elf"):
+        shutil.copy(name, cli.work)  # the build directory may not be for everybody
+    cli.work.chmod(0o755)
+    other = Cli(cli.build, cli.work)
+    other.ufork = str(cli.work / "ufork")
+    for options in ((), ("--vm",)):
+        done = other.raw("run", *options, f"--root={root}", str(cli.work / "probe"), "get", "/etc/open", user=65534)
+        expect(done, 0, "open\n", "etc/secret: cannot be read, left out")
+        assert re.search("etc/closed: cannot be read, left out", done.stderr), done
+
+
+@test
 def verifier_program(cli):
     """ufork-verify: 0 accepted, 1 refused with address and rule, 2 not an image."""
     verify = str(cli.build / "bin/ufork-verify")
@@ -639,6 +730,11 @@ def vm_options_refused(cli):
     expect(cli.run("exit", "0", options=["-p", "80:80"]), status=2, err="needs --vm")
     expect(cli.run("exit", "0", options=["--vm", "-p", "nonsense"]), status=2, err="HOSTPORT")
     expect(cli.raw("image", cli.probe), status=2, err="-o FILE is missing")
+    image = str(cli.work / "image")
+    expect(cli.raw("image", cli.native, "-o", image), status=1, err="rebuild it with ufork-cc")
+    expect(cli.raw("image", "no-such-program", "-o", image), status=127, err="no-such-program: not found")
+    assert not os.path.exists(image)
+    expect(cli.run("exit", "0", options=["--vm", "--memory=8M"]), status=1, err=r"needs at least \d+M")
 
 
 @test

@@ -31,9 +31,10 @@ static int get(const char *path) {
   int fd = path ? open(path, O_RDONLY) : 0;
   if (fd < 0)
     return complain();
-  for (ssize_t n; (n = read(fd, buf, sizeof buf)) > 0;)
+  ssize_t n;
+  while ((n = read(fd, buf, sizeof buf)) > 0)
     fwrite(buf, 1, (size_t)n, stdout);
-  return close(fd);
+  return n < 0 ? complain() : close(fd);
 }
 
 /* Commands of standard input, `get PATH` or `put PATH TEXT`, each answered by a line. */
@@ -59,8 +60,8 @@ static int eat(void) {
   for (long mib = 1;; mib++) {
     char *p = malloc(1 << 20);
     if (!p) {
-      printf("no memory\n");
-      return 0;
+      printf("no memory after %ld MiB\n", mib - 1);
+      return get("/proc/meminfo");
     }
     memset(p, (int)mib, 1 << 20);
   }
@@ -112,6 +113,11 @@ int main(int argc, char **argv) {
     fprintf(stderr, "to standard error\n");
   if (!strcmp(what, "get"))
     return get(argc > 2 ? arg : NULL);
+  if (!strcmp(what, "fstat")) { /* which of the first descriptors are open */
+    struct stat st;
+    for (int fd = 0; fd < 4; fd++)
+      printf("%d %d\n", fd, fstat(fd, &st) ? errno : 0);
+  }
   if (!strcmp(what, "put"))
     return put(arg, argv[3]);
   if (!strcmp(what, "serve"))

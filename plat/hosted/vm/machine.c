@@ -13,6 +13,7 @@
 
 #define QEMU "qemu-system-x86_64"
 #define DEFAULT_MEMORY ((uint64_t)512 << 20)
+#define KERNEL_MEMORY ((uint64_t)24 << 20)
 #define PROBE_MS 1500 /* a boot and a spin loop where KVM works take a tenth of that */
 #define ARGS_MAX 256
 
@@ -127,14 +128,15 @@ static void directories(const struct boot_args *b) {
   }
 }
 
-/* A file without a name that QEMU can open. */
-static const char *initramfs(const struct options *o) {
+/* A file without a name that QEMU can open; *size is its. */
+static const char *initramfs(const struct options *o, uint64_t *size) {
   static char path[64];
   FILE *f = tmpfile();
   if (!f)
     vm_die("temporary file: %s", strerror(errno));
   archive_write(f, o->boot.root, o->boot.program_is_host ? o->boot.program : NULL,
                 vm_guest_program(o));
+  *size = (uint64_t)ftell(f);
   snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)getpid(), fileno(f));
   return path;
 }
@@ -142,7 +144,12 @@ static const char *initramfs(const struct options *o) {
 _Noreturn void vm_run(const struct options *o) {
   int in[2], out[2], status = 0;
   uint64_t memory = o->boot.memory_limit ? o->boot.memory_limit : DEFAULT_MEMORY;
-  const char *root = initramfs(o);
+  uint64_t archive;
+  const char *root = initramfs(o, &archive);
+  /* for a moment there are the archive and the files from it */
+  if (memory < KERNEL_MEMORY + 2 * archive)
+    vm_die("--memory: a machine with this root file system needs at least %lluM",
+           (unsigned long long)((KERNEL_MEMORY + 2 * archive) >> 20) + 1);
   accelerator();
   arg("-m"), arg("%lluM", (unsigned long long)(memory >> 20));
   arg("-smp"), arg("%u", cpus(o));
