@@ -239,9 +239,9 @@ static int copy_contents_of_dir(struct inode *root, const char *path, struct lis
 
 /* Works the list off, or after an error frees it. */
 static int copy_pending(struct inode *root, struct list *pending, int e) {
-  while (!list_empty(pending)) {
-    struct pending *p = list_first(pending, struct pending, node);
-    list_remove(&p->node);
+  struct list *n;
+  while ((n = list_pop_front(pending)) != NULL) {
+    struct pending *p = list_entry(n, struct pending, node);
     if (e == 0)
       e = left_out(copy_contents_of_dir(root, p->path, pending), p->path);
     kfree(p);
