@@ -306,6 +306,79 @@ def terminated(cli):
         assert status in (128 + number, -number), status
 
 
+# A shell with job control and one job, which it starts in the foreground or (argument 1: bg) in the
+# background and takes to the foreground whenever it has stopped.
+SHELL = """
+import os, signal, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+foreground = sys.argv[1] == "fg"
+job = os.fork()
+if job == 0:
+    os.setpgid(0, 0)
+    if foreground:
+        os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.argv[2], sys.argv[2:])
+while True:
+    status = os.waitpid(job, os.WUNTRACED)[1]
+    os.tcsetpgrp(0, os.getpid())
+    if not os.WIFSTOPPED(status):
+        break
+    print("stopped", os.WSTOPSIG(status), flush=True)
+    os.tcsetpgrp(0, job)
+    os.killpg(job, signal.SIGCONT)
+print("status", os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
+def as_job(cli, where, options, words, steps):
+    """What the terminal shows: each step is what must have been shown, and then what to type or call."""
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", SHELL, where, cli.ufork, "run", *options, cli.probe, *words])
+    shown = b""
+    try:
+        for awaited, action in [*steps, (b"status ", None)]:
+            end = time.monotonic() + 60
+            while not re.search(awaited, shown):
+                assert time.monotonic() < end, f"{awaited!r} is not in {shown!r}"
+                if select.select([master], [], [], 0.1)[0]:
+                    shown += os.read(master, 4096)
+            if callable(action):
+                action(master)
+            elif action:
+                os.write(master, action)
+        while not re.search(rb"status -?\d+\r\n", shown):
+            shown += os.read(master, 4096)
+        return shown.decode().replace("\r", "")
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(master)
+
+
+@test
+def job_control(cli):
+    """The shell outside stops and continues the instance as it does any program."""
+    for options in ((), ("--vm",)):
+        shown = as_job(cli, "fg", options, ["type"], [
+            (b"ready", b"one\n"), (rb"got one", b"\x1a"), (rb"stopped 20\r\n", b"two\n"), (b"got two", b"\x04")])
+        assert re.search(r"stopped 20\n(?s:.*)got two\n(?s:.*)status 0\n", shown), shown
+        shown = as_job(cli, "bg", options, ["get"], [(rb"stopped 2[12]\r\n", b"three\n"), (rb"three\s+three", b"\x04")])
+        assert shown.endswith("status 0\n"), shown
+
+
+@test
+def window_size(cli):
+    """A change of the terminal's window reaches the foreground processes."""
+    def resize(master):
+        termios.tcsetwinsize(master, (33, 77))
+
+    for options in ((), ("--vm",)):
+        shown = as_job(cli, "fg", options, ["window"], [(b"ready", resize)])
+        assert "33 77\n" in shown and shown.endswith("status 0\n"), shown
+
+
 @test
 def ignored_signals(cli):
     """What the one who starts us ignores is ignored until the program wants it otherwise."""
@@ -624,6 +697,22 @@ def compile_probes(build):
 def vm_status(cli):
     for status in (0, 1, 42, 255):
         expect(cli.run("exit", str(status), options=["--vm"]), status=status)
+
+
+@test
+def vm_killed(cli):
+    """No machine is left behind by a command that is killed."""
+    command = subprocess.Popen([cli.ufork, "run", "--vm", cli.probe, "type"], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE)
+    assert command.stdout.readline() == b"ready\n"
+    children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
+    assert len(children) == 1, children
+    command.kill()
+    command.wait()
+    end = time.monotonic() + 10
+    while os.path.exists(f"/proc/{children[0]}"):
+        assert time.monotonic() < end, "the machine goes on"
+        time.sleep(0.05)
 
 
 @test

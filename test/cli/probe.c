@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -52,6 +53,34 @@ static int serve(void) {
       return 1;
     }
   }
+  return 0;
+}
+
+/* Repeats each line of standard input. */
+static int type(void) {
+  char line[200];
+  printf("ready\n");
+  fflush(stdout);
+  while (fgets(line, sizeof line, stdin)) {
+    printf("got %s", line);
+    fflush(stdout);
+  }
+  return 0;
+}
+
+/* Waits for another size of the window. */
+static int window(void) {
+  struct winsize w;
+  sigset_t set;
+  int signo;
+  sigemptyset(&set);
+  sigaddset(&set, SIGWINCH);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  printf("ready\n");
+  fflush(stdout);
+  if (sigwait(&set, &signo) || ioctl(0, TIOCGWINSZ, &w))
+    return complain();
+  printf("%d %d\n", w.ws_row, w.ws_col);
   return 0;
 }
 
@@ -134,6 +163,10 @@ int main(int argc, char **argv) {
     return unlink(arg) ? complain() : 0;
   if (!strcmp(what, "eat"))
     return eat();
+  if (!strcmp(what, "type"))
+    return type();
+  if (!strcmp(what, "window"))
+    return window();
   if (!strcmp(what, "touch"))
     return touch();
   if (!strcmp(what, "cpus"))

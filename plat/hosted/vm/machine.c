@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,9 +44,12 @@ static void basic_args(void) {
 /* QEMU as a child with the given standard streams. */
 static pid_t start(int in, int out) {
   args[n_args] = NULL;
-  pid_t pid = fork();
+  pid_t parent = getpid(), pid = fork();
   if (pid != 0)
     return pid;
+  prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody else would end it */
+  if (getppid() != parent)
+    _exit(127);
   dup2(in, 0);
   dup2(out, 1);
   setpgid(0, 0); /* the terminal's signals are ours */
@@ -166,7 +170,7 @@ _Noreturn void vm_run(const struct options *o) {
     vm_die("fork: %s", strerror(errno));
   close(in[0]);
   close(out[1]);
-  int told = console_relay(in[1], out[0]);
+  int told = console_relay(in[1], out[0], pid);
   waitpid(pid, &status, 0);
   if (told < 0)
     vm_die("the virtual machine ended without saying why");
