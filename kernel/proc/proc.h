@@ -197,6 +197,8 @@ struct proc_footprint {
   u64 structs, stacks, tables;
 };
 void proc_footprint(struct proc *p, struct proc_footprint *f);
+/* Bytes of --memory that nothing uses; asks the platform, so not for a hot path. info.c */
+u64 proc_memory_free(void);
 /* Pages that it had resident at most, as far as that was seen (space_look); of the running process.
  */
 u32 proc_max_pages(const struct proc *p);

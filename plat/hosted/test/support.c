@@ -42,6 +42,10 @@ u64 plat_now(void) {
 }
 u64 plat_mem_limit(void) { return UINT64_MAX; }
 u64 plat_mem_used(void) { return 0; }
+bool mem_over_limit(u64 more) {
+  (void)more;
+  return false;
+}
 
 void support_init(void) {
   if (slots_init() || pagemap_init())
