@@ -288,6 +288,10 @@ bool kernel_reclaim(void);
    to user code. Context: thread, no spinlocks. */
 void kernel_out_of_memory(void);
 
+/* The platform wants plat_poll_io to be called when this CPU next turns from the running thread to
+   another or sleeps, or at its next tick; `soon` false: no longer. Context: thread. */
+void kernel_poll_soon(bool soon);
+
 /* A signal from outside (hosted: SIGINT, SIGTERM, SIGHUP, SIGWINCH...; pc: console) to the
    foreground process group, or µprocess 1. Context: idle or trap, no locks held. */
 void kernel_external_signal(int signo);

@@ -28,7 +28,8 @@ struct cpu {
   struct thread *handoff; /* woken synchronously: runs before the queue. This CPU only */
   struct thread *idle;
   struct thread *prev; /* being switched away from */
-  u64 polled;          /* when I/O was last looked for */
+  u64 polled;          /* when I/O was last looked for; 0: the platform has asked for it soon */
+  u64 polled_before;   /* ... and this is when, in case it does not mind any more */
   u32 fruitless;       /* idle: events in a row that were nobody's here */
   u64 switches;
   struct thread *boot; /* the platform's own stack, left for good by the first switch */
@@ -306,6 +307,15 @@ static void housekeep(struct cpu *c, u64 now) {
     c->polled = now;
     plat_poll_io();
   }
+}
+
+void kernel_poll_soon(bool soon) {
+  struct cpu *c = this_cpu();
+  if (soon == (c->polled == 0))
+    return;
+  if (soon)
+    c->polled_before = c->polled;
+  c->polled = soon ? 0 : c->polled_before;
 }
 
 /* Who runs next, which may be the running thread; work that waits for it is done. */

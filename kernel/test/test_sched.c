@@ -326,6 +326,46 @@ static void kept_blocks_are_given_back(void) {
   CHECK(cached <= fake_ncpus); /* such that ended meanwhile */
 }
 
+/* Who asks for a look at I/O gets it before any other thread runs, once, or not if it is withdrawn.
+   The clock stands still, so that nothing else makes a CPU look. */
+static unsigned looks_before;
+
+static void sees_look(struct thread *t) {
+  (void)t;
+  begin();
+  CHECK(__atomic_load_n(&fake_looks, __ATOMIC_RELAXED) == looks_before + 1);
+  end();
+}
+
+static void looks_when_asked(void) {
+  if (fake_ncpus > 1)
+    return;
+  fake_time = plat_now();
+  fake_clock_frozen = true;
+  sched_yield_cpu();
+  looks_before = fake_looks;
+  for (int i = 0; i < 3; i++) {
+    kernel_poll_soon(true);
+    kernel_poll_soon(i > 0);
+    kernel_poll_soon(false);
+    sched_yield_cpu();
+  }
+  CHECK(fake_looks == looks_before);
+  kernel_poll_soon(true);
+  start(sees_look, WAKE_SYNC);
+  sched_yield_cpu();
+  sched_yield_cpu();
+  CHECK(fake_looks == looks_before + 1);
+  kernel_poll_soon(true);
+  sched_tick();
+  CHECK(fake_looks == looks_before + 2);
+  kernel_poll_soon(false); /* too late, and no harm */
+  sched_tick();
+  CHECK(fake_looks == looks_before + 2);
+  fake_clock_frozen = false;
+  join_all();
+}
+
 static void all(struct thread *t) {
   (void)t;
   begin();
@@ -339,6 +379,7 @@ static void all(struct thread *t) {
   TEST(stacks_are_recycled);
   TEST(no_memory);
   TEST(kept_blocks_are_given_back);
+  TEST(looks_when_asked);
   fake_stop();
 }
 

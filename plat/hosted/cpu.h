@@ -17,6 +17,20 @@ struct clock_anchor {
   u64 last; /* what was handed out last */
 };
 
+/* The last send of the running thread, as far as the next may go with it: together.h. */
+enum sent_kind {
+  SENT_NOTHING, /* or other I/O has come since */
+  SENT_LATER,   /* no small one, or not the first */
+  SENT_FIRST,   /* a small one, and nothing is known of its like */
+  SENT_TRIED,   /* one whose like have been followed by others, some times */
+  SENT_HELD     /* one that the host holds until the next */
+};
+struct sent {
+  u64 id; /* the socket's hostio_id */
+  struct thread *thread;
+  enum sent_kind kind; /* others read it, too */
+};
+
 struct vcpu {
   struct thread *current;   /* what runs here */
   struct thread *fpu_owner; /* whose vector state an idle vCPU still has: plat/x86/fpu.c */
@@ -30,6 +44,7 @@ struct vcpu {
   u32 tick_needed; /* atomic */
   u32 relaxed;     /* plat_relax calls, to yield now and then */
   u32 idle_looks;  /* idle: looks around in a row that helped nobody */
+  struct sent sent;
 } __attribute__((aligned(128)));
 
 extern struct vcpu vcpus[MAX_CPUS];

@@ -66,9 +66,22 @@ $(O)/test/hosted/pages_test: plat/hosted/test/pages_test.c plat/hosted/pages.c l
 	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/hosted \
 	  -fsanitize=undefined -fno-sanitize-recover=undefined $(filter %.c,$^) -o $@
 
+$(O)/test/hosted/pairing_test: plat/hosted/test/pairing_test.c plat/hosted/pairing.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g $(WARN) -I$(S) -fsanitize=undefined -fno-sanitize-recover=undefined $< -o $@
+
+$(O)/test/hosted/together_test: plat/hosted/test/together_test.c plat/hosted/test/tcp.c plat/hosted/together.c \
+		$(wildcard plat/hosted/*.h plat/hosted/test/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g $(WARN) -D_GNU_SOURCE -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/hosted \
+	  -I$(S)/plat/x86 -pthread $(filter %.c,$^) -o $@
+
 .PHONY: hosted-unit-tests
 unit-tests: hosted-unit-tests
-hosted-unit-tests: $(hosted-region-tests) $(O)/test/hosted/clock_test $(O)/test/hosted/pages_test
+hosted-unit-tests: $(hosted-region-tests) $(addprefix $(O)/test/hosted/,clock_test pages_test pairing_test \
+		together_test)
+	timeout 60 $(O)/test/hosted/pairing_test
+	timeout 60 $(O)/test/hosted/together_test
 	timeout 120 $(O)/test/hosted/clock_test
 	timeout 60 $(O)/test/hosted/pages_test
 	timeout 300 $< auto 1 12000

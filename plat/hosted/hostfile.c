@@ -7,6 +7,7 @@
 #include "plat/hosted/linux.h"
 #include "plat/hosted/memobj.h"
 #include "plat/hosted/offload.h"
+#include "plat/hosted/together.h"
 
 #define HOST_RWF_APPEND 0x10
 #define DIR_BUFFER 2048
@@ -51,6 +52,7 @@ static void learn_position(struct file *f) {
 
 static i64 file_read_op(struct file *f, struct uio *u, u64 *pos) {
   i64 sum = 0, n;
+  together_end();
   if (pos == &f->pos)
     learn_position(f);
   do {
@@ -98,6 +100,7 @@ static i64 append_gathered(struct file *f, struct uio *u) {
 }
 
 static i64 file_append_op(struct file *f, struct uio *u) {
+  together_end();
   bool gathered = u->count - u->at > HOST_IOV_MAX && u->left <= GATHERED_MAX;
   i64 n = gathered ? append_gathered(f, u) : append_at(f, u, HOST_POSITION);
   if (n > 0)
@@ -107,6 +110,7 @@ static i64 file_append_op(struct file *f, struct uio *u) {
 
 static i64 file_write_op(struct file *f, struct uio *u, u64 *pos) {
   i64 sum = 0, n;
+  together_end();
   bool moves = pos == &f->pos;
   if (f->flags & O_APPEND)
     return moves ? file_append_op(f, u) : append_at(f, u, 0);

@@ -7,6 +7,7 @@
 #include "kernel/errno.h"
 #include "plat/hosted/cpu.h"
 #include "plat/hosted/hosted.h"
+#include "plat/hosted/together.h"
 
 #define SLOTS_PER_CHUNK 2048
 #define MAX_CHUNKS 512
@@ -79,9 +80,8 @@ static u32 here(void) {
   return v ? v->id : 0;
 }
 
-static i64 listen_for(struct hostio *h, u32 vcpu, u32 generation) {
-  struct lx_epoll_event ev = {POLLIN | POLLPRI | POLLOUT | POLLRDHUP | LX_EPOLLET,
-                              (u64)h->slot << 32 | generation};
+static i64 listen_for(struct hostio *h, u32 vcpu) {
+  struct lx_epoll_event ev = {POLLIN | POLLPRI | POLLOUT | POLLRDHUP | LX_EPOLLET, hostio_id(h)};
   i64 err = lx4(epoll_ctl, listeners[vcpu].epfd, LX_EPOLL_CTL_ADD, h->fd, &ev);
   if (err == 0)
     __atomic_add_fetch(&listeners[vcpu].members, 1, __ATOMIC_RELAXED);
@@ -97,10 +97,10 @@ int hostio_add(struct hostio *h, int fd, struct waitq *q) {
     return -ENOMEM;
   struct slot *s = slot_at(h->slot);
   spin_lock(&s->lock);
-  s->generation++;
+  h->generation = ++s->generation;
   s->h = h;
   spin_unlock(&s->lock);
-  i64 err = listen_for(h, h->home, s->generation);
+  i64 err = listen_for(h, h->home);
   if (err == 0)
     return 0;
   s->h = NULL;
@@ -122,13 +122,24 @@ void hostio_close(struct hostio *h) {
   h->fd = -1;
 }
 
+struct hostio *hostio_lock(u64 id) {
+  struct slot *s = slot_at((u32)(id >> 32));
+  spin_lock(&s->lock);
+  if (likely(s->h && s->generation == (u32)id))
+    return s->h;
+  spin_unlock(&s->lock);
+  return NULL;
+}
+
+void hostio_unlock(struct hostio *h) { spin_unlock(&slot_at(h->slot)->lock); }
+
 /* Registers h here. What is ready now is told again, so nothing is lost; it may be told twice. */
 static void move_here(struct hostio *h, u32 vcpu) {
   struct slot *s = slot_at(h->slot);
   struct lx_epoll_event none = {0, 0};
   spin_lock(&s->lock);
   u32 old = h->home;
-  if (s->h == h && old != vcpu && listen_for(h, vcpu, s->generation) == 0) {
+  if (s->h == h && old != vcpu && listen_for(h, vcpu) == 0) {
     lx4(epoll_ctl, listeners[old].epfd, LX_EPOLL_CTL_DEL, h->fd, &none);
     __atomic_sub_fetch(&listeners[old].members, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&h->home, vcpu, __ATOMIC_RELAXED);
@@ -154,13 +165,12 @@ static void wake(struct hostio *h, u32 events) {
 }
 
 static void deliver(const struct lx_epoll_event *ev) {
-  struct slot *s = slot_at((u32)(ev->data >> 32));
-  spin_lock(&s->lock);
-  if (s->h && s->generation == (u32)ev->data) {
-    __atomic_or_fetch(&s->h->ready, ev->events, __ATOMIC_SEQ_CST);
-    wake(s->h, ev->events);
-  }
-  spin_unlock(&s->lock);
+  struct hostio *h = hostio_lock(ev->data);
+  if (!h)
+    return;
+  __atomic_or_fetch(&h->ready, ev->events, __ATOMIC_SEQ_CST);
+  wake(h, ev->events);
+  hostio_unlock(h);
 }
 
 /* What the host says of h now, of `events` and what is always told. */
@@ -267,6 +277,7 @@ void hostio_wait(u64 deadline, const u32 *kicked) {
   struct vcpu *v = vcpu_self();
   struct lx_timespec ts;
   u64 until = deadline;
+  together_poll(v, true);
   if (deadline && may_need_help(v->id))
     until = min_u64(deadline, plat_now() + ((u64)SHORT_SLEEP_NS << v->idle_looks));
   i64 n = listen_at(&listeners[v->id], timeout_arg(until, &ts), kicked);
@@ -280,12 +291,14 @@ void hostio_wait(u64 deadline, const u32 *kicked) {
 
 void plat_poll_io(void) {
   u32 me = here();
+  together_poll(&vcpus[me], false);
   if (hostio_has_members(me))
     look_at(&listeners[me]);
   help_others(me);
 }
 
 void plat_poll_all_io(void) {
+  together_push_all();
   for (u32 i = 0; i < vcpu_count; i++)
     if (hostio_has_members(i))
       look_at(&listeners[i]);

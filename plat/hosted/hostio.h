@@ -22,7 +22,7 @@ struct hostio {
   int fd;
   u32 ready; /* POLL* bits; HOSTIO_PERHAPS: perhaps POLLIN as well; atomic */
   struct waitq *q;
-  u32 slot;
+  u32 slot, generation;
   u32 home;   /* a vCPU; atomic, changed under the slot's lock */
   u32 strays; /* uses in a row elsewhere; a hint */
 };
@@ -34,6 +34,12 @@ struct hostio {
 int hostio_add(struct hostio *h, int fd, struct waitq *q);
 /* Closes the fd. After it returns no event touches h or its queue. */
 void hostio_close(struct hostio *h);
+
+/* Names h for as long as it lives, and nothing after that; never 0. */
+static inline u64 hostio_id(const struct hostio *h) { return (u64)h->slot << 32 | h->generation; }
+/* What has this name, locked so that it stays (the spinlock `hostio slot`); NULL: it has gone. */
+struct hostio *hostio_lock(u64 id);
+void hostio_unlock(struct hostio *h);
 
 /* A thread that runs here uses h: after `patience` uses in a row away from its home, that follows.
    What several threads use at once wants more patience. */

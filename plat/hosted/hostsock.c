@@ -10,6 +10,7 @@
 #include "plat/hosted/hostio.h"
 #include "plat/hosted/hostsockopt.h"
 #include "plat/hosted/hostxfer.h"
+#include "plat/hosted/together.h"
 
 #define HOST_AF_INET 2
 #define HOST_AF_INET6 10
@@ -23,6 +24,8 @@
 #define HOST_MSG_WAITALL 0x100u
 #define HOST_MSG_ERRQUEUE 0x2000u
 #define HOST_MSG_NOSIGNAL 0x4000u
+#define HOST_MSG_MORE 0x8000u
+#define HOST_IPPROTO_TCP 6
 #define SOL_SOCKET 1
 #define SO_ERROR 4
 
@@ -80,6 +83,7 @@ int plat_sock_create(int domain, int type, int protocol, struct sock **out) {
 
 static void sock_release(struct sock *s) {
   struct host_sock *h = of(s);
+  together_release(h);
   hostio_close(&h->io);
   kfree(h);
 }
@@ -103,13 +107,16 @@ static int sock_bind(struct sock *s, const u8 *addr, u32 len) {
 
 static int sock_listen(struct sock *s, int backlog) {
   int err = (int)lx2(listen, of(s)->io.fd, backlog);
-  if (err == 0)
+  if (err == 0) {
     hostio_begin(&of(s)->io, NOT_YET_USED);
+    together_listen(of(s));
+  }
   return err;
 }
 
 static int sock_accept(struct sock *s, bool nonblock, struct sock **out, u8 *addr, u32 *len) {
   struct host_sock *h = of(s);
+  together_end();
   hostio_used(&h->io, LISTENER_PATIENCE);
   for (;;) {
     u32 addr_len = SOCKADDR_MAX;
@@ -122,7 +129,10 @@ static int sock_accept(struct sock *s, bool nonblock, struct sock **out, u8 *add
         hostio_make_sure(&h->io);
       if (len)
         *len = addr_len;
-      return wrap((int)fd, s->domain, s->type, s->protocol, POLLOUT, out);
+      int err = wrap((int)fd, s->domain, s->type, s->protocol, POLLOUT, out);
+      if (!err)
+        together_accepted(of(*out), h);
+      return err;
     }
     if (fd != -EAGAIN)
       hostio_more(&h->io, POLLIN);
@@ -143,6 +153,7 @@ static int pending_error(struct host_sock *h) {
 
 static int sock_connect(struct sock *s, const u8 *addr, u32 len, bool nonblock) {
   struct host_sock *h = of(s);
+  together_end();
   hostio_begin(&h->io, POLLOUT | NOT_YET_USED);
   i64 err = LX_RETRY(lx3(connect, h->io.fd, addr, len));
   if (err == 0)
@@ -161,7 +172,11 @@ static int sock_getname(struct sock *s, bool peer, u8 *addr, u32 *len) {
                     : lx3(getsockname, of(s)->io.fd, addr, len));
 }
 
-static int sock_shutdown(struct sock *s, int how) { return (int)lx2(shutdown, of(s)->io.fd, how); }
+static int sock_shutdown(struct sock *s, int how) {
+  together_end();
+  together_push(of(s));
+  return (int)lx2(shutdown, of(s)->io.fd, how);
+}
 
 /* ---- transfers ------------------------------------------------------------------------------- */
 
@@ -205,16 +220,17 @@ static i64 send_once(struct host_sock *h, struct msg *m, u32 flags) {
   return n;
 }
 
-static i64 sock_send(struct sock *s, struct msg *m, bool nonblock) {
-  struct host_sock *h = of(s);
-  bool stream = s->type == HOST_SOCK_STREAM;
+/* `held`: MSG_MORE, or 0. */
+static i64 send_all(struct host_sock *h, struct msg *m, bool nonblock, u32 held) {
+  bool stream = h->sock.type == HOST_SOCK_STREAM;
   u32 flags = (m->flags & ~HOST_MSG_PEEK) | HOST_MSG_DONTWAIT | HOST_MSG_NOSIGNAL;
   i64 sum = 0;
-  for (;;) {
+  for (;; held = 0) {
     u64 want = m->data->left;
     hostio_begin(&h->io, POLLOUT);
-    i64 n = send_once(h, m, flags);
+    i64 n = send_once(h, m, flags | held);
     if (n == -EAGAIN) {
+      together_push(h);
       int err = nonblock ? -EAGAIN : await(h, POLLOUT, h->send_timeout);
       if (err)
         return sum ? sum : err;
@@ -230,17 +246,35 @@ static i64 sock_send(struct sock *s, struct msg *m, bool nonblock) {
   }
 }
 
-static i64 sock_send_file(struct sock *s, struct file *in, u64 *pos, u64 n, bool nonblock) {
+/* Could the host hold it until another follows, and nobody see that? */
+static bool is_small(const struct host_sock *h, const struct msg *m) {
+  return (h->sock.protocol == 0 || h->sock.protocol == HOST_IPPROTO_TCP) && !m->addr &&
+         !m->control_len && !(m->flags & ~(HOST_MSG_DONTWAIT | HOST_MSG_NOSIGNAL)) &&
+         m->data->left > 0 && m->data->left <= TOGETHER_MAX;
+}
+
+static i64 sock_send(struct sock *s, struct msg *m, bool nonblock) {
   struct host_sock *h = of(s);
-  int fd = host_file_fd(in);
+  u64 want = m->data->left;
+  if (s->type != HOST_SOCK_STREAM) {
+    together_end();
+    return send_all(h, m, nonblock, 0);
+  }
+  bool more = m->flags & HOST_MSG_MORE;
+  u32 held = together_begin(h, is_small(h, m), more);
+  i64 n = send_all(h, m, nonblock, held);
+  together_done(h, held, n > 0 && (u64)n == want && !more);
+  return n;
+}
+
+static i64 send_file(struct host_sock *h, int fd, u64 *pos, u64 n, bool nonblock) {
   u64 sum = 0;
-  if (fd < 0 || s->type != HOST_SOCK_STREAM)
-    return -EOPNOTSUPP;
   for (;;) {
     i64 at = (i64)*pos;
     hostio_begin(&h->io, POLLOUT);
     i64 put = LX_RETRY(lx4(sendfile, h->io.fd, fd, &at, n - sum));
     if (put == -EAGAIN) {
+      together_push(h);
       int err = nonblock ? -EAGAIN : await(h, POLLOUT, h->send_timeout);
       if (err)
         return sum ? (i64)sum : err;
@@ -255,6 +289,17 @@ static i64 sock_send_file(struct sock *s, struct file *in, u64 *pos, u64 n, bool
     hostio_more(&h->io, POLLOUT);
     return sum || put == 0 ? (i64)sum : put;
   }
+}
+
+static i64 sock_send_file(struct sock *s, struct file *in, u64 *pos, u64 n, bool nonblock) {
+  struct host_sock *h = of(s);
+  int fd = host_file_fd(in);
+  if (fd < 0 || s->type != HOST_SOCK_STREAM)
+    return -EOPNOTSUPP;
+  together_begin(h, false, false);
+  i64 sum = send_file(h, fd, pos, n, nonblock);
+  together_done(h, 0, sum > 0 && (u64)sum == n);
+  return sum;
 }
 
 static i64 recv_call(struct host_sock *h, struct msg *m, struct lx_iovec *iov, int n_iov,
@@ -305,6 +350,7 @@ static i64 sock_recv(struct sock *s, struct msg *m, bool nonblock) {
   bool all = stream && (m->flags & HOST_MSG_WAITALL) && !(m->flags & HOST_MSG_PEEK);
   u32 bit = m->flags & HOST_MSG_ERRQUEUE ? POLLERR : POLLIN;
   i64 sum = 0;
+  together_end();
   hostio_used(&h->io, STREAM_PATIENCE);
   for (;;) {
     u64 want = m->data->left;
@@ -314,6 +360,8 @@ static i64 sock_recv(struct sock *s, struct msg *m, bool nonblock) {
     if (n != -EAGAIN && (!stream || n <= 0 || (u64)n == want || (flags & HOST_MSG_PEEK)))
       hostio_more(&h->io, POLLIN);
     if (n == -EAGAIN) {
+      if (nonblock && together_push_all()) /* it may be for us */
+        continue;
       int err = nonblock ? -EAGAIN : await(h, bit, h->recv_timeout);
       if (err)
         return sum ? sum : err;
@@ -330,6 +378,7 @@ static i64 sock_recv(struct sock *s, struct msg *m, bool nonblock) {
 static u32 sock_poll(struct sock *s, struct poller *p) {
   struct host_sock *h = of(s);
   poll_wait(p, &s->wait);
+  together_end();
   hostio_make_sure(&h->io);
   u32 r = hostio_ready(&h->io);
   if (unlikely(r & (POLLHUP | POLLERR))) {

@@ -7,8 +7,10 @@
 #include "kernel/errno.h"
 #include "kernel/mm/usercopy.h"
 #include "lib/string.h"
+#include "plat/hosted/together.h"
 
 enum { LEVEL_SOCKET = 1, LEVEL_IP = 0, LEVEL_TCP = 6, LEVEL_UDP = 17, LEVEL_IPV6 = 41 };
+enum { TCP_CORK = 3 };
 enum { RCVTIMEO = 20, SNDTIMEO = 21, RCVTIMEO_NEW = 66, SNDTIMEO_NEW = 67 };
 
 struct option_range {
@@ -73,6 +75,10 @@ int host_setsockopt(struct sock *s, int level, int name, const void *val, u32 le
   }
   if (!is_allowed(level, name))
     return -ENOPROTOOPT;
+  together_end();
+  if (level == LEVEL_TCP && name == TCP_CORK)
+    return together_cork(h, val, len);
+  together_push(h);
   return (int)lx5(setsockopt, h->io.fd, level, name, val, len);
 }
 
@@ -87,6 +93,8 @@ int host_getsockopt(struct sock *s, int level, int name, void *val, u32 *len) {
   }
   if (!is_allowed(level, name))
     return -ENOPROTOOPT;
+  together_end();
+  together_push(h);
   return (int)lx5(getsockopt, h->io.fd, level, name, val, len);
 }
 
@@ -133,6 +141,8 @@ i64 host_sock_ioctl(struct sock *s, u32 cmd, u64 arg) {
     return -ENOTTY;
   if (copy_from_user(buf, arg, size))
     return -EFAULT;
+  together_end();
+  together_push_all(); /* of what is there to be read */
   i64 ret = lx3(ioctl, h->io.fd, cmd, buf);
   if (ret < 0)
     return ret;

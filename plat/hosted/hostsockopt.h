@@ -5,11 +5,18 @@
 
 #include "kernel/net/sock.h"
 #include "plat/hosted/hostio.h"
+#include "plat/hosted/pairing.h"
 
 struct host_sock {
   struct sock sock;
   struct hostio io;
   u64 recv_timeout, send_timeout; /* SO_RCVTIMEO, SO_SNDTIMEO in ns; 0: none */
+
+  /* together.h */
+  u32 held;             /* the host holds something until we send more or push; atomic */
+  bool corked;          /* TCP_CORK is set; changed under the slot lock */
+  struct pairing sends; /* how sends follow each other, unless */
+  struct kin *kin;      /* all connections of one listener share that; NULL: no listener's */
 };
 
 int host_setsockopt(struct sock *s, int level, int name, const void *val, u32 len);

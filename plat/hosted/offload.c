@@ -10,6 +10,7 @@
 #include "kernel/sched/sched.h"
 #include "plat/hosted/cpu.h"
 #include "plat/hosted/hostio.h"
+#include "plat/hosted/together.h"
 
 struct job {
   struct list node;
@@ -78,6 +79,7 @@ _Noreturn void offload_run(void) {
 }
 
 i64 offload_call(u64 nr, u64 a, u64 b, u64 c, u64 d) {
+  together_end();
   struct bell *bell = my_bell();
   if (!bell)
     return LX_RETRY(lx_call6(nr, a, b, c, d, 0, 0));

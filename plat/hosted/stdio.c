@@ -11,6 +11,7 @@
 #include "plat/hosted/hosted.h"
 #include "plat/hosted/hostio.h"
 #include "plat/hosted/hostxfer.h"
+#include "plat/hosted/together.h"
 
 #define PIPE_ATOMIC 4096 /* what a writable pipe or terminal takes without blocking */
 #define HOST_TCGETS 0x5401
@@ -47,6 +48,7 @@ static u32 host_poll(int fd, u32 events) {
 
 /* Waits until the host says the stream is ready for one of `events`. */
 static int await(struct stream *s, u32 events, bool nonblock) {
+  together_end();
   u32 want = events | POLLERR | POLLHUP;
   if (s->seekable || (host_poll(s->fd, events) & want))
     return 0;
@@ -78,6 +80,7 @@ static i64 stream_write(struct stream *s, struct uio *u, bool nonblock) {
 }
 
 static u32 stream_poll(struct stream *s, struct poller *p) {
+  together_end();
   if (s->seekable)
     return POLLIN | POLLOUT;
   poll_wait(p, &s->q);

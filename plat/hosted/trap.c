@@ -111,8 +111,11 @@ void hosted_signal(int sig, struct lx_siginfo *info, struct lx_ucontext *uc) {
       return;
     sample(v, g);
     /* Nobody else may be awake to look at what the host has to tell this vCPU. */
-    if (g[LX_REG_RIP] < UF_WINDOW_HI && hostio_has_members(v->id))
+    bool user = g[LX_REG_RIP] < UF_WINDOW_HI, held = v->sent.kind == SENT_HELD;
+    if (user && (held || hostio_has_members(v->id)))
       enter_kernel(v->current, sig, info, g);
+    else if (held)
+      kick_in_kernel(v, g);
   } else if (v && g[LX_REG_RIP] < UF_WINDOW_HI) {
     enter_kernel(v->current, sig, info, g);
   } else if (between(g[LX_REG_RIP], uf_copy_start, uf_copy_end) &&

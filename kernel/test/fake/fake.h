@@ -15,6 +15,7 @@ extern unsigned fake_ncpus;
 extern bool fake_clock_frozen; /* plat_now returns fake_time instead of the host's clock */
 extern u64 fake_time;
 extern unsigned fake_kicks;    /* calls of plat_cpu_kick */
+extern unsigned fake_looks;    /* calls of plat_poll_io */
 extern size_t fake_pages_used; /* page frames handed out */
 extern size_t fake_pages_fail; /* fail from this many page frames on; 0: never */
 
