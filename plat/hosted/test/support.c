@@ -2,6 +2,7 @@
 #include "plat/hosted/test/support.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/test/fake/kinds.h"
+#include "plat/hosted/hosted.h"
 #include "plat/hosted/pagemap.h"
 #include "plat/hosted/seg.h"
 #include <sched.h>
