@@ -241,6 +241,10 @@ int plat_sock_create(int domain, int type, int protocol, struct sock **out);
 void plat_log(const char *text, size_t n);
 /* A kernel bug: message, backtrace, and the instance is gone. */
 _Noreturn void plat_panic(const char *why);
+/* µprocess 1 has got a stop signal (SIGTSTP, SIGTTIN, SIGTTOU) that nobody in the instance could
+   follow by SIGCONT: whoever started the instance may stop all of it. Returns when it goes on, at
+   once where nobody can. The running thread's context; no locks. */
+void plat_suspend(int signo);
 /* µprocess 1 is gone: ends the instance with its wait status. Context: any thread. */
 _Noreturn void plat_poweroff(int wait_status);
 

@@ -85,6 +85,27 @@ def standard_streams(cli):
 
 
 @test
+def closed_streams(cli):
+    """What the caller closed is closed for the program, and nothing of the instance takes its number."""
+    for options in ((), ("--vm",)):
+        run = " ".join([cli.ufork, "run", *options, cli.probe])
+
+        def shell(command):
+            return subprocess.run(["sh", "-c", f"{run} {command}"], capture_output=True, text=True, timeout=120)
+
+        if options:  # the machine's console is there in any case
+            expect(shell("get <&-"), 0, "")
+        else:
+            expect(shell("get <&-"), 1, f"errno {errno.EBADF}\n")
+        expect(shell("put /tmp/x text >&-"), 0, "", "^$")
+        expect(shell("err 2>&-"), 0, "", "^$")
+        expect(shell("exit 3 <&- >&- 2>&-"), 3, "", "^$")
+    done = subprocess.run(["sh", "-c", f"{cli.ufork} run {cli.probe} fstat <&- 2>&-"], capture_output=True,
+                          text=True, timeout=120)
+    expect(done, 0, f"0 {errno.EBADF}\n1 0\n2 {errno.EBADF}\n3 {errno.EBADF}\n")
+
+
+@test
 def large_input(cli):
     text = "0123456789abcdef" * 65536
     expect(cli.run("get", stdin=None, input=text), out=text)
@@ -121,7 +142,9 @@ def bad_usage(cli):
                   ["run", "--cpus=0", cli.probe], ["run", "--cpus=x", cli.probe],
                   ["run", "--memory=-1", cli.probe], ["run", "--isolation=some", cli.probe],
                   ["run", "--fork=never", cli.probe], ["run", "--root=/no/such", cli.probe],
-                  ["run", "--dir=/data:/no/such", cli.probe]):
+                  ["run", "--dir=/data:/no/such", cli.probe], ["run", "--env=NAME", cli.probe],
+                  ["run", "--env==value", cli.probe], ["run", "--memory=64K", cli.probe],
+                  ["image", cli.probe, "-o"], ["image", "-o"]):
         done = cli.raw(*words)
         expect(done, lambda s: s not in (0, 134, 139) and s > 0, "", r"\S")
 
@@ -136,8 +159,34 @@ def program_not_found(cli):
 def program_not_executable(cli):
     text = cli.work / "text"
     text.write_text("just text\n")
-    expect(cli.raw("run", str(text)), 126, "", "text")
-    expect(cli.raw("run", str(cli.work)), 126, "")
+    expect(cli.raw("run", str(text)), 126, "", "text is not executable")
+    expect(cli.raw("run", str(cli.work)), 126, "", "is a directory")
+    text.chmod(0o755)
+    expect(cli.raw("run", str(text)), 126, "", "text: not a program: neither an image made by ufork-cc nor")
+    text.write_text("")
+    expect(cli.raw("run", str(text)), 126, "", "text: not a program")
+    text.write_text("#!/no/such/shell\n")
+    expect(cli.raw("run", str(text)), 126, "", "text: its interpreter is not in the root file system")
+
+
+@test
+def host_script(cli):
+    """A script of the host is found by its interpreter, which is the root file system's."""
+    root, script = cli.work / "root", cli.work / "script"
+    (root / "bin").mkdir(parents=True)
+    shutil.copy(cli.probe, root / "bin/probe")
+    script.write_text("#!/bin/probe get\nline\n")
+    script.chmod(0o755)
+    for options in ((), ("--vm",)):
+        expect(cli.raw("run", *options, f"--root={root}", str(script)), 0, "#!/bin/probe get\nline\n")
+
+
+@test
+def few_descriptors(cli):
+    """What the host does not give is named."""
+    done = subprocess.run(["sh", "-c", f"ulimit -n 8; exec {cli.ufork} run {cli.probe} exit 0"],
+                          capture_output=True, text=True, timeout=120)
+    expect(done, lambda s: s not in (0, 134, 139) and s > 0, "", "EMFILE|Too many open files")
 
 
 @test
@@ -221,7 +270,12 @@ def quiet(cli):
 def memory_limit(cli):
     """Running out of --memory is an error of the program, not of the instance."""
     done = cli.run("eat", options=["--memory=128M"], timeout=300)
-    expect(done, lambda s: s in (0, 137, 139, -9, -11))
+    expect(done, 0)
+    mib = int(re.match(r"no memory after (\d+) MiB\n", done.stdout)[1])
+    free = int(re.search(r"MemFree: *(\d+) kB", done.stdout)[1]) >> 10
+    assert 100 <= mib < 128 and mib + free < 128, done.stdout
+    for tier in ("copy", "lazy"):
+        expect(cli.run("eat", options=["--memory=64M", f"--fork={tier}"], timeout=300), 0)
     done = cli.run("exit", "5", options=["--memory=128M"])
     expect(done, 5)
 
@@ -250,6 +304,79 @@ def terminated(cli):
             process.wait()
             raise AssertionError(f"not ended by {number.name}") from None
         assert status in (128 + number, -number), status
+
+
+# A shell with job control and one job, which it starts in the foreground or (argument 1: bg) in the
+# background and takes to the foreground whenever it has stopped.
+SHELL = """
+import os, signal, sys
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+foreground = sys.argv[1] == "fg"
+job = os.fork()
+if job == 0:
+    os.setpgid(0, 0)
+    if foreground:
+        os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.argv[2], sys.argv[2:])
+while True:
+    status = os.waitpid(job, os.WUNTRACED)[1]
+    os.tcsetpgrp(0, os.getpid())
+    if not os.WIFSTOPPED(status):
+        break
+    print("stopped", os.WSTOPSIG(status), flush=True)
+    os.tcsetpgrp(0, job)
+    os.killpg(job, signal.SIGCONT)
+print("status", os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
+def as_job(cli, where, options, words, steps):
+    """What the terminal shows: each step is what must have been shown, and then what to type or call."""
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", SHELL, where, cli.ufork, "run", *options, cli.probe, *words])
+    shown = b""
+    try:
+        for awaited, action in [*steps, (b"status ", None)]:
+            end = time.monotonic() + 60
+            while not re.search(awaited, shown):
+                assert time.monotonic() < end, f"{awaited!r} is not in {shown!r}"
+                if select.select([master], [], [], 0.1)[0]:
+                    shown += os.read(master, 4096)
+            if callable(action):
+                action(master)
+            elif action:
+                os.write(master, action)
+        while not re.search(rb"status -?\d+\r\n", shown):
+            shown += os.read(master, 4096)
+        return shown.decode().replace("\r", "")
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(master)
+
+
+@test
+def job_control(cli):
+    """The shell outside stops and continues the instance as it does any program."""
+    for options in ((), ("--vm",)):
+        shown = as_job(cli, "fg", options, ["type"], [
+            (b"ready", b"one\n"), (rb"got one", b"\x1a"), (rb"stopped 20\r\n", b"two\n"), (b"got two", b"\x04")])
+        assert re.search(r"stopped 20\n(?s:.*)got two\n(?s:.*)status 0\n", shown), shown
+        shown = as_job(cli, "bg", options, ["get"], [(rb"stopped 2[12]\r\n", b"three\n"), (rb"three\s+three", b"\x04")])
+        assert shown.endswith("status 0\n"), shown
+
+
+@test
+def window_size(cli):
+    """A change of the terminal's window reaches the foreground processes."""
+    def resize(master):
+        termios.tcsetwinsize(master, (33, 77))
+
+    for options in ((), ("--vm",)):
+        shown = as_job(cli, "fg", options, ["window"], [(b"ready", resize)])
+        assert "33 77\n" in shown and shown.endswith("status 0\n"), shown
 
 
 @test
@@ -486,6 +613,43 @@ def root_directory(cli):
 
 
 @test
+def deep_root_directory(cli):
+    """The tree that is copied at the start may be as deep as it likes."""
+    root = cli.work / "root"
+    path = "/etc" + "/directory" * 200
+    (root / path[1:]).mkdir(parents=True)
+    (root / path[1:] / "file").write_text("deep\n")
+    for name in ("b", "a", "c"):
+        (root / "etc/wide" / name / "more").mkdir(parents=True)
+        (root / "etc/wide" / name / "more/file").write_text(f"{name}\n")
+    expect(cli.raw("run", f"--root={root}", cli.probe, "get", path + "/file"), out="deep\n")
+    for name in "abc":
+        expect(cli.raw("run", f"--root={root}", cli.probe, "get", f"/etc/wide/{name}/more/file"), out=f"{name}\n")
+
+
+@test
+def unreadable_root_directory(cli):
+    """What the caller may not read of the root tree is left out, and said."""
+    if os.getuid() != 0:
+        return  # needs another user
+    root = cli.work / "root"
+    (root / "etc/secret").mkdir(parents=True)
+    (root / "etc/open").write_text("open\n")
+    (root / "etc/closed").write_text("closed\n")
+    (root / "etc/secret").chmod(0o700)
+    (root / "etc/closed").chmod(0o600)
+    for name in (cli.probe, cli.ufork, cli.ufork + "-pc.elf"):
+        shutil.copy(name, cli.work)  # the build directory may not be for everybody
+    cli.work.chmod(0o755)
+    other = Cli(cli.build, cli.work)
+    other.ufork = str(cli.work / "ufork")
+    for options in ((), ("--vm",)):
+        done = other.raw("run", *options, f"--root={root}", str(cli.work / "probe"), "get", "/etc/open", user=65534)
+        expect(done, 0, "open\n", "etc/secret: cannot be read, left out")
+        assert re.search("etc/closed: cannot be read, left out", done.stderr), done
+
+
+@test
 def verifier_program(cli):
     """ufork-verify: 0 accepted, 1 refused with address and rule, 2 not an image."""
     verify = str(cli.build / "bin/ufork-verify")
@@ -533,6 +697,22 @@ def compile_probes(build):
 def vm_status(cli):
     for status in (0, 1, 42, 255):
         expect(cli.run("exit", str(status), options=["--vm"]), status=status)
+
+
+@test
+def vm_killed(cli):
+    """No machine is left behind by a command that is killed."""
+    command = subprocess.Popen([cli.ufork, "run", "--vm", cli.probe, "type"], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE)
+    assert command.stdout.readline() == b"ready\n"
+    children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
+    assert len(children) == 1, children
+    command.kill()
+    command.wait()
+    end = time.monotonic() + 10
+    while os.path.exists(f"/proc/{children[0]}"):
+        assert time.monotonic() < end, "the machine goes on"
+        time.sleep(0.05)
 
 
 @test
@@ -639,6 +819,11 @@ def vm_options_refused(cli):
     expect(cli.run("exit", "0", options=["-p", "80:80"]), status=2, err="needs --vm")
     expect(cli.run("exit", "0", options=["--vm", "-p", "nonsense"]), status=2, err="HOSTPORT")
     expect(cli.raw("image", cli.probe), status=2, err="-o FILE is missing")
+    image = str(cli.work / "image")
+    expect(cli.raw("image", cli.native, "-o", image), status=1, err="rebuild it with ufork-cc")
+    expect(cli.raw("image", "no-such-program", "-o", image), status=127, err="no-such-program: not found")
+    assert not os.path.exists(image)
+    expect(cli.run("exit", "0", options=["--vm", "--memory=8M"]), status=1, err=r"needs at least \d+M")
 
 
 @test

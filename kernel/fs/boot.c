@@ -13,6 +13,7 @@
 #include "kernel/fs/procfs.h"
 #include "kernel/fs/tmpfs.h"
 #include "kernel/klog.h"
+#include "kernel/syscall/trace.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
 
@@ -61,7 +62,7 @@ static int mount_command_line(const struct boot_args *b) {
     const struct boot_mount *m = &b->mounts[k];
     int e = mount_host(m->guest, m->host, m->read_only);
     if (e < 0) {
-      klog("cannot mount %s at %s: error %d", m->host, m->guest, -e);
+      klog("cannot mount %s at %s: %s", m->host, m->guest, errno_name(-e));
       return e;
     }
   }
@@ -105,14 +106,18 @@ static int mount_program(struct inode *i, const char *path) {
   return e;
 }
 
+void vfs_host_program(const char *host_path, char *path, size_t size) {
+  const char *slash = strrchr(host_path, '/');
+  fmt(path, size, "%s/%s", PROGRAM_DIR, slash ? slash + 1 : host_path);
+}
+
 int vfs_open_host(const char *host_path, struct file **out) {
-  const char *slash = strrchr(host_path, '/'), *name = slash ? slash + 1 : host_path;
   char path[sizeof PROGRAM_DIR + 1 + NAME_MAX];
   struct inode *i;
   int e = plat_hostfs(host_path, true, &i);
   if (e < 0)
     return e;
-  fmt(path, sizeof path, "%s/%s", PROGRAM_DIR, name);
+  vfs_host_program(host_path, path, sizeof path);
   e = S_ISREG(i->mode) ? mount_program(i, path) : -EACCES;
   inode_put(i);
   return e < 0 ? e : vfs_open_exec(AT_FDCWD, path, 0, out);

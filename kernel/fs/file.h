@@ -170,6 +170,8 @@ int vfs_open_exec(int dirfd, const char *path, int flags, struct file **out);
 /* A host file as an open file, for `ufork run ./prog` before any mount (path given by the command
  * line). */
 int vfs_open_host(const char *host_path, struct file **out);
+/* The name that such a file has in the guest. */
+void vfs_host_program(const char *host_path, char *path, size_t size);
 /* Absolute guest path of an open file's dentry or of the cwd; length or -errno. */
 i64 vfs_path_of(struct file *f, char *buf, size_t size);
 

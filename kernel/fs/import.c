@@ -5,10 +5,10 @@
 #include "kernel/fs/vfs.h"
 #include "kernel/klog.h"
 #include "kernel/mm/kmalloc.h"
+#include "kernel/syscall/trace.h"
 #include "lib/string.h"
 
 #define COPY_MAX_FILE MIB(4)
-#define COPY_MAX_DEPTH 16
 #define LIST_SIZE 32768u
 
 struct record {
@@ -82,9 +82,16 @@ static int each_entry(struct inode *dir, entry_fn fn, void *arg) {
 /* ---- copies
  * -------------------------------------------------------------------------------------- */
 
+/* A directory whose contents are still to be copied: its path, the same on both sides. A list
+   instead of recursion: trees may be deeper than our stack. */
+struct pending {
+  struct list node;
+  char path[];
+};
+
 struct copying {
-  const char *to; /* guest directory */
-  int depth;
+  const char *dir; /* whose entries are being copied */
+  struct list *pending;
 };
 
 static int copy_contents(struct file *from, struct file *to) {
@@ -137,20 +144,20 @@ static int copy_link(struct inode *i, const char *path) {
   return (int)n;
 }
 
-static int copy_entry(struct inode *child, const char *name, void *arg);
-
-static int copy_dir(struct inode *i, const char *path, int depth) {
-  struct copying c = {path, depth + 1};
+static int copy_dir(struct inode *i, const char *path, struct list *pending) {
   int e = vfs_mkdir_p(path, i->mode & 07777);
-  if (depth > COPY_MAX_DEPTH)
-    return -ELOOP;
-  return e < 0 ? e : each_entry(i, copy_entry, &c);
+  struct pending *p = e < 0 ? NULL : kmalloc(sizeof(*p) + strlen(path) + 1);
+  if (!p)
+    return e < 0 ? e : -ENOMEM;
+  str_copy(p->path, path, strlen(path) + 1);
+  list_push_front(pending, &p->node);
+  return 0;
 }
 
-static int copy_any(struct inode *i, const char *path, int depth) {
+static int copy_by_type(struct inode *i, const char *path, struct list *pending) {
   switch (i->mode & S_IFMT) {
   case S_IFDIR:
-    return copy_dir(i, path, depth);
+    return copy_dir(i, path, pending);
   case S_IFREG:
     return copy_file(i, path);
   case S_IFLNK:
@@ -158,6 +165,18 @@ static int copy_any(struct inode *i, const char *path, int depth) {
   default:
     return 0;
   }
+}
+
+/* What only others may read is no reason not to start. */
+static int left_out(int e, const char *path) {
+  if (e != -EACCES && e != -EPERM)
+    return e;
+  klog("%s: cannot be read, left out of the root file system", path);
+  return 0;
+}
+
+static int copy_any(struct inode *i, const char *path, struct list *pending) {
+  return left_out(copy_by_type(i, path, pending), path);
 }
 
 static char *join(const char *dir, const char *name) {
@@ -174,9 +193,59 @@ static char *join(const char *dir, const char *name) {
 
 static int copy_entry(struct inode *child, const char *name, void *arg) {
   const struct copying *c = arg;
-  char *path = join(c->to, name);
-  int e = path ? copy_any(child, path, c->depth) : -ENOMEM;
+  char *path = join(c->dir, name);
+  int e = path ? copy_any(child, path, c->pending) : -ENOMEM;
   kfree(path);
+  return e;
+}
+
+/* The directory `path` below the host's root; links are not followed. */
+static int find_dir(struct inode *root, const char *path, struct inode **out) {
+  struct inode *at = inode_get(root);
+  int e = 0;
+  while (e == 0 && *path) {
+    char name[NAME_MAX + 1];
+    const char *begin = path + 1, *slash = strchr(begin, '/'); /* it starts with a slash */
+    size_t n = slash ? (size_t)(slash - begin) : strlen(begin);
+    struct inode *child;
+    str_copy(name, begin, min_u64(n + 1, sizeof(name)));
+    mutex_lock(&at->lock);
+    e = S_ISDIR(at->mode) ? at->ops->lookup(at, name, &child) : -ENOTDIR;
+    mutex_unlock(&at->lock);
+    if (e == 0) {
+      inode_put(at);
+      at = child;
+    }
+    path = begin + n;
+  }
+  if (e == 0 && !S_ISDIR(at->mode))
+    e = -ENOTDIR;
+  *out = e == 0 ? at : NULL;
+  if (e != 0)
+    inode_put(at);
+  return e;
+}
+
+static int copy_contents_of_dir(struct inode *root, const char *path, struct list *pending) {
+  struct copying c = {path, pending};
+  struct inode *dir;
+  int e = find_dir(root, path, &dir);
+  if (!dir)
+    return e == -ENOENT || e == -ENOTDIR ? 0 : e; /* gone meanwhile */
+  e = each_entry(dir, copy_entry, &c);
+  inode_put(dir);
+  return e;
+}
+
+/* Works the list off, or after an error frees it. */
+static int copy_pending(struct inode *root, struct list *pending, int e) {
+  struct list *n;
+  while ((n = list_pop_front(pending)) != NULL) {
+    struct pending *p = list_entry(n, struct pending, node);
+    if (e == 0)
+      e = left_out(copy_contents_of_dir(root, p->path, pending), p->path);
+    kfree(p);
+  }
   return e;
 }
 
@@ -209,9 +278,9 @@ static int top_entry(struct inode *child, const char *name, void *arg) {
   static const char *const ours[] = {"dev", "proc", NULL};
   static const char *const written[] = {"etc", "tmp", "root", "home", "var",
                                         "run", "mnt", "sys",  NULL};
+  struct list *pending = arg;
   char *path;
   int e;
-  (void)arg;
   if (in_list(name, ours))
     return 0;
   path = join("", name);
@@ -220,19 +289,20 @@ static int top_entry(struct inode *child, const char *name, void *arg) {
   if (S_ISDIR(child->mode) && !in_list(name, written))
     e = mount_entry(child, path);
   else
-    e = copy_any(child, path, 0);
+    e = copy_any(child, path, pending);
   kfree(path);
   return e;
 }
 
 int import_root(const char *host) {
+  struct list pending = LIST_INIT(pending);
   struct inode *root;
   int e = plat_hostfs(host, true, &root);
   if (e < 0) {
-    klog("%s: cannot be the root tree: error %d", host, -e);
+    klog("%s: cannot be the root tree: %s", host, errno_name(-e));
     return e;
   }
-  e = each_entry(root, top_entry, NULL);
+  e = copy_pending(root, &pending, each_entry(root, top_entry, &pending));
   inode_put(root);
   return e;
 }

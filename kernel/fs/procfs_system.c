@@ -5,6 +5,7 @@
 #include "kernel/fs/tmpfs.h"
 #include "kernel/ipc/sysv.h"
 #include "kernel/mm/kmalloc.h"
+#include "kernel/proc/proc.h"
 #include "kernel/sched/sched.h"
 #include "kernel/time/clock.h"
 #include "kernel/version.h"
@@ -16,8 +17,7 @@
 static u64 kib(u64 bytes) { return bytes >> 10; }
 
 static int show_meminfo(struct text *t, const struct pfs_who *w) {
-  u64 limit = plat_mem_limit(), shmem = tmpfs_bytes_used(), used = plat_mem_used() + shmem;
-  u64 left = used < limit ? limit - used : 0;
+  u64 limit = plat_mem_limit(), shmem = tmpfs_bytes_used(), left = proc_memory_free();
   struct plat_memory m;
   (void)w;
   plat_memory(&m);

@@ -8,8 +8,10 @@
 #include "kernel/proc/exec_args.h"
 #include "kernel/proc/internal.h"
 #include "kernel/signal/sig.h"
+#include "kernel/syscall/trace.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
+#include "verifier/elf_format.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define PATH_SIZE 4096
@@ -134,6 +136,25 @@ static int add_all(struct exec_builder *str, const char *const *v, unsigned *cou
   return err;
 }
 
+static bool starts_with(struct file *f, const char *magic) {
+  char got[4];
+  size_t n = strlen(magic);
+  kassert(n <= sizeof(got));
+  return file_pread_kernel(f, got, n, 0) == (i64)n && memcmp(got, magic, n) == 0;
+}
+
+/* Says why f cannot be run, unless the loader has done so already, as it does for ELF files. */
+static void explain(const struct boot_args *b, struct file *f, int err) {
+  if (err == -ENOENT && starts_with(f, "#!"))
+    klog("%s: its interpreter is not in the root file system", b->program);
+  else if (err == -ENOMEM)
+    klog("%s: not enough memory (--memory)", b->program);
+  else if (err != -ENOEXEC)
+    klog("%s: cannot be run: %s", b->program, errno_name(-err));
+  else if (!starts_with(f, ELFMAG))
+    klog("%s: not a program: neither an image made by ufork-cc nor a script", b->program);
+}
+
 static int run_program(const struct boot_args *b, char *path) {
   struct exec_builder str;
   struct file *f;
@@ -142,6 +163,8 @@ static int run_program(const struct boot_args *b, char *path) {
     klog("%s: %s", b->program, err == -ENOENT ? "not found" : "cannot be opened");
     return err;
   }
+  if (b->program_is_host && starts_with(f, "#!"))
+    vfs_host_program(b->program, path, PATH_SIZE); /* its interpreter has to find it */
   exec_builder_init(&str, MIB(2));
   err = add_all(&str, b->argv, &str.str.argc);
   if (err == 0)
@@ -149,9 +172,9 @@ static int run_program(const struct boot_args *b, char *path) {
   if (err == 0)
     err = proc_exec_open(thread_current()->uregs, f, path, &str);
   exec_builder_free(&str);
+  if (err < 0)
+    explain(b, f, err);
   file_put(f);
-  if (err < 0 && err != -ENOEXEC) /* the loader has said why */
-    klog("%s: cannot be run (%d)", b->program, -err);
   return err == -ENOENT ? -ENOEXEC : err; /* "not found" is for the program itself */
 }
 
@@ -161,8 +184,11 @@ int proc_boot(const struct boot_args *b) {
   if (!p)
     return -ENOMEM;
   int err = attach_files(p, b);
-  if (err < 0)
-    return err;
+  if (err < 0) {
+    if (err != -ENOTDIR)
+      klog("no file system or streams to start with: %s", errno_name(-err));
+    return -ENOEXEC; /* "not found" is for the program */
+  }
   char *path = kmalloc(PATH_SIZE);
   if (!path)
     return -ENOMEM;

@@ -66,13 +66,19 @@ struct ksysinfo {
   u32 mem_unit;
 };
 
+u64 proc_memory_free(void) {
+  struct plat_memory m;
+  plat_memory(&m);
+  u64 limit = plat_mem_limit(), used = max_u64(plat_mem_used(), m.kernel_bytes + m.user_bytes);
+  return used < limit ? limit - used : 0;
+}
+
 i64 sys_sysinfo(struct uregs *r) {
   struct ksysinfo s;
   memset(&s, 0, sizeof s);
-  u64 limit = plat_mem_limit(), used = plat_mem_used();
   s.uptime = (i64)(plat_now() / NSEC_PER_SEC);
-  s.totalram = limit;
-  s.freeram = used < limit ? limit - used : 0;
+  s.totalram = plat_mem_limit();
+  s.freeram = proc_memory_free();
   s.procs = (u16)min_u64(proc_count(), UINT16_MAX);
   s.mem_unit = 1;
   return copy_to_user(r->rdi, &s, sizeof s);

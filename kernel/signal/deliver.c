@@ -83,6 +83,8 @@ static void default_action(int signo) {
     spin_unlock(&proc_tree_lock);
     if (signo == SIGSTOP || !orphaned)
       jobctl_stop(signo);
+    else if (p->pid == 1) /* its shell is outside */
+      plat_suspend(signo);
     return;
   }
   proc_exit_group(signo); /* without 0x80: no core file is ever written */

@@ -2,7 +2,8 @@
 
 FS_TEST_SRC := $(filter-out kernel/fs/procfs%.c,$(patsubst $(S)/%,%,$(wildcard $(S)/kernel/fs/*.c))) \
 	kernel/ipc/pipe.c kernel/ipc/fifo.c kernel/mm/uio.c kernel/mm/kmalloc.c \
-	kernel/sched/mutex.c kernel/sched/waitq.c kernel/time/timer.c kernel/test/no_sched.c kernel/test/fs_env.c
+	kernel/sched/mutex.c kernel/sched/waitq.c kernel/syscall/errname.c kernel/time/timer.c \
+	kernel/test/no_sched.c kernel/test/fs_env.c
 SRC_fs_model := $(FS_TEST_SRC)
 SRC_fs_pipe := $(FS_TEST_SRC)
 SRC_fs_epoll := $(FS_TEST_SRC)

@@ -21,10 +21,16 @@ int hostio_init(unsigned ncpus);
 
 /* life.c */
 void mem_set_limit(u64 bytes);
+/* Would another `more` bytes of user memory be more than --memory allows? Counts them as touched.
+ */
+bool mem_over_limit(u64 more);
 /* plat_panic of a context: backtrace from its program counter and frame pointer. */
 _Noreturn void life_panic_at(const char *why, u64 pc, u64 frame);
 
-/* stdio.c: remembers the terminal's settings, to restore them at the end. */
+/* stdio.c: notes that whoever started us had closed a standard stream; its number is taken by
+   something harmless. Before the kernel runs. */
+void stdio_was_closed(int fd);
+/* Remembers the terminal's settings, to restore them at the end. */
 void stdio_init(void);
 void stdio_restore(void);
 

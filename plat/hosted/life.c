@@ -26,6 +26,24 @@ void mem_set_limit(u64 bytes) { mem_limit = bytes; }
 u64 plat_mem_limit(void) { return mem_limit; }
 u64 plat_mem_used(void) { return pages_bytes_used() + regions_bytes_used(); }
 
+/* Memory of lazy segments and shared objects is known to the host alone, and asking costs a call
+   for each object. So what has been mapped since the last time counts as touched, and the host is
+   asked only when that would be too much. */
+static u64 objects_seen, mapped_since;
+
+bool mem_over_limit(u64 more) {
+  u64 since = __atomic_add_fetch(&mapped_since, more, __ATOMIC_RELAXED);
+  u64 used = plat_mem_used();
+  if (used + more > mem_limit)
+    return true;
+  if (used + __atomic_load_n(&objects_seen, __ATOMIC_RELAXED) + since <= mem_limit)
+    return false;
+  u64 seen = memobj_bytes_used();
+  __atomic_store_n(&objects_seen, seen, __ATOMIC_RELAXED);
+  __atomic_store_n(&mapped_since, more, __ATOMIC_RELAXED);
+  return used + seen + more > mem_limit;
+}
+
 /* The host's page tables for this process; 0 where there is no /proc. */
 static u64 host_tables(void) {
   char buf[2048];
@@ -98,7 +116,7 @@ static void backtrace(u64 pc, u64 *frame) {
   log_string("\n");
 }
 
-enum { HOST_SIGABRT = 6, HOST_SIGKILL = 9, HOST_SIG_SETMASK = 2 };
+enum { HOST_SIGABRT = 6, HOST_SIGKILL = 9, HOST_SIG_UNBLOCK = 1, HOST_SIG_SETMASK = 2 };
 int raise(int sig);
 void (*signal(int sig, void (*handler)(int)))(int);
 int sigfillset(void *set);
@@ -130,6 +148,14 @@ _Noreturn void life_panic_at(const char *why, u64 pc, u64 frame) {
 _Noreturn void plat_panic(const char *why) {
   u64 *frame = __builtin_frame_address(0);
   life_panic_at(why, frame[1], frame[0]);
+}
+
+/* The host's own rules decide: nothing happens if no shell could continue us. */
+void plat_suspend(int signo) {
+  u64 only = 1UL << (signo - 1), old;
+  lx_call6(14 /* rt_sigprocmask */, HOST_SIG_UNBLOCK, (u64)&only, (u64)&old, 8, 0, 0);
+  lx3(tgkill, lx0(getpid), lx0(gettid), signo);
+  lx_call6(14 /* rt_sigprocmask */, HOST_SIG_SETMASK, (u64)&old, 0, 8, 0, 0);
 }
 
 _Noreturn void plat_poweroff(int wait_status) {

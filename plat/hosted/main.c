@@ -12,6 +12,7 @@
 #include "plat/hosted/seg.h"
 #include "plat/hosted/vm/vm.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,6 +42,20 @@ static void die(const char *what, int err) {
 static void check(const char *what, int err) {
   if (err)
     die(what, err);
+}
+
+/* ---- standard streams ------------------------------------------------------------------------ */
+
+/* A standard stream that our caller closed is closed for µprocess 1. Its number must not go to
+   something of ours (memory, an epoll), which the µprocess would then read and write. */
+static void occupy_closed_streams(void) {
+  for (int fd = 0; fd < 3; fd++) {
+    if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+      continue;
+    if (open("/dev/null", O_RDWR) != fd)
+      _exit(126); /* perhaps there is nowhere to complain */
+    stdio_was_closed(fd);
+  }
 }
 
 /* ---- signals --------------------------------------------------------------------------------- */
@@ -191,6 +206,7 @@ static void reserve_window(void) {
 }
 
 int main(int argc, char **argv) {
+  occupy_closed_streams();
   options_parse(&options, argc, argv);
   if (options.output)
     vm_image(&options);

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define MEMORY_MIN (2 << 20)
+
 extern char **environ;
 
 static const char usage[] =
@@ -93,6 +95,8 @@ static uint64_t parse_size(const char *v) {
     end++;
   if (errno || *end || end == v || *v == '-' || n == 0 || n > (UINT64_MAX >> shift))
     fail("--memory=%s: expected a size such as 512M or 4G", v);
+  if (n << shift < MEMORY_MIN)
+    fail("--memory=%s: the kernel alone needs %dM", v, MEMORY_MIN >> 20);
   return n << shift;
 }
 
@@ -155,6 +159,12 @@ static void set_env(const char *kv) {
   env[n_env] = NULL;
 }
 
+static void add_env(const char *v) {
+  if (v[0] == '=' || !strchr(v, '='))
+    fail("--env=%s: expected NAME=VALUE", v);
+  set_env(v);
+}
+
 /* What programs expect, and of the caller's environment only what describes the terminal. */
 static void default_env(void) {
   static const char *const inherited[] = {"TERM=", "LANG=", "TZ=", "COLUMNS=", "LINES=", NULL};
@@ -203,7 +213,7 @@ static bool option(struct options *o, const char *name, const char *v) {
   else if (strcmp(name, "dir") == 0)
     add_mount(o, v);
   else if (strcmp(name, "env") == 0)
-    set_env(v);
+    add_env(v);
   else if (strcmp(name, "workdir") == 0)
     o->boot.workdir = v;
   else if (strcmp(name, "fork") == 0)
@@ -276,6 +286,27 @@ static bool parse_option(struct options *o, const char *arg, const char *next) {
   return false;
 }
 
+/* Could `name` of the root file system be run? The PATH of --env counts, as it will. */
+static bool in_root(const char *root, const char *name) {
+  const char *path = "";
+  for (unsigned i = 0; i < n_env; i++)
+    if (strncmp(env[i], "PATH=", 5) == 0)
+      path = env[i] + 5;
+  for (size_t n; *path; path += n + (path[n] == ':')) {
+    char *file;
+    struct stat st;
+    n = strcspn(path, ":");
+    if (asprintf(&file, "%s/%.*s/%s", root, (int)n, path, name) < 0)
+      fail("out of memory");
+    /* where a link leads is not the host's to say */
+    bool found = lstat(file, &st) == 0;
+    free(file);
+    if (found)
+      return true;
+  }
+  return false;
+}
+
 /* Tells early, in the host's terms, why a host program cannot run. */
 static void check_program(const char *path) {
   struct stat st;
@@ -296,7 +327,9 @@ static int parse_options(struct options *o, int i, int argc, char **argv) {
     if (strcmp(argv[i], "-p") == 0) {
       add_port(o, next);
       i += 2;
-    } else if (strcmp(argv[i], "-o") == 0 && next) {
+    } else if (strcmp(argv[i], "-o") == 0) {
+      if (!next)
+        fail("-o needs a file");
       o->output = next;
       i += 2;
     } else if (argv[i][1] == '-') {
@@ -354,4 +387,8 @@ void options_parse(struct options *o, int argc, char **argv) {
     require_dir("--root", o->boot.root);
   else
     o->boot.root = default_root();
+  if (!o->boot.program_is_host && !(o->boot.root && in_root(o->boot.root, o->boot.program)) &&
+      o->boot.n_mounts == 0)
+    refuse(NOT_FOUND, "%s: not found%s", o->boot.program,
+           o->boot.root ? "" : " (there is no root file system: --root=DIR)");
 }

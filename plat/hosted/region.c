@@ -4,6 +4,7 @@
 #include "kernel/errno.h"
 #include "kernel/mm/kmalloc.h"
 #include "lib/string.h"
+#include "plat/hosted/hosted.h"
 #include "plat/hosted/linux.h"
 #include "plat/hosted/pagemap.h"
 #include "plat/hosted/seg.h"
@@ -208,8 +209,6 @@ static void choose_kind(struct region *r, struct extent *e) {
     e->kind = EXTENT_LAZY;
 }
 
-static bool over_limit(u32 len) { return plat_mem_used() + len > plat_mem_limit(); }
-
 /* The host cannot write without reading; neither need the books. */
 static u8 host_prot(int prot) {
   return (u8)(prot & REGION_WRITE ? REGION_READ | REGION_WRITE : prot & REGION_READ);
@@ -226,7 +225,7 @@ static int map_locked(struct region *r, u32 off, u32 len, int prot, enum region_
   if (!err)
     err = clear_range(r, e.off, e.end);
   if (!err && e.prot) {
-    if (over_limit(len))
+    if (mem_over_limit(len))
       err = -ENOMEM;
     choose_kind(r, &e);
   }
@@ -250,7 +249,7 @@ static int unmap_locked(struct region *r, u32 off, u32 len, bool lazily) {
 /* An extent that had no host mapping may be accessed from now on. */
 static int bring_to_life(struct region *r, u32 off, u32 end, bool hot, u8 prot) {
   struct extent e = {.off = off, .end = end, .prot = prot, .hot = hot};
-  if (over_limit(end - off))
+  if (mem_over_limit(end - off))
     return -ENOMEM;
   extents_remove(&r->map, off, end);
   choose_kind(r, &e);

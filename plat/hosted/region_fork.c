@@ -6,6 +6,7 @@
  */
 #include "kernel/errno.h"
 #include "lib/string.h"
+#include "plat/hosted/hosted.h"
 #include "plat/hosted/linux.h"
 #include "plat/hosted/seg.h"
 
@@ -158,7 +159,7 @@ static int fork_locked(struct region *parent, const struct region_fork_args *a,
   if (err)
     return err;
   child->lives++;
-  if (plat_mem_used() + (u64)parent->anon_pages * PAGE_SIZE > plat_mem_limit())
+  if (mem_over_limit((u64)parent->anon_pages * PAGE_SIZE))
     err = -ENOMEM;
   if (!err)
     err = copy_all(child, parent, &dead);

@@ -16,6 +16,7 @@
 #define PIPE_ATOMIC 4096 /* what a writable pipe or terminal takes without blocking */
 #define HOST_TCGETS 0x5401
 #define HOST_TCSETS 0x5402
+#define HOST_TIOCGPGRP 0x540f
 #define HOST_TIOCGWINSZ 0x5413
 #define HOST_TIOCSWINSZ 0x5414
 #define HOST_FIONREAD 0x541b
@@ -34,6 +35,7 @@ static struct stream *terminal_stream;
 static u32 terminal_gone;
 static struct ktermios saved;
 static int saved_fd = -1;
+static bool closed[3]; /* by who started us */
 
 /* ---- transfers ------------------------------------------------------------------------------- */
 
@@ -143,7 +145,18 @@ static const struct file_ops stream_ops = {
 
 /* ---- terminals ------------------------------------------------------------------------------- */
 
+/* Does the terminal belong to another job of the shell that started us? */
+static bool in_background(struct stream *s) {
+  int pgrp = 0;
+  return lx3(ioctl, s->fd, HOST_TIOCGPGRP, &pgrp) == 0 &&
+         pgrp != lx_call6(121 /* getpgid */, 0, 0, 0, 0, 0, 0);
+}
+
+/* A job in the background that reads is stopped until it is in the foreground. The host cannot know
+   which of us reads, so we ask. Where nobody can stop us the read fails, as on the host. */
 static i64 tty_read(struct tty *t, struct uio *u, bool nonblock) {
+  for (int tries = 0; tries < 3 && in_background(t->priv); tries++)
+    plat_suspend(SIGTTIN);
   return stream_read(t->priv, u, nonblock);
 }
 
@@ -199,6 +212,8 @@ static const struct tty_ops host_tty_ops = {
 
 /* ---- start and end --------------------------------------------------------------------------- */
 
+void stdio_was_closed(int fd) { closed[fd] = true; }
+
 void stdio_init(void) {
   for (int fd = 0; fd < 3 && saved_fd < 0; fd++)
     if (lx3(ioctl, fd, HOST_TCGETS, &saved) == 0)
@@ -249,7 +264,7 @@ static int terminal_file(struct stream *s, struct file **out) {
 
 int plat_stdio(int n, struct file **out) {
   struct stream *s = NULL;
-  int err = stream_open(n, &s);
+  int err = closed[n] ? -EBADF : stream_open(n, &s);
   if (err)
     return err;
   struct ktermios k;

@@ -6,7 +6,9 @@
  * Framed console (command line: console=framed): what is at the other end tells the streams apart.
  * A byte DLE (0x10) begins a command: DLE DLE is that byte itself; from us, DLE '1' and DLE '2' say
  * which stream what follows belongs to, DLE 'x' and two hexadecimal digits are the exit status, DLE
- * 'r': we listen; to us, DLE 'e' is the end of input, DLE 's' and a letter from 'A' a signal.
+ * 'r': we listen, DLE 'z': we may be stopped for a while; to us, DLE 'e' is the end of input, DLE
+ * 's' and a letter from 'A' a signal, DLE 'w' and eight hexadecimal digits the window's rows and
+ * columns.
  */
 #include "kernel/errno.h"
 #include "kernel/fs/line.h"
@@ -33,7 +35,9 @@ static int shown;            /* stream that the other end thinks is being writte
 static struct line line;      /* the terminal's; without one only what comes in */
 static struct tty *input_tty; /* whose priv is the line; NULL: nobody listens yet; atomic */
 static struct tty streams = {.refs = 1, .ops = &line_tty_ops, .priv = &line}; /* no terminal */
-static u8 escape; /* framed input: DLE or DLE 's' came last; the poller's */
+static u8 escape; /* framed input: DLE, DLE 's' or DLE 'w' came last; the poller's */
+static u32 window_size;
+static unsigned window_digits; /* how many of its eight have come */
 
 /* ---- output
  * -------------------------------------------------------------------------------------- */
@@ -89,6 +93,13 @@ void stdio_exit_status(unsigned status) {
     serial_write(text, (size_t)fmt(text, sizeof text, "%cx%02x", DLE, status & 0xff));
 }
 
+void plat_suspend(int signo) {
+  static const char ask[] = {DLE, 'z'};
+  (void)signo;
+  if (machine_options.framed)
+    write_raw(ask, sizeof ask);
+}
+
 /* ---- input
  * --------------------------------------------------------------------------------------- */
 
@@ -105,16 +116,31 @@ static bool rx(u8 byte, bool ask) {
   return true;
 }
 
+/* One more digit of the window's size. */
+static void take_window(u8 c) {
+  window_size = window_size << 4 | (u32)((c >= 'a' ? c - 'a' + 10 : c - '0') & 15);
+  if (++window_digits < 8) {
+    escape = 'w';
+    return;
+  }
+  struct kwinsize w = {.row = (u16)(window_size >> 16), .col = (u16)window_size};
+  window_digits = 0;
+  if (machine_options.terminal)
+    line_set_winsize(input_tty, &w);
+}
+
 /* A byte of the framed input: true if it is data. *signo may be set. */
 static bool unframe(u8 c, int *signo) {
   u8 was = escape;
   escape = 0;
   if (was == 's')
     *signo = c - 'A';
+  else if (was == 'w')
+    take_window(c);
   else if (was == DLE && c == 'e')
     line_hang_up(&line);
-  else if (was == DLE && c == 's')
-    escape = 's';
+  else if (was == DLE && (c == 's' || c == 'w'))
+    escape = c;
   else if (was != DLE && c == DLE)
     escape = DLE;
   else

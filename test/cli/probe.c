@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -31,9 +32,10 @@ static int get(const char *path) {
   int fd = path ? open(path, O_RDONLY) : 0;
   if (fd < 0)
     return complain();
-  for (ssize_t n; (n = read(fd, buf, sizeof buf)) > 0;)
+  ssize_t n;
+  while ((n = read(fd, buf, sizeof buf)) > 0)
     fwrite(buf, 1, (size_t)n, stdout);
-  return close(fd);
+  return n < 0 ? complain() : close(fd);
 }
 
 /* Commands of standard input, `get PATH` or `put PATH TEXT`, each answered by a line. */
@@ -54,13 +56,41 @@ static int serve(void) {
   return 0;
 }
 
+/* Repeats each line of standard input. */
+static int type(void) {
+  char line[200];
+  printf("ready\n");
+  fflush(stdout);
+  while (fgets(line, sizeof line, stdin)) {
+    printf("got %s", line);
+    fflush(stdout);
+  }
+  return 0;
+}
+
+/* Waits for another size of the window. */
+static int window(void) {
+  struct winsize w;
+  sigset_t set;
+  int signo;
+  sigemptyset(&set);
+  sigaddset(&set, SIGWINCH);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  printf("ready\n");
+  fflush(stdout);
+  if (sigwait(&set, &signo) || ioctl(0, TIOCGWINSZ, &w))
+    return complain();
+  printf("%d %d\n", w.ws_row, w.ws_col);
+  return 0;
+}
+
 /* Touches memory until there is no more; how it ends is the system's choice. */
 static int eat(void) {
   for (long mib = 1;; mib++) {
     char *p = malloc(1 << 20);
     if (!p) {
-      printf("no memory\n");
-      return 0;
+      printf("no memory after %ld MiB\n", mib - 1);
+      return get("/proc/meminfo");
     }
     memset(p, (int)mib, 1 << 20);
   }
@@ -112,6 +142,11 @@ int main(int argc, char **argv) {
     fprintf(stderr, "to standard error\n");
   if (!strcmp(what, "get"))
     return get(argc > 2 ? arg : NULL);
+  if (!strcmp(what, "fstat")) { /* which of the first descriptors are open */
+    struct stat st;
+    for (int fd = 0; fd < 4; fd++)
+      printf("%d %d\n", fd, fstat(fd, &st) ? errno : 0);
+  }
   if (!strcmp(what, "put"))
     return put(arg, argv[3]);
   if (!strcmp(what, "serve"))
@@ -128,6 +163,10 @@ int main(int argc, char **argv) {
     return unlink(arg) ? complain() : 0;
   if (!strcmp(what, "eat"))
     return eat();
+  if (!strcmp(what, "type"))
+    return type();
+  if (!strcmp(what, "window"))
+    return window();
   if (!strcmp(what, "touch"))
     return touch();
   if (!strcmp(what, "cpus"))

@@ -2,6 +2,7 @@
 #include "plat/hosted/test/support.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/test/fake/kinds.h"
+#include "plat/hosted/hosted.h"
 #include "plat/hosted/pagemap.h"
 #include "plat/hosted/seg.h"
 #include <sched.h>
@@ -42,6 +43,10 @@ u64 plat_now(void) {
 }
 u64 plat_mem_limit(void) { return UINT64_MAX; }
 u64 plat_mem_used(void) { return 0; }
+bool mem_over_limit(u64 more) {
+  (void)more;
+  return false;
+}
 
 void support_init(void) {
   if (slots_init() || pagemap_init())

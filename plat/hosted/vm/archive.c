@@ -62,6 +62,13 @@ static void add_link(FILE *out, const char *path, struct entry *e) {
   pad(out, e->size);
 }
 
+/* What only others may read is no reason not to start. */
+static void left_out(const char *path, int err) {
+  if (err != EACCES)
+    vm_die("%s: %s", path, strerror(err));
+  fprintf(stderr, "ufork: %s: cannot be read, left out of the root file system\n", path);
+}
+
 static void add(FILE *out, const FTSENT *f, const char *name) {
   struct entry e = {.name = name, .mode = f->fts_statp->st_mode, .mtime = f->fts_statp->st_mtime};
   switch (f->fts_info) {
@@ -69,6 +76,10 @@ static void add(FILE *out, const FTSENT *f, const char *name) {
     header(out, &e);
     break;
   case FTS_F:
+    if (access(f->fts_accpath, R_OK) != 0) {
+      left_out(f->fts_path, errno);
+      break;
+    }
     e.size = (uint64_t)f->fts_statp->st_size;
     copy_file(out, f->fts_accpath, &e);
     break;
@@ -77,6 +88,8 @@ static void add(FILE *out, const FTSENT *f, const char *name) {
     add_link(out, f->fts_accpath, &e);
     break;
   case FTS_DNR:
+    left_out(f->fts_path, f->fts_errno);
+    break;
   case FTS_ERR:
   case FTS_NS:
     vm_die("%s: %s", f->fts_path, strerror(f->fts_errno));

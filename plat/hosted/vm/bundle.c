@@ -4,12 +4,16 @@
  * filled with a head that holds the command line, padded to a page, and the root file system.
  */
 #include "plat/hosted/vm/vm.h"
+#include "verifier/elf.h"
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PAGE 4096u
@@ -81,10 +85,31 @@ static void seek(FILE *out, uint64_t to) {
     vm_die("cannot write the image: %s", strerror(errno));
 }
 
+/* What a kernel would refuse to start is not worth an image. */
+static void check_image(const char *program) {
+  struct uf_image_layout layout;
+  struct stat st;
+  int fd = open(program, O_RDONLY | O_CLOEXEC);
+  if (fd < 0 || fstat(fd, &st) != 0)
+    vm_die("%s: %s", program, strerror(errno));
+  void *bytes =
+      st.st_size > 0 ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+  if (bytes == MAP_FAILED)
+    vm_die("%s: %s", program, strerror(errno));
+  enum uf_elf_error e = uf_elf_parse(bytes, (size_t)st.st_size, &layout);
+  if (e != UF_ELF_OK && !(st.st_size > 2 && memcmp(bytes, "#!", 2) == 0))
+    vm_die("%s: %s", program, uf_elf_message(e));
+  if (bytes)
+    munmap(bytes, (size_t)st.st_size);
+  close(fd);
+}
+
 _Noreturn void vm_image(const struct options *o) {
   Elf64_Ehdr ehdr;
   Elf64_Phdr phdrs[16];
   uint64_t end;
+  if (o->boot.program_is_host)
+    check_image(o->boot.program);
   FILE *out = fopen(o->output, "we");
   if (!out)
     vm_die("%s: %s", o->output, strerror(errno));

@@ -13,7 +13,9 @@
 
 static bool terminal; /* both input and output are one */
 static struct termios saved;
-static volatile sig_atomic_t caught; /* a signal to pass on, 0: none */
+static volatile sig_atomic_t caught;  /* a signal to pass on, 0: none */
+static volatile sig_atomic_t resized; /* the terminal's window has another size */
+static pid_t machine_pid;
 
 static const int forwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
 
@@ -40,13 +42,28 @@ static void go_raw(void) {
     tcsetattr(0, TCSADRAIN, &raw);
 }
 
-static void on_signal(int sig) { caught = sig; }
+static void on_signal(int sig) {
+  if (sig == SIGWINCH)
+    resized = 1;
+  else
+    caught = sig;
+}
 
-static void catch_signals(void) {
+/* They come while poll waits, so that none is missed; `waiting` is the mask for that. */
+static void catch_signals(sigset_t *waiting) {
   struct sigaction sa = {.sa_handler = on_signal}, old;
+  sigset_t caught_ones;
+  sigemptyset(&caught_ones);
   for (unsigned i = 0; i < sizeof forwarded / sizeof *forwarded; i++)
-    if (sigaction(forwarded[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+    if (sigaction(forwarded[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
       sigaction(forwarded[i], &sa, NULL);
+      sigaddset(&caught_ones, forwarded[i]);
+    }
+  if (terminal) {
+    sigaction(SIGWINCH, &sa, NULL);
+    sigaddset(&caught_ones, SIGWINCH);
+  }
+  sigprocmask(SIG_BLOCK, &caught_ones, waiting);
   signal(SIGPIPE, SIG_IGN);
 }
 
@@ -94,6 +111,16 @@ static void pass_signal(int to) {
   write_all(to, text, 3);
 }
 
+static void pass_window(int to) {
+  struct winsize w;
+  char text[16];
+  resized = 0;
+  if (ioctl(0, TIOCGWINSZ, &w) != 0)
+    return;
+  snprintf(text, sizeof text, "%cw%04x%04x", DLE, w.ws_row, w.ws_col);
+  write_all(to, text, 10);
+}
+
 /* ---- from the machine
  * ------------------------------------------------------------------------------- */
 
@@ -113,6 +140,16 @@ static void take_digit(unsigned char c) {
   state.command = 0;
 }
 
+/* The shell that started us gets the terminal until it wants us to go on. */
+static void suspend(void) {
+  kill(machine_pid, SIGSTOP);
+  restore();
+  raise(SIGTSTP);
+  go_raw();
+  kill(machine_pid, SIGCONT);
+  resized = terminal;
+}
+
 /* The byte after DLE; true if it is data. */
 static bool take_command(unsigned char c) {
   state.command = 0;
@@ -122,6 +159,8 @@ static bool take_command(unsigned char c) {
     state.command = 'x';
   else if (c == 'r')
     state.listens = true;
+  else if (c == 'z')
+    suspend();
   return c == DLE;
 }
 
@@ -151,16 +190,20 @@ static void take_output(const unsigned char *in, size_t n) {
     write_all(stream, out, m);
 }
 
-int console_relay(int to, int from) {
+int console_relay(int to, int from, pid_t machine) {
   bool input = true;
-  catch_signals();
+  machine_pid = machine;
+  sigset_t waiting;
+  catch_signals(&waiting);
   go_raw();
   for (;;) {
     unsigned char buf[4096];
     struct pollfd p[2] = {{from, POLLIN, 0}, {input && state.listens ? 0 : -1, POLLIN, 0}};
-    int ready = poll(p, 2, -1);
+    int ready = ppoll(p, 2, NULL, &waiting);
     if (caught && state.listens)
       pass_signal(to);
+    if (resized && state.listens)
+      pass_window(to);
     if (ready < 0)
       continue;
     if (p[1].revents)

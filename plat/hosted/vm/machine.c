@@ -7,12 +7,14 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define QEMU "qemu-system-x86_64"
 #define DEFAULT_MEMORY ((uint64_t)512 << 20)
+#define KERNEL_MEMORY ((uint64_t)24 << 20)
 #define PROBE_MS 1500 /* a boot and a spin loop where KVM works take a tenth of that */
 #define ARGS_MAX 256
 
@@ -42,9 +44,12 @@ static void basic_args(void) {
 /* QEMU as a child with the given standard streams. */
 static pid_t start(int in, int out) {
   args[n_args] = NULL;
-  pid_t pid = fork();
+  pid_t parent = getpid(), pid = fork();
   if (pid != 0)
     return pid;
+  prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody else would end it */
+  if (getppid() != parent)
+    _exit(127);
   dup2(in, 0);
   dup2(out, 1);
   setpgid(0, 0); /* the terminal's signals are ours */
@@ -127,14 +132,15 @@ static void directories(const struct boot_args *b) {
   }
 }
 
-/* A file without a name that QEMU can open. */
-static const char *initramfs(const struct options *o) {
+/* A file without a name that QEMU can open; *size is its. */
+static const char *initramfs(const struct options *o, uint64_t *size) {
   static char path[64];
   FILE *f = tmpfile();
   if (!f)
     vm_die("temporary file: %s", strerror(errno));
   archive_write(f, o->boot.root, o->boot.program_is_host ? o->boot.program : NULL,
                 vm_guest_program(o));
+  *size = (uint64_t)ftell(f);
   snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)getpid(), fileno(f));
   return path;
 }
@@ -142,7 +148,12 @@ static const char *initramfs(const struct options *o) {
 _Noreturn void vm_run(const struct options *o) {
   int in[2], out[2], status = 0;
   uint64_t memory = o->boot.memory_limit ? o->boot.memory_limit : DEFAULT_MEMORY;
-  const char *root = initramfs(o);
+  uint64_t archive;
+  const char *root = initramfs(o, &archive);
+  /* for a moment there are the archive and the files from it */
+  if (memory < KERNEL_MEMORY + 2 * archive)
+    vm_die("--memory: a machine with this root file system needs at least %lluM",
+           (unsigned long long)((KERNEL_MEMORY + 2 * archive) >> 20) + 1);
   accelerator();
   arg("-m"), arg("%lluM", (unsigned long long)(memory >> 20));
   arg("-smp"), arg("%u", cpus(o));
@@ -159,7 +170,7 @@ _Noreturn void vm_run(const struct options *o) {
     vm_die("fork: %s", strerror(errno));
   close(in[0]);
   close(out[1]);
-  int told = console_relay(in[1], out[0]);
+  int told = console_relay(in[1], out[0], pid);
   waitpid(pid, &status, 0);
   if (told < 0)
     vm_die("the virtual machine ended without saying why");

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 /* Runs what o describes in a machine and exits with its status. */
 _Noreturn void vm_run(const struct options *o);
@@ -50,7 +51,8 @@ const char *vm_kernel(void);
 
 /* Words for the kernel's command line that describe our standard streams. Static. */
 const char *console_words(void);
-/* Passes everything on until the machine's output ends; the exit status it told, or -1. */
-int console_relay(int to_machine, int from_machine);
+/* Passes everything on until the machine's output ends; the exit status it told, or -1. `machine`
+   is its process. */
+int console_relay(int to_machine, int from_machine, pid_t machine);
 
 #endif
