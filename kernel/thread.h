@@ -76,15 +76,11 @@ struct thread {
   u32 cpu;               /* CPU it runs on, or last ran on */
   u64 user_rsp;          /* scratch of the gate */
   u64 nsyscalls;         /* counted by the gate */
-  struct uregs *uregs;   /* user registers: at the top of the kernel stack, below this */
   struct region *region; /* what %gs shows; NULL for kernel threads */
-  void *fpu;             /* platform's save area for vector state (in this block or its own) */
 
   /* sched.h */
   enum thread_state state; /* atomic: its own thread stores, wakers compare and swap to RUNNABLE */
-  struct list run_node;
-  struct spin wake_lock; /* decides who queues it: the waker or the CPU that switches away */
-  bool on_cpu;           /* its stack is in use; a queued thread never is on a CPU */
+  bool on_cpu;             /* its stack is in use; a queued thread never is on a CPU */
   bool is_user;
   bool at_edge;  /* in the work loop: looks at `work` again before user code runs */
   bool may_park; /* gave up the CPU in interruptible sleep: may be parked there */
@@ -96,11 +92,9 @@ struct thread {
   int tid;
   u32 refs;
   struct proc *proc;
-  struct list proc_node;  /* in proc->threads, under proc->lock */
-  struct thread_sig *sig; /* signal.h: mask, pending, altstack */
-  u64 set_tid;            /* user address to store tid at before the first user instruction, or 0 */
-  u64 clear_tid;          /* user address (CLONE_CHILD_CLEARTID) */
-  u64 robust_list;        /* user address */
+  u64 set_tid;     /* user address to store tid at before the first user instruction, or 0 */
+  u64 clear_tid;   /* user address (CLONE_CHILD_CLEARTID) */
+  u64 robust_list; /* user address */
   char name[16];
 
 #ifdef LOCK_CHECK
@@ -110,6 +104,15 @@ struct thread {
 #endif
 
   struct list *dying_rights; /* ipc/unix_control.c: its outermost unix_rights_free, or NULL */
+
+  /* A new thread has zeros up to here; the rest is kept for the next one (sched/thread.c). */
+  struct uregs *uregs; /* user registers: at the top of the kernel stack, below this */
+  void *fpu;           /* platform's save area for vector state (in this block or its own) */
+  struct thread *next_free;
+  struct list run_node;
+  struct list proc_node;  /* in proc->threads, under proc->lock */
+  struct spin wake_lock;  /* decides who queues it: the waker or the CPU that switches away */
+  struct thread_sig *sig; /* signal.h: mask, pending, altstack */
 };
 
 _Static_assert(offsetof(struct thread, tcb_base) == UF_TCB_BASE, "ABI");

@@ -179,6 +179,7 @@ static bool fits_now(u64 bytes) {
 void space_trim(void) {
   region_trim();
   thread_trim();
+  proc_trim();
   kmalloc_trim(); /* last: it frees what those have left */
 }
 

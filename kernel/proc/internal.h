@@ -23,6 +23,13 @@ void *pid_get(int id, enum pid_role role);
 extern struct spin pids_lock;
 void pids_limit(unsigned max_procs);
 
+/* ---- block.c: memory ---------------------------------------------------------------------- */
+
+/* A process whose kept part is set up, the rest is not; NULL: no memory. */
+struct proc *proc_block_alloc(void);
+/* Nobody knows it any more. */
+void proc_block_free(struct proc *p);
+
 /* ---- proc.c: creation, groups ------------------------------------------------------------ */
 
 /* What fork copies is the parent's, if there is one. now: the time. */

@@ -9,12 +9,7 @@
 struct spin proc_tree_lock;
 struct proc_stats proc_stats;
 
-/* They live as long as each other. */
-struct block {
-  struct proc p;
-  struct sighand sighand;
-};
-
+#define ZEROED offsetof(struct proc, pid)
 #define COPIED offsetof(struct proc, limits)
 #define GROUPS offsetof(struct proc, cred.groups)
 _Static_assert(sizeof(struct proc) - GROUPS - sizeof((struct proc *)0)->cred.groups < 8,
@@ -22,7 +17,7 @@ _Static_assert(sizeof(struct proc) - GROUPS - sizeof((struct proc *)0)->cred.gro
 
 static void copy_from(struct proc *c, struct proc *p) {
   spin_lock(&p->lock);
-  memcpy((char *)c + COPIED, (char *)p + COPIED, GROUPS - COPIED);
+  __builtin_memcpy((char *)c + COPIED, (char *)p + COPIED, GROUPS - COPIED);
   if (unlikely(p->cred.ngroups))
     memcpy(c->cred.groups, p->cred.groups, sizeof c->cred.groups);
   spin_unlock(&p->lock);
@@ -30,27 +25,15 @@ static void copy_from(struct proc *c, struct proc *p) {
 }
 
 struct proc *proc_alloc(struct proc *parent, u64 now) {
-  struct block *b = kmalloc_as(KMEM_PROCESS, sizeof *b);
-  if (!b)
+  struct proc *p = proc_block_alloc();
+  if (!p)
     return NULL;
-  struct proc *p = &b->p;
-  memset(p, 0, parent ? COPIED : sizeof *p);
-  p->sighand = &b->sighand;
+  __builtin_memset((char *)p + ZEROED, 0, COPIED - ZEROED);
   if (parent)
     copy_from(p, parent);
   else
-    sighand_init(p->sighand);
+    memset((char *)p + COPIED, 0, sizeof *p - COPIED);
   p->refs = 2; /* the table's and the parent's */
-  list_init(&p->children);
-  list_init(&p->sibling_node);
-  list_init(&p->pgrp_node);
-  list_init(&p->threads);
-  waitq_init(&p->end_wait);
-  waitq_init(&p->child_wait);
-  mutex_init(&p->park_lock);
-  waitq_init(&p->park_q);
-  waitq_init(&p->vfork_wait);
-  ktimer_init(&p->cpu_limit, cpu_limit_look);
   p->start_time = now;
   return p;
 }
@@ -77,7 +60,7 @@ static void proc_put_many(struct proc *p, u32 n) {
     return;
   sighand_clear(p->sighand);
   exe_path_put(p->exe_path);
-  kfree_as(KMEM_PROCESS, p);
+  proc_block_free(p);
 }
 
 void proc_put(struct proc *p) { proc_put_many(p, 1); }
@@ -95,11 +78,15 @@ void proc_unlink(struct proc *p) {
 }
 
 void proc_sort_child(struct proc *c) {
+  struct list *all = &c->parent->children;
+  bool first = proc_has_report(c);
+  if ((first ? all->next : all->prev) == &c->sibling_node)
+    return;
   list_remove(&c->sibling_node);
-  if (proc_has_report(c))
-    list_push_front(&c->parent->children, &c->sibling_node);
+  if (first)
+    list_push_front(all, &c->sibling_node);
   else
-    list_push_back(&c->parent->children, &c->sibling_node);
+    list_push_back(all, &c->sibling_node);
 }
 
 void proc_reaped(struct proc *p) {

@@ -90,45 +90,48 @@ void exe_path_put(struct exe_path *e); /* NULL is fine */
 enum proc_state { PROC_ALIVE, PROC_STOPPED, PROC_ZOMBIE, PROC_REAPED };
 
 struct proc {
+  /* Kept when a process is gone, for the next one (block.c). */
+  struct spin lock;
+  struct list threads;
+  struct list children, sibling_node; /* children with something to report come first */
+  struct list pgrp_node;
+  struct waitq child_wait; /* its threads sleep here in wait4 */
+  struct waitq end_wait;   /* polls of pidfds wait for the end here */
+  struct mutex park_lock;  /* held by the thread that has parked its siblings */
+  struct waitq park_q;     /* parked threads; exec waits here for the others' end */
+  struct waitq vfork_wait;
+  struct ktimer cpu_limit; /* RLIMIT_CPU: looks when it may have been reached */
+  struct sighand *sighand;
+
+  /* A new process has zeros from here on. */
   int pid;
   u32 refs;
   enum proc_state state; /* under proc_tree_lock */
   int exit_status;       /* wait status once ZOMBIE */
   int exit_signal;       /* sent to the parent at exit: SIGCHLD or clone's */
-
-  struct proc *parent;                /* proc_tree_lock */
-  int ppid;                           /* parent's pid, or 0; readable without the lock */
-  struct list children, sibling_node; /* children with something to report come first */
+  int ppid;              /* parent's pid, or 0; readable without the lock */
+  struct proc *parent;   /* proc_tree_lock */
   struct pgrp *pgrp;
-  struct list pgrp_node;
-  struct waitq end_wait;                     /* polls of pidfds wait for the end here */
-  struct waitq child_wait;                   /* its threads sleep here in wait4 */
   bool stop_unreported, continue_unreported; /* for wait; proc_tree_lock */
   bool did_exec;                             /* setpgid by the parent is over */
   bool adopted;                              /* by µprocess 1, which is not its shell */
   bool subreaper;                            /* adopts orphans below it */
-  int pdeath_signal;                         /* sent to it when its parent ends */
-
-  struct spin lock;
-  struct list threads;
+  bool cpu_limit_over;                       /* it has ended: the timer stays off */
+  bool exiting;                              /* exit_group or fatal signal under way */
+  bool stopping;                             /* job control: threads stop at the kernel's edge */
+  bool tell_continued;                       /* the parent has not been told yet */
+  bool vfork_pending;                        /* the parent still waits for exec or exit */
   unsigned nthreads;
-  bool cpu_limit_over;        /* it has ended: the timer stays off */
-  bool exiting;               /* exit_group or fatal signal under way */
   struct thread *exec_thread; /* kills the others to replace the program */
-  bool stopping;              /* job control: threads stop at the kernel's edge */
-  bool tell_continued;        /* the parent has not been told yet */
+  int pdeath_signal;          /* sent to it when its parent ends */
   int stop_signal;
   unsigned nstopped; /* threads that have */
 
-  struct mutex park_lock; /* held by the thread that has parked its siblings */
-  struct waitq park_q;    /* parked threads; exec waits here for the others' end */
-  bool vfork_pending;     /* the parent still waits for exec or exit */
-  struct waitq vfork_wait;
-
+  u32 max_pages,
+      child_max_pages; /* resident at most: of spaces that it had; of children and theirs */
   struct space *space; /* changed only by the single thread of exec; NULL in zombies */
   struct fdtable *files;
   struct fs_context *fs;
-  struct sighand *sighand;
   struct sem_undo *sem_undo;  /* kernel/ipc/sysv_sem.c; its lock */
   struct proc_timers *timers; /* kernel/time/proc_timers.h; NULL until used; own lock */
 
@@ -137,9 +140,6 @@ struct proc {
   struct cpu_use used;          /* of its dead threads */
   struct cpu_times told;        /* what was last told: neither time ever runs backwards */
   u64 child_utime, child_stime; /* ns; of reaped children and theirs */
-  u32 max_pages,
-      child_max_pages;     /* resident at most: of spaces that it had; of children and theirs */
-  struct ktimer cpu_limit; /* RLIMIT_CPU: looks when it may have been reached */
 
   /* fork copies from here to the end. */
   struct rlimit limits[RLIM_NLIMITS];
@@ -156,6 +156,8 @@ static inline struct proc *proc_current(void) { return thread_current()->proc; }
 
 void proc_get(struct proc *p);
 void proc_put(struct proc *p);
+/* Gives back the memory that is kept for new processes. */
+void proc_trim(void);
 /* A process by PID with a reference, or NULL (zombies included). */
 struct proc *proc_find(int pid);
 /* Calls f for every process (a reference is held during the call, no locks); for /proc. */

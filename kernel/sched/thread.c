@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Thread blocks (struct thread and kernel stack), recycled through a cache per CPU and a shared
- * one behind it. A recycled block keeps what its owners set up once: `fpu` (platform) and `sig`
- * (signal/). Nothing else of it survives.
+ * one behind it. A recycled block keeps what was set up once: its lists, which are empty again,
+ * `fpu` (platform) and `sig` (signal/). Nothing else of it survives.
  */
 #include "kernel/kassert.h"
 #include "kernel/proc/proc.h"
@@ -14,12 +14,12 @@
 
 struct cache {
   struct spin lock; /* of a CPU's: another takes it only when memory is short */
-  struct list free; /* struct thread.run_node */
   unsigned n;
+  struct thread *free; /* linked by `next_free` */
 };
 
 static struct cache cpu_cache[MAX_CPUS];
-static struct cache shared = {SPIN_INIT, LIST_INIT(shared.free), 0};
+static struct cache shared;
 static u64 blocks; /* there are, cached ones included; atomic */
 
 static unsigned in_cache(struct cache *c) {
@@ -40,10 +40,9 @@ u64 thread_blocks(u64 *cached) {
 static bool cache_push(struct cache *c, struct thread *t, unsigned max) {
   spin_lock(&c->lock);
   bool room = c->n < max;
-  if (room) {
-    if (c->free.next == NULL)
-      list_init(&c->free);
-    list_push_front(&c->free, &t->run_node);
+  if (likely(room)) {
+    t->next_free = c->free;
+    c->free = t;
     c->n++;
   }
   spin_unlock(&c->lock);
@@ -51,43 +50,37 @@ static bool cache_push(struct cache *c, struct thread *t, unsigned max) {
 }
 
 static struct thread *cache_pop(struct cache *c) {
-  struct thread *t = NULL;
   spin_lock(&c->lock);
-  if (c->n > 0) {
+  struct thread *t = c->free;
+  if (likely(t)) {
+    c->free = t->next_free;
     c->n--;
-    t = list_entry(list_pop_front(&c->free), struct thread, run_node);
   }
   spin_unlock(&c->lock);
   return t;
 }
 
 /* Another CPU's is better than new memory: a process often ends elsewhere than it began. */
-static struct thread *take_cached(void) {
-  unsigned here = thread_current()->cpu, n = plat_ncpus();
-  struct thread *t = cache_pop(&cpu_cache[here]);
-  if (!t)
-    t = cache_pop(&shared);
-  for (unsigned i = 1; i < n && !t; i++)
+static __attribute__((noinline)) struct thread *take_elsewhere(unsigned here) {
+  struct thread *t = cache_pop(&shared);
+  for (unsigned i = 1, n = plat_ncpus(); i < n && !t; i++)
     t = cache_pop(&cpu_cache[(here + i) % n]);
   return t;
 }
 
-static void reset(struct thread *t) {
-  void *fpu = t->fpu;
-  struct thread_sig *sig = t->sig;
-  memset(t, 0, sizeof *t);
-  t->fpu = fpu;
-  t->sig = sig;
-  t->uregs = (struct uregs *)t - 1;
+static inline struct thread *take_cached(void) {
+  unsigned here = thread_current()->cpu;
+  struct thread *t = cache_pop(&cpu_cache[here]);
+  return likely(t) ? t : take_elsewhere(here);
+}
+
+static inline void reset(struct thread *t) {
+  __builtin_memset(t, 0, offsetof(struct thread, uregs));
   t->state = THREAD_UNINTERRUPTIBLE;
   t->refs = 1;
-  list_init(&t->run_node);
-  list_init(&t->proc_node);
 #ifdef LOCK_CHECK
   t->checked = LOCK_CHECKED;
 #endif
-  if (sig)
-    thread_sig_reset(sig);
 }
 
 struct thread *thread_alloc_new(void) {
@@ -95,15 +88,22 @@ struct thread *thread_alloc_new(void) {
   if (t == NULL)
     return NULL;
   __atomic_add_fetch(&blocks, 1, __ATOMIC_RELAXED);
+  t->uregs = (struct uregs *)t - 1;
+  t->wake_lock = (struct spin)SPIN_INIT;
+  list_init(&t->run_node);
+  list_init(&t->proc_node);
   reset(t);
   return t;
 }
 
 struct thread *thread_alloc(void) {
   struct thread *t = take_cached();
-  if (!t)
+  if (unlikely(!t))
     return thread_alloc_new();
+  kassert(list_empty(&t->run_node) && list_empty(&t->proc_node));
   reset(t);
+  if (likely(t->sig))
+    thread_sig_reset(t->sig);
   return t;
 }
 

@@ -43,7 +43,6 @@ void sighand_init(struct sighand *sh) {
 }
 
 void sighand_fork(struct sighand *sh, struct sighand *from) {
-  sighand_init(sh);
   spin_lock(&from->lock);
   sh->set = from->set;
   for (u64 set = sh->set; set; set &= set - 1) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* For tests that link the fake platform, but no scheduler. */
+#include "kernel/proc/proc.h"
 #include "kernel/sched/sched.h"
 #include <stdlib.h>
 
@@ -16,3 +17,4 @@ struct thread *thread_alloc(void) {
   abort();
 }
 void thread_trim(void) {}
+void proc_trim(void) {}
