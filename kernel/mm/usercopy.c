@@ -107,6 +107,11 @@ int user_store32(u64 uaddr, u32 v) { return copy_to_user(uaddr, &v, sizeof v); }
 
 int user_store64(u64 uaddr, u64 v) { return copy_to_user(uaddr, &v, sizeof v); }
 
+int user_store128(u64 uaddr, u64 first, u64 second) {
+  u64 v[] = {first, second};
+  return copy_to_user(uaddr, v, sizeof v);
+}
+
 int user_cmpxchg32(u64 uaddr, u32 old, u32 new_, u32 *seen) {
   lock_check_user();
   return user_range_ok(uaddr, sizeof old)

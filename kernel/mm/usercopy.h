@@ -27,6 +27,7 @@ static inline void *user_address(u64 uaddr) { return (void *)(thread_current()->
 int copy_from_user(void *dst, u64 uaddr, size_t n); /* 0 or -EFAULT */
 int copy_to_user(u64 uaddr, const void *src, size_t n);
 int user_store64(u64 uaddr, u64 v);
+int user_store128(u64 uaddr, u64 first, u64 second);
 /* The same for a few bytes, without a function's overhead. */
 static inline int user_get(void *dst, u64 uaddr, size_t n) {
   lock_check_user();
@@ -39,15 +40,22 @@ static inline int user_put(u64 uaddr, const void *src, size_t n) {
   return likely(done) ? 0 : copy_to_user(uaddr, src, n);
 }
 /* The same for a word. */
-static inline int user_get64(u64 uaddr, u64 *v) {
-  lock_check_user();
-  bool done = user_range_ok(uaddr, sizeof *v) && plat_try_load64(user_address(uaddr), v) == 0;
-  return likely(done) ? 0 : copy_from_user(v, uaddr, sizeof *v);
-}
 static inline int user_put64(u64 uaddr, u64 v) {
   lock_check_user();
   bool done = user_range_ok(uaddr, sizeof v) && plat_try_store64(user_address(uaddr), v) == 0;
   return likely(done) ? 0 : user_store64(uaddr, v);
+}
+/* Two words. */
+static inline int user_put128(u64 uaddr, u64 first, u64 second) {
+  lock_check_user();
+  bool done = user_range_ok(uaddr, 16) && plat_try_store64(user_address(uaddr), first) == 0 &&
+              plat_try_store64(user_address(uaddr + 8), second) == 0;
+  return likely(done) ? 0 : user_store128(uaddr, first, second);
+}
+/* A word, without a call: false where copy_from_user is to find out what is the matter. */
+static inline bool user_try_get64(u64 uaddr, u64 *v) {
+  lock_check_user();
+  return user_range_ok(uaddr, sizeof *v) && plat_try_load64(user_address(uaddr), v) == 0;
 }
 int clear_user(u64 uaddr, size_t n);
 

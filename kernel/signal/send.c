@@ -86,11 +86,33 @@ void signal_mask_changed(u64 newly_blocked) {
   signal_recalc();
 }
 
+void signal_set_mask(u64 mask) {
+  struct thread *me = thread_current();
+  u64 old = me->sig->blocked;
+  if (signal_swap_mask(me, mask))
+    signal_mask_changed(me->sig->blocked & ~old);
+}
+
 /* ---- sending ---------------------------------------------------------------------------- */
 
 static bool is_ignored(struct sighand *sh, int signo) {
   u64 h = sigact_of(sh, signo)->handler;
   return h == SIG_IGN || (h == SIG_DFL && (SIG_BIT(signo) & SIG_DFL_IGNORED));
+}
+
+/* taker: who could take it, or NULL. sighand->lock held. */
+static bool is_dropped(struct sighand *sh, const struct thread *taker, int signo) {
+  return taker && is_ignored(sh, signo) && !(taker->sig->blocked & SIG_BIT(signo));
+}
+
+bool signal_is_dropped(struct proc *p, int signo) {
+  struct sighand *sh = p->sighand;
+  spin_lock(&p->lock);
+  spin_lock(&sh->lock);
+  bool dropped = is_dropped(sh, pick_thread(p, signo), signo);
+  spin_unlock(&sh->lock);
+  spin_unlock(&p->lock);
+  return dropped;
 }
 
 /* Drops `set` wherever it is pending in p. sighand->lock held. */
@@ -122,7 +144,7 @@ int signal_send_locked(struct proc *p, struct thread *t, int signo, const struct
   spin_lock(&sh->lock);
   struct thread *taker = t ? t : pick_thread(p, signo);
   bool blocked = t ? !wants(t, signo) : !taker;
-  if (!blocked && is_ignored(sh, signo) && !((taker->sig->blocked) & SIG_BIT(signo))) {
+  if (is_dropped(sh, taker, signo)) {
     spin_unlock(&sh->lock);
     if (signo == SIGCONT)
       jobctl_continue(p, signo);

@@ -102,7 +102,7 @@ void thread_sig_reset(struct thread_sig *ts);
 void thread_sig_free(struct thread_sig *ts); /* NULL is fine */
 u64 thread_sigs(void);                       /* that exist: cached thread blocks keep theirs */
 void sighand_init(struct sighand *sh);       /* every action SIG_DFL; needs not be zero before */
-void sighand_fork(struct sighand *sh, struct sighand *from); /* inits sh, copies the actions */
+void sighand_fork(struct sighand *sh, struct sighand *from); /* copies the actions to a new sh */
 void sighand_clear(struct sighand *sh);                      /* frees what is pending */
 /* Frees what is pending for an exiting thread. */
 void sighand_drop_thread(struct sighand *sh, struct thread_sig *ts);
@@ -125,6 +125,8 @@ void sigpending_drop(struct sighand *sh, struct sigpending *p, u64 set);
 
 /* proc->lock held. */
 int signal_send_locked(struct proc *p, struct thread *t, int signo, const struct ksiginfo *info);
+/* Would signo, which is none of job control's, be gone at once if it were sent to p now? */
+bool signal_is_dropped(struct proc *p, int signo);
 /* A signal that ends the running thread is pending. */
 bool signal_fatal_pending(void);
 /* May the running process signal p? 0 or -EPERM. The second with proc_tree_lock held. */
@@ -142,19 +144,17 @@ int signal_take(u64 set, struct ksiginfo *info);
 int signal_info_from_user(u64 uaddr, int pid, struct ksiginfo *info);
 /* Replaces the running thread's mask (SIGKILL and SIGSTOP are taken out) and lets other threads
    take what it no longer can. Senders look at the mask under the same lock: none goes unseen. */
-void signal_mask_changed(u64 newly_blocked); /* something was pending then */
-static inline void signal_set_mask(u64 mask) {
-  struct thread *t = thread_current();
-  struct thread_sig *ts = t->sig;
-  struct sighand *sh = t->proc->sighand;
-  u64 old = ts->blocked;
-  mask &= ~SIG_UNBLOCKABLE;
+void signal_set_mask(u64 mask);
+/* In two steps: the first is true if the second is needed, since something is pending. */
+void signal_mask_changed(u64 newly_blocked);
+static inline bool signal_swap_mask(struct thread *me, u64 mask) {
+  struct thread_sig *ts = me->sig;
+  struct sighand *sh = me->proc->sighand;
   spin_lock(&sh->lock);
-  ts->blocked = mask;
+  ts->blocked = mask & ~SIG_UNBLOCKABLE;
   u64 pending = ts->pending.set | sh->shared.set;
   spin_unlock(&sh->lock);
-  if (unlikely(pending))
-    signal_mask_changed(mask & ~old);
+  return pending != 0;
 }
 /* An exiting thread: others take what was meant for the process. proc->lock held. */
 void signal_retarget(struct proc *p);

@@ -73,34 +73,50 @@ i64 sys_sigaltstack(struct uregs *r) {
 
 /* ---- masks ----------------------------------------------------------------------------------- */
 
-static bool combine(u64 how, u64 set, u64 *mask) {
-  switch ((u32)how) {
-  case 0:
-    *mask |= set;
-    return true;
-  case 1:
-    *mask &= ~set;
-    return true;
-  case 2:
+static inline bool combine(u64 how, u64 set, u64 *mask) {
+  if ((u32)how == 2)
     *mask = set;
-    return true;
-  }
-  return false;
+  else if ((u32)how == 0)
+    *mask |= set;
+  else if ((u32)how == 1)
+    *mask &= ~set;
+  else
+    return false;
+  return true;
 }
 
-/* Every fork of musl makes four of these calls, and its child two. */
+static inline i64 tell_mask(u64 uaddr, u64 mask) { return uaddr ? user_put64(uaddr, mask) : 0; }
+
+static __attribute__((noinline)) i64 mask_changed(u64 uaddr, u64 old) {
+  signal_mask_changed(thread_current()->sig->blocked & ~old);
+  return tell_mask(uaddr, old);
+}
+
+static inline i64 change_mask(struct thread *me, const struct uregs *r, u64 set) {
+  u64 old = me->sig->blocked, mask = old;
+  if (unlikely(!combine(r->rdi, set, &mask)))
+    return -EINVAL;
+  return unlikely(signal_swap_mask(me, mask)) ? mask_changed(r->rdx, old) : tell_mask(r->rdx, old);
+}
+
+/* The set's page is absent, or it has a bad address. */
+static __attribute__((noinline)) i64 change_mask_slowly(const struct uregs *r) {
+  u64 set;
+  if (copy_from_user(&set, r->rsi, sizeof set) < 0)
+    return -EFAULT;
+  return change_mask(thread_current(), r, set);
+}
+
+/* Every fork of musl makes four of these calls, and its child two. All functions that it calls are
+   called last, so that it has no registers to save. */
 i64 sys_rt_sigprocmask(struct uregs *r) {
-  u64 old = thread_current()->sig->blocked, mask = old, set;
+  struct thread *me = thread_current();
+  u64 set;
   if (unlikely(r->r10 != SIGSET_SIZE))
     return -EINVAL;
-  if (likely(r->rsi)) {
-    if (unlikely(user_get64(r->rsi, &set) < 0))
-      return -EFAULT;
-    if (unlikely(!combine(r->rdi, set, &mask)))
-      return -EINVAL;
-    signal_set_mask(mask);
-  }
-  return r->rdx ? user_put64(r->rdx, old) : 0;
+  if (unlikely(!r->rsi))
+    return tell_mask(r->rdx, me->sig->blocked);
+  return likely(user_try_get64(r->rsi, &set)) ? change_mask(me, r, set) : change_mask_slowly(r);
 }
 
 i64 sys_rt_sigpending(struct uregs *r) {

@@ -74,7 +74,7 @@ int timeval_from_user(u64 uaddr, u64 *ns) {
 
 int timespec_to_user(u64 uaddr, u64 ns) {
   struct ktimespec ts = timespec_of(ns);
-  return user_put(uaddr, &ts, sizeof ts);
+  return user_put128(uaddr, (u64)ts.sec, (u64)ts.nsec);
 }
 
 int timeval_to_user(u64 uaddr, u64 ns) {
