@@ -9,11 +9,13 @@
 #include "kernel/proc/internal.h"
 #include "kernel/signal/sig.h"
 
-/* Freed memory is to be found poisoned there. */
-#ifdef KMALLOC_DEBUG
-#define CPU_CACHE 0u
-#else
 #define CPU_CACHE 4u
+
+/* Who looks for writes after free wants blocks to be freed. */
+#ifdef KMALLOC_DEBUG
+enum { caching = 0 };
+#else
+enum { caching = 1 };
 #endif
 
 /* They live as long as each other. */
@@ -84,7 +86,7 @@ static void block_free(struct proc *p) { kfree_as(KMEM_PROCESS, container_of(p, 
 
 void proc_block_free(struct proc *p) {
   kassert(list_empty(&p->threads) && list_empty(&p->children));
-  if (unlikely(!cache_push(&caches[thread_current()->cpu], p)))
+  if (unlikely(!caching || !cache_push(&caches[thread_current()->cpu], p)))
     block_free(p);
 }
 

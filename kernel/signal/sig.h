@@ -102,7 +102,7 @@ void thread_sig_reset(struct thread_sig *ts);
 void thread_sig_free(struct thread_sig *ts); /* NULL is fine */
 u64 thread_sigs(void);                       /* that exist: cached thread blocks keep theirs */
 void sighand_init(struct sighand *sh);       /* every action SIG_DFL; needs not be zero before */
-void sighand_fork(struct sighand *sh, struct sighand *from); /* copies the actions */
+void sighand_fork(struct sighand *sh, struct sighand *from); /* copies the actions to a new sh */
 void sighand_clear(struct sighand *sh);                      /* frees what is pending */
 /* Frees what is pending for an exiting thread. */
 void sighand_drop_thread(struct sighand *sh, struct thread_sig *ts);

@@ -93,6 +93,7 @@ static void fork_copies_actions_only(void) {
   static struct sighand forked;
   struct sighand *child = &forked;
   memset(child, 0xa5, sizeof *child);
+  sighand_init(child);
   sighand_fork(child, sh);
   CHECK(child->shared.set == 0 && child->nqueued == 0);
   CHECK(sigact_of(child, SIGINT)->handler == 0x1000);
