@@ -83,8 +83,9 @@ int plat_sock_create(int domain, int type, int protocol, struct sock **out) {
 
 static void sock_release(struct sock *s) {
   struct host_sock *h = of(s);
-  together_release(h);
+  together_push(h);
   hostio_close(&h->io);
+  together_release(h);
   kfree(h);
 }
 

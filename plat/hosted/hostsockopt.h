@@ -13,7 +13,8 @@ struct host_sock {
   u64 recv_timeout, send_timeout; /* SO_RCVTIMEO, SO_SNDTIMEO in ns; 0: none */
 
   /* together.h */
-  u32 held;             /* the host holds something until we send more or push; atomic */
+  u32 held;             /* the host holds something until a vCPU, this one less 1, sends more or
+                           anyone pushes; 0: nothing; atomic */
   bool corked;          /* TCP_CORK is set; changed under the slot lock */
   struct pairing sends; /* how sends follow each other, unless */
   struct kin *kin;      /* all connections of one listener share that; NULL: no listener's */

@@ -44,7 +44,6 @@ void together_accepted(struct host_sock *h, const struct host_sock *l) {
 }
 
 void together_release(struct host_sock *h) {
-  together_push(h);
   if (h->kin && __atomic_sub_fetch(&h->kin->refs, 1, __ATOMIC_ACQ_REL) == 0)
     kfree(h->kin);
 }
@@ -130,21 +129,23 @@ u32 together_begin(struct host_sock *h, bool small, bool more) {
   return first && pairing_expected(p) ? HOST_MSG_MORE : 0;
 }
 
+/* The second has taken with it what was held here; what another vCPU has put behind it meanwhile is
+   that one's business. */
+static void taken_along(struct host_sock *h, u32 here) {
+  if (__atomic_load_n(&h->held, __ATOMIC_SEQ_CST) == here)
+    __atomic_compare_exchange_n(&h->held, &here, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
 void together_done(struct host_sock *h, u32 held, bool whole) {
   struct vcpu *v = vcpu_self(); /* the thread may have slept */
-  if (!held) {
-    if (likely(whole))
-      __atomic_store_n(&h->held, 0, __ATOMIC_RELAXED);
-    else
-      together_push(h);
-    return;
-  }
-  __atomic_store_n(&h->held, 1, __ATOMIC_SEQ_CST);
-  if (whole && is_ours(v, hostio_id(&h->io))) {
-    set_sent(v, SENT_HELD);
-  } else {
+  if (held)
+    __atomic_store_n(&h->held, v->id + 1, __ATOMIC_SEQ_CST);
+  if (!whole || (held && !is_ours(v, hostio_id(&h->io))))
     together_push(h);
-  }
+  else if (held)
+    set_sent(v, SENT_HELD);
+  else
+    taken_along(h, v->id + 1);
 }
 
 /* ---- what comes in between --------------------------------------------------------------------

@@ -29,7 +29,8 @@ struct kin {
 void together_listen(struct host_sock *h);
 /* h was accepted from l. */
 void together_accepted(struct host_sock *h, const struct host_sock *l);
-/* h goes, its descriptor still open. */
+/* h goes: after hostio_close, since until then a vCPU may still look at what it had sent; and what
+   is held has been pushed before that. */
 void together_release(struct host_sock *h);
 
 /* A send on stream h begins. `small`: it may be the first of two; `more`: the guest says itself

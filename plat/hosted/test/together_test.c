@@ -65,9 +65,10 @@ static void connect_anew(void) {
 }
 
 static void hang_up(void) {
-  together_release(&h);
+  together_push(&h);
   CHECK(close(h.io.fd) == 0 && close(peer) == 0);
   gone = true;
+  together_release(&h);
 }
 
 static int waiting(void) { return tcp_unsent(h.io.fd); }
@@ -193,6 +194,25 @@ static void elsewhere(void) {
   hang_up();
 }
 
+/* While the second is under way another vCPU sends the first of two. */
+static void crossed(void) {
+  begin();
+  u32 second = together_begin(&h, true, false);
+  CHECK(!second && tcp_send(h.io.fd, BODY, false));
+  uf_vcpu_self = &vcpus[1];
+  CHECK(send_some(HEADER, true));
+  uf_vcpu_self = &vcpus[0];
+  together_done(&h, second, true);
+  receive(HEADER + BODY);
+  together_end();
+  CHECK(h.held);
+  uf_vcpu_self = &vcpus[1];
+  together_end();
+  expect_pushed();
+  uf_vcpu_self = &vcpus[0];
+  hang_up();
+}
+
 /* The second is refused, is not all taken, or is to be held by the guest's own wish. */
 static void second(bool more) {
   begin();
@@ -222,10 +242,11 @@ static void first_in_part(void) {
 
 static void closed(void) {
   begin();
-  together_release(&h);
+  together_push(&h);
   expect_pushed();
   CHECK(close(h.io.fd) == 0);
   gone = true;
+  together_release(&h);
   together_end(); /* the name means nothing now */
   CHECK(tcp_at_end(peer) && close(peer) == 0);
 }
@@ -239,7 +260,7 @@ static void corked(void) {
   CHECK(!send_some(HEADER, true));
   together_end();
   CHECK(!h.held);
-  h.held = 1; /* as if a thread were just between the host's call and this */
+  h.held = 2; /* as if a thread were just between the host's call and this */
   together_push(&h);
   CHECK(tcp_corked(h.io.fd) == 1);
   CHECK(together_cork(&h, &on, 1) == -EINVAL);
@@ -311,6 +332,7 @@ static void *run(void *arg) {
   idle();
   asked();
   elsewhere();
+  crossed();
   second(false);
   second(true);
   first_in_part();
