@@ -121,6 +121,8 @@ struct proc {
   unsigned nstopped; /* threads that have */
 
   struct mutex park_lock; /* held by the thread that has parked its siblings */
+  bool has_kin;           /* they share its memory, and are parked too; park_lock */
+  bool kin_parked;        /* parked by another process; lock */
   struct waitq park_q;    /* parked threads; exec waits here for the others' end */
   bool vfork_pending;     /* the parent still waits for exec or exit */
   struct waitq vfork_wait;
