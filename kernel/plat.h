@@ -39,6 +39,9 @@ void plat_thread_free(struct thread *t);
  */
 u64 plat_mem_limit(void);
 u64 plat_mem_used(void);
+/* Is there room for another `more` bytes of user memory? They count as touched until the platform
+   has looked again at what really is. */
+bool plat_mem_fits(u64 more);
 
 /* Where it went. Figures for --stats and /proc/meminfo; not for a hot path. */
 struct plat_memory {

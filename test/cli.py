@@ -269,11 +269,12 @@ def quiet(cli):
 @test
 def memory_limit(cli):
     """Running out of --memory is an error of the program, not of the instance."""
-    done = cli.run("eat", options=["--memory=128M"], timeout=300)
-    expect(done, 0)
-    mib = int(re.match(r"no memory after (\d+) MiB\n", done.stdout)[1])
-    free = int(re.search(r"MemFree: *(\d+) kB", done.stdout)[1]) >> 10
-    assert 100 <= mib < 128 and mib + free < 128, done.stdout
+    for kind in ("private", "shared"):
+        done = cli.run("eat", kind, options=["--memory=128M"], timeout=300)
+        expect(done, 0)
+        mib = int(re.match(r"no memory after (\d+) MiB\n", done.stdout)[1])
+        free = int(re.search(r"MemFree: *(\d+) kB", done.stdout)[1]) >> 10
+        assert 100 <= mib < 128 and mib + free < 128, done.stdout
     for tier in ("copy", "lazy"):
         expect(cli.run("eat", options=["--memory=64M", f"--fork={tier}"], timeout=300), 0)
     done = cli.run("exit", "5", options=["--memory=128M"])

@@ -201,7 +201,7 @@ static int copy_entry(struct inode *child, const char *name, void *arg) {
 
 /* The directory `path` below the host's root; links are not followed. */
 static int find_dir(struct inode *root, const char *path, struct inode **out) {
-  struct inode *at = inode_get(root);
+  struct inode *dir = inode_get(root);
   int e = 0;
   while (e == 0 && *path) {
     char name[NAME_MAX + 1];
@@ -209,20 +209,20 @@ static int find_dir(struct inode *root, const char *path, struct inode **out) {
     size_t n = slash ? (size_t)(slash - begin) : strlen(begin);
     struct inode *child;
     str_copy(name, begin, min_u64(n + 1, sizeof(name)));
-    mutex_lock(&at->lock);
-    e = S_ISDIR(at->mode) ? at->ops->lookup(at, name, &child) : -ENOTDIR;
-    mutex_unlock(&at->lock);
+    mutex_lock(&dir->lock);
+    e = S_ISDIR(dir->mode) ? dir->ops->lookup(dir, name, &child) : -ENOTDIR;
+    mutex_unlock(&dir->lock);
     if (e == 0) {
-      inode_put(at);
-      at = child;
+      inode_put(dir);
+      dir = child;
     }
     path = begin + n;
   }
-  if (e == 0 && !S_ISDIR(at->mode))
+  if (e == 0 && !S_ISDIR(dir->mode))
     e = -ENOTDIR;
-  *out = e == 0 ? at : NULL;
+  *out = e == 0 ? dir : NULL;
   if (e != 0)
-    inode_put(at);
+    inode_put(dir);
   return e;
 }
 

@@ -103,7 +103,7 @@ static struct shm *new_segment(u64 size) {
 static i64 create(i32 key, u64 size, u32 flags) {
   if (size == 0 || size > SHM_MAX_SIZE || (flags & SHM_HUGETLB))
     return -EINVAL;
-  if (size > plat_mem_limit())
+  if (!plat_mem_fits(size))
     return -ENOMEM;
   struct shm *s = new_segment(size);
   if (!s)

@@ -128,6 +128,8 @@ static int want_anonymous(struct map_request *q) {
   if ((q->flags & MAP_TYPE) == MAP_PRIVATE)
     return 0;
   q->v.kind = VMA_SHARED;
+  if (!(q->flags & MAP_NORESERVE) && !space_memory_fits(q->len))
+    return -ENOMEM;
   return memobj_create(q->len, &q->v.obj);
 }
 

@@ -171,11 +171,6 @@ int space_fork(struct space *s, u64 sp, struct space **out) {
 
 /* ---- limits ---------------------------------------------------------------------------- */
 
-static bool fits_now(u64 bytes) {
-  u64 limit = plat_mem_limit(), used = plat_mem_used();
-  return used <= limit && bytes <= limit - used;
-}
-
 void space_trim(void) {
   region_trim();
   thread_trim();
@@ -185,12 +180,12 @@ void space_trim(void) {
 
 /* What is kept for later is in use, too. */
 bool space_memory_fits(u64 bytes) {
-  if (likely(fits_now(bytes)))
+  if (likely(plat_mem_fits(bytes)))
     return true;
   if (bytes > plat_mem_limit())
     return false;
   space_trim();
-  return fits_now(bytes);
+  return plat_mem_fits(bytes);
 }
 
 int space_check_limits(const struct space *s, u64 bytes, bool data) {

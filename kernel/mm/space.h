@@ -65,6 +65,10 @@ struct space_counts space_counts(void);
 /* An empty space with a fresh region for `image` (takes its own reference). 0, -ENOMEM, -EAGAIN. */
 int space_create(struct image *image, struct space **out);
 void space_get(struct space *s);
+/* Do others hold it as well: processes, or for a moment somebody who looks at it? */
+static inline bool space_is_shared(const struct space *s) {
+  return __atomic_load_n(&s->refs, __ATOMIC_RELAXED) > 1;
+}
 /* How much memory it takes. s->lock held. */
 void space_usage(struct space *s, struct region_usage *u);
 /*

@@ -136,7 +136,7 @@ static int copy_space(struct proc *c, struct proc *p, u64 sp, const struct clone
     c->space = p->space;
     return 0;
   }
-  bool park = p->nthreads > 1;
+  bool park = p->nthreads > 1 || space_is_shared(p->space);
   if (park && !proc_park_siblings())
     return -ERESTARTNOINTR;
   int err = space_fork(p->space, sp, &c->space);

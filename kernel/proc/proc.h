@@ -127,6 +127,8 @@ struct proc {
   int stop_signal;
   unsigned nstopped; /* threads that have */
 
+  bool has_kin;    /* they share its memory, and are parked too; park_lock */
+  bool kin_parked; /* parked by another process; lock */
   u32 max_pages,
       child_max_pages; /* resident at most: of spaces that it had; of children and theirs */
   struct space *space; /* changed only by the single thread of exec; NULL in zombies */

@@ -31,17 +31,17 @@ u64 plat_mem_used(void) { return pages_bytes_used() + regions_bytes_used(); }
    asked only when that would be too much. */
 static u64 objects_seen, mapped_since;
 
-bool mem_over_limit(u64 more) {
-  u64 since = __atomic_add_fetch(&mapped_since, more, __ATOMIC_RELAXED);
+bool plat_mem_fits(u64 more) {
   u64 used = plat_mem_used();
-  if (used + more > mem_limit)
-    return true;
-  if (used + __atomic_load_n(&objects_seen, __ATOMIC_RELAXED) + since <= mem_limit)
+  if (more > mem_limit || used > mem_limit - more)
     return false;
+  u64 since = __atomic_add_fetch(&mapped_since, more, __ATOMIC_RELAXED);
+  if (used + __atomic_load_n(&objects_seen, __ATOMIC_RELAXED) + since <= mem_limit)
+    return true;
   u64 seen = memobj_bytes_used();
   __atomic_store_n(&objects_seen, seen, __ATOMIC_RELAXED);
   __atomic_store_n(&mapped_since, more, __ATOMIC_RELAXED);
-  return used + seen + more > mem_limit;
+  return used + seen <= mem_limit - more;
 }
 
 /* The host's page tables for this process; 0 where there is no /proc. */

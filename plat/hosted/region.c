@@ -4,7 +4,6 @@
 #include "kernel/errno.h"
 #include "kernel/mm/kmalloc.h"
 #include "lib/string.h"
-#include "plat/hosted/hosted.h"
 #include "plat/hosted/linux.h"
 #include "plat/hosted/pagemap.h"
 #include "plat/hosted/seg.h"
@@ -225,7 +224,7 @@ static int map_locked(struct region *r, u32 off, u32 len, int prot, enum region_
   if (!err)
     err = clear_range(r, e.off, e.end);
   if (!err && e.prot) {
-    if (mem_over_limit(len))
+    if (!plat_mem_fits(len))
       err = -ENOMEM;
     choose_kind(r, &e);
   }
@@ -249,7 +248,7 @@ static int unmap_locked(struct region *r, u32 off, u32 len, bool lazily) {
 /* An extent that had no host mapping may be accessed from now on. */
 static int bring_to_life(struct region *r, u32 off, u32 end, bool hot, u8 prot) {
   struct extent e = {.off = off, .end = end, .prot = prot, .hot = hot};
-  if (mem_over_limit(end - off))
+  if (!plat_mem_fits(end - off))
     return -ENOMEM;
   extents_remove(&r->map, off, end);
   choose_kind(r, &e);

@@ -6,7 +6,6 @@
  */
 #include "kernel/errno.h"
 #include "lib/string.h"
-#include "plat/hosted/hosted.h"
 #include "plat/hosted/linux.h"
 #include "plat/hosted/seg.h"
 
@@ -159,7 +158,7 @@ static int fork_locked(struct region *parent, const struct region_fork_args *a,
   if (err)
     return err;
   child->lives++;
-  if (mem_over_limit((u64)parent->anon_pages * PAGE_SIZE))
+  if (!plat_mem_fits((u64)parent->anon_pages * PAGE_SIZE))
     err = -ENOMEM;
   if (!err)
     err = copy_all(child, parent, &dead);

@@ -26,6 +26,10 @@ void plat_pages_free(void *v, size_t n) {
 
 u64 plat_mem_limit(void) { return frames_total(); }
 u64 plat_mem_used(void) { return frames_used(); }
+bool plat_mem_fits(u64 more) {
+  u64 limit = frames_total(), used = frames_used();
+  return used <= limit && more <= limit - used;
+}
 
 void plat_memory(struct plat_memory *m) {
   u64 kernel = (__atomic_load_n(&pages_used, __ATOMIC_RELAXED) + kstack_pages()) * PAGE_SIZE;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,11 +85,12 @@ static int window(void) {
   return 0;
 }
 
-/* Touches memory until there is no more; how it ends is the system's choice. */
-static int eat(void) {
+/* Touches memory until there is no more: its own, or shared. */
+static int eat(bool shared) {
   for (long mib = 1;; mib++) {
-    char *p = malloc(1 << 20);
-    if (!p) {
+    char *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE,
+                   MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
+    if (p == MAP_FAILED) {
       printf("no memory after %ld MiB\n", mib - 1);
       return get("/proc/meminfo");
     }
@@ -162,7 +164,7 @@ int main(int argc, char **argv) {
   if (!strcmp(what, "unlink"))
     return unlink(arg) ? complain() : 0;
   if (!strcmp(what, "eat"))
-    return eat();
+    return eat(!strcmp(arg, "shared"));
   if (!strcmp(what, "type"))
     return type();
   if (!strcmp(what, "window"))

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -142,6 +143,12 @@ static void run_strip(const struct link *l) {
   run(&a);
 }
 
+/* `-o /dev/null`: only whether it links is asked. */
+static bool is_discarded(const char *output) {
+  struct stat st;
+  return stat(output, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
 int main(int argc, char **argv) {
   struct args in = {0};
   struct link l = {0};
@@ -160,6 +167,8 @@ int main(int argc, char **argv) {
   for (int i = 0; i < in.count; i++)
     refuse_layout(in.at[i]);
   run_linker(&l, program_folder(1));
+  if (is_discarded(l.output))
+    return 0;
   image_load(&im, l.output);
   relocs_collect(&im, &relocs);
   image_save(&im, &relocs);

@@ -259,6 +259,8 @@ def driver(tmp, compiler):
     expect("-s runs", run(LOAD, f"{tmp}/s"), out="^6$")
     report(f"driver: {compiler}: strip", run("strip", f"{tmp}/ab").stderr)
     expect("strip keeps relocations", run(LOAD, "-s", "99", f"{tmp}/ab"), out="^42$")
+    expect("-o /dev/null", cc("-DX=3", "a.c", "b.c", "-o", "/dev/null"))
+    expect("-o /dev/null fails", cc("-DX=3", "a.c", "-o", "/dev/null"), 1, err="undefined reference to `b'")
     expect("gc-sections", cc("-DX=3", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections",
                              "a.c", "b.c", "-o", "g"))
     expect("gc-sections runs", run(LOAD, "-s", "3", f"{tmp}/g"), out="^6$")

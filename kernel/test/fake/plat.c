@@ -62,6 +62,10 @@ void plat_thread_free(struct thread *t) {
 
 u64 plat_mem_limit(void) { return UINT64_MAX; }
 u64 plat_mem_used(void) { return fake_pages_used * PAGE_SIZE; }
+bool plat_mem_fits(u64 more) {
+  (void)more;
+  return true;
+}
 
 /* ---- time, log ----------------------------------------------------------------------- */
 
