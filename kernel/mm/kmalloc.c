@@ -79,11 +79,12 @@ static const u8 batch[NCLASSES] = {32, 32, 32, 32, 32, 32, 32, 32, 21, 16, 10, 8
 static u32 batch_of(unsigned class) { return batch[class]; }
 
 static inline unsigned class_of(size_t n) {
-  /* By (n + 15) / 16 for small sizes, (n + 127) / 128 above. */
-  static const u8 small[17] = {0, 0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7};
-  static const u8 large[33] = {0,  0,  0,  8,  9,  10, 10, 11, 11, 12, 12, 12, 12, 13, 13, 13, 13,
-                               14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14};
-  return n <= 256 ? small[(n + 15) / 16] : large[(n + 127) / 128];
+  static const u8 by_16[CLASS_MAX / 16 + 1] = {
+      [0 ... 1] = 0,    [2] = 1,          [3] = 2,          [4] = 3,           [5 ... 6] = 4,
+      [7 ... 8] = 5,    [9 ... 12] = 6,   [13 ... 16] = 7,  [17 ... 24] = 8,   [25 ... 32] = 9,
+      [33 ... 48] = 10, [49 ... 64] = 11, [65 ... 96] = 12, [97 ... 128] = 13, [129 ... 256] = 14,
+  };
+  return by_16[(n + 15) / 16];
 }
 
 static struct cpu_cache *my_cache(void) { return &caches[thread_current()->cpu % MAX_CPUS]; }
@@ -234,13 +235,22 @@ static inline struct object *take_cached(struct cpu_cache *c, enum kmem_kind k, 
   return o;
 }
 
-static __attribute__((noinline)) struct object *refill_and_take(struct cpu_cache *c,
-                                                                enum kmem_kind k, unsigned class) {
+static struct object *refill_and_take(struct cpu_cache *c, enum kmem_kind k, unsigned class) {
   spin_lock(&c->lock);
   if (c->mags[class].head == NULL)
     refill(&c->mags[class], class);
   struct object *o = take_cached(c, k, class);
   spin_unlock(&c->lock);
+  return o;
+}
+
+static __attribute__((noinline)) struct object *alloc_slowly(enum kmem_kind k, unsigned class) {
+  struct cpu_cache *c = my_cache();
+  struct object *o = refill_and_take(c, k, class);
+  if (o == NULL) { /* another CPU may keep some, or what makes up a slab */
+    kmalloc_trim();
+    o = refill_and_take(c, k, class);
+  }
   return o;
 }
 
@@ -250,11 +260,7 @@ static inline struct object *small_alloc(enum kmem_kind k, unsigned class) {
   struct object *o = take_cached(c, k, class);
   spin_unlock(&c->lock);
   if (unlikely(o == NULL))
-    o = refill_and_take(c, k, class);
-  if (unlikely(o == NULL)) { /* another CPU may keep some, or what makes up a slab */
-    kmalloc_trim();
-    o = refill_and_take(c, k, class);
-  }
+    o = alloc_slowly(k, class);
   if (poisoning && o != NULL)
     check_poison(o, class);
   return o;

@@ -84,13 +84,16 @@ void vma_list_init(struct vma_list *l) {
   l->bytes = l->data_bytes = 0;
 }
 
-static void block_put(struct block *b, u32 n) {
-  if (b == NULL || __atomic_sub_fetch(&b->refs, 1, __ATOMIC_ACQ_REL) != 0)
-    return;
+static __attribute__((noinline)) void block_free(struct block *b, u32 n) {
   for (u32 i = 0; i < n; i++)
     if (!is_plain(&b->v[i]))
       vma_put(&b->v[i]);
   kfree_as(KMEM_SPACE, b);
+}
+
+static inline void block_put(struct block *b, u32 n) {
+  if (b != NULL && __atomic_sub_fetch(&b->refs, 1, __ATOMIC_ACQ_REL) == 0)
+    block_free(b, n);
 }
 
 void vma_list_destroy(struct vma_list *l) {
@@ -134,7 +137,8 @@ int vma_reserve(struct vma_list *l, u32 extra) {
   return 0;
 }
 
-static int copy_entries(struct vma_list *dst, const struct vma_list *src) {
+static __attribute__((noinline)) int copy_entries(struct vma_list *dst,
+                                                  const struct vma_list *src) {
   u32 cap = src->n + FIRST_CAP / 2;
   struct block *b = kmalloc_as(KMEM_SPACE, block_size(cap));
   if (b == NULL)

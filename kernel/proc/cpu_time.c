@@ -15,7 +15,7 @@ static void add_thread(struct cpu_use *sum, const struct thread *t) {
 }
 
 /* proc->lock held. */
-static struct cpu_use use_of(struct proc *p) {
+static inline struct cpu_use use_of(struct proc *p) {
   struct cpu_use sum = p->used;
   struct thread *t;
   list_for_each(t, &p->threads, proc_node) add_thread(&sum, t);
@@ -101,9 +101,6 @@ void cpu_limit_look(struct ktimer *kt) {
 }
 
 void cpu_limit_end(struct proc *p) {
-  spin_lock(&p->lock);
-  p->cpu_limit_over = true;
-  spin_unlock(&p->lock);
   if (unlikely(ktimer_was_used(&p->cpu_limit)))
     ktimer_cancel(&p->cpu_limit);
 }

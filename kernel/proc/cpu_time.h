@@ -29,7 +29,8 @@ void cpu_time_leave(struct proc *p, const struct thread *me);
 /* RLIMIT_CPU of p has been set or inherited: SIGXCPU at the soft limit and each second after it,
    SIGKILL at the hard one. proc->lock held. */
 void cpu_limit_start(struct proc *p);
-/* p has ended: no thread of it runs but the caller, and nobody starts the limit again. No locks. */
+/* p has ended: no thread of it runs but the caller, and cpu_limit_over is set, so that nobody
+   starts the limit again. No locks. */
 void cpu_limit_end(struct proc *p);
 /* Fires the timer proc->cpu_limit. */
 void cpu_limit_look(struct ktimer *kt);

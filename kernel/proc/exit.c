@@ -29,16 +29,19 @@ static void note_memory(struct proc *p, struct space *s) {
 
 static void release_resources(struct proc *p) {
   struct thread *me = thread_current();
-  proc_timers_destroy(p);
-  cpu_limit_end(p);
-  sem_exit(p);
+  if (unlikely(p->timers))
+    proc_timers_destroy(p);
+  if (unlikely(p->sem_undo))
+    sem_exit(p);
   struct fdtable *files = p->files;
   struct fs_context *fs = p->fs;
   struct space *space = p->space;
   spin_lock(&p->lock);
+  p->cpu_limit_over = true;
   p->files = NULL;
   p->fs = NULL;
   spin_unlock(&p->lock);
+  cpu_limit_end(p);
   fdtable_leave(files);
   fs_context_leave(fs);
   note_memory(p, space);
@@ -85,9 +88,7 @@ static int status_code(int wait_status) {
   return (wait_status & 0x7f) == 0 ? CLD_EXITED : CLD_KILLED;
 }
 
-/* Sends the exit signal and wakes wait4. True if nobody will wait: the caller reaps p. */
-static bool tell_parent(struct proc *p) {
-  struct proc *parent = p->parent;
+static __attribute__((noinline)) void send_exit_signal(struct proc *p) {
   int code = status_code(p->exit_status);
   struct ksiginfo info = {
       .signo = p->exit_signal,
@@ -96,9 +97,16 @@ static bool tell_parent(struct proc *p) {
       .uid = p->cred.uid,
       .status = code == CLD_EXITED ? p->exit_status >> 8 : p->exit_status & 0x7f,
   };
-  bool reap = p->exit_signal == SIGCHLD && ignores_children(parent);
-  if (p->exit_signal != 0)
-    signal_send_proc(parent, p->exit_signal, &info);
+  signal_send_proc(p->parent, p->exit_signal, &info);
+}
+
+/* Sends the exit signal and wakes wait4. True if nobody will wait: the caller reaps p. */
+static bool tell_parent(struct proc *p) {
+  struct proc *parent = p->parent;
+  bool usual = p->exit_signal == SIGCHLD;
+  bool reap = usual && ignores_children(parent);
+  if (p->exit_signal != 0 && !(usual && signal_is_dropped(parent, SIGCHLD)))
+    send_exit_signal(p);
   proc_sort_child(p);
   waitq_wake(&parent->child_wait, 0, 0, WAKE_SYNC);
   return reap;

@@ -184,7 +184,7 @@ static int enter_tree(struct proc *c, struct proc *p, bool as_sibling) {
   return err;
 }
 
-static void wait_vfork(struct proc *c) {
+static __attribute__((noinline)) void wait_vfork(struct proc *c) {
   struct proc *p = proc_current();
   struct waiter w = {.thread = NULL};
   for (;;) {
@@ -312,10 +312,7 @@ static int check_flags(u64 f) {
   return (f & CSIGNAL) < NSIG ? 0 : -EINVAL;
 }
 
-i64 proc_clone(const struct uregs *r, const struct clone_args *a) {
-  int err = check_flags(a->flags);
-  if (err < 0)
-    return err;
+static inline i64 clone_checked(const struct uregs *r, const struct clone_args *a) {
   i64 (*clone)(const struct uregs *r, const struct clone_args *a) =
       a->flags & CLONE_THREAD ? clone_thread : clone_proc;
   i64 ret = clone(r, a);
@@ -325,9 +322,14 @@ i64 proc_clone(const struct uregs *r, const struct clone_args *a) {
   return clone(r, a);
 }
 
+i64 proc_clone(const struct uregs *r, const struct clone_args *a) {
+  int err = check_flags(a->flags);
+  return err < 0 ? err : clone_checked(r, a);
+}
+
 /* ---- system calls ------------------------------------------------------------------------ */
 
-i64 sys_fork(struct uregs *r) { return proc_clone(r, &(struct clone_args){.flags = SIGCHLD}); }
+i64 sys_fork(struct uregs *r) { return clone_checked(r, &(struct clone_args){.flags = SIGCHLD}); }
 
 i64 sys_vfork(struct uregs *r) {
   return proc_clone(r, &(struct clone_args){.flags = CLONE_VM | CLONE_VFORK | SIGCHLD});

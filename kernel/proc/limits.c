@@ -16,16 +16,18 @@ static void count_one(struct proc *p, void *arg) {
     c->n++;
 }
 
-/* RLIMIT_NPROC. Counting is linear, so it is done only where the limit could bite. */
-bool proc_may_fork(struct proc *p) {
-  u64 limit = p->limits[RLIMIT_NPROC].cur;
-  if (limit == RLIM_INFINITY || proc_count() < limit)
-    return true;
+static __attribute__((noinline)) bool may_user_fork(struct proc *p, u64 limit) {
   if (p->cred.euid == 0)
     return true;
   struct count_user c = {p->cred.uid, 0};
   proc_for_each(count_one, &c);
   return c.n < limit;
+}
+
+/* RLIMIT_NPROC. Counting is linear, so it is done only where the limit could bite. */
+bool proc_may_fork(struct proc *p) {
+  u64 limit = p->limits[RLIMIT_NPROC].cur;
+  return limit == RLIM_INFINITY || proc_count() < limit || may_user_fork(p, limit);
 }
 
 static int limit_set(struct proc *p, unsigned which, const struct rlimit *new_) {

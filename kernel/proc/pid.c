@@ -49,46 +49,63 @@ static int find_free(int from, int to) {
   return 0;
 }
 
-static inline void set_locked(int id, enum pid_role role, void *object) {
-  slots[id].object[role] = object;
+/* ---- with pids_lock held ---------------------------------------------------------------- */
+
+static int find_next(void) {
+  int id = find_free(last + 1, PID_MAX);
+  return id != 0 ? id : find_free(1, last + 1);
+}
+
+/* The next id, marked as used, or 0. */
+static inline int take_id(void) {
+  int id = last + 1;
+  if (unlikely(id == PID_MAX || *word_of(id) & bit_of(id)))
+    id = find_next();
+  if (unlikely(id == 0))
+    return 0;
   *word_of(id) |= bit_of(id);
-  nthreads += role == PID_THREAD;
-  if (role != PID_PROC)
-    return;
-  __atomic_store_n(&nprocs, nprocs + 1, __ATOMIC_RELAXED);
+  return last = id;
+}
+
+static inline void count_proc(void) {
+  unsigned n = nprocs + 1;
+  __atomic_store_n(&nprocs, n, __ATOMIC_RELAXED);
   proc_stats.created++;
-  if (nprocs > proc_stats.peak) {
-    proc_stats.peak = nprocs;
+  if (unlikely(n > proc_stats.peak)) {
+    proc_stats.peak = n;
     proc_stats.peak_memory = plat_mem_used();
   }
 }
 
-/* Takes the next id for an object, or 0. */
-static int alloc_locked(enum pid_role role, void *object) {
-  if (role == PID_PROC && nprocs >= max_procs)
-    return 0;
-  int id = find_free(last + 1, PID_MAX);
-  if (id == 0)
-    id = find_free(1, last + 1);
-  if (id == 0)
-    return 0;
-  last = id;
-  set_locked(id, role, object);
-  return id;
+/* What `id` names as well. */
+static void set_locked(int id, enum pid_role role, void *object) {
+  slots[id].object[role] = object;
+  *word_of(id) |= bit_of(id);
+  nthreads += role == PID_THREAD;
+  if (role == PID_PROC)
+    count_proc();
 }
+
+/* ------------------------------------------------------------------------------------------- */
 
 int pid_alloc(enum pid_role role, void *object) {
   spin_lock(&pids_lock);
-  int id = alloc_locked(role, object);
+  int id = role == PID_PROC && nprocs >= max_procs ? 0 : take_id();
+  if (id != 0)
+    set_locked(id, role, object);
   spin_unlock(&pids_lock);
   return id != 0 ? id : -EAGAIN;
 }
 
 int pid_alloc_proc(struct proc *p, struct thread *t) {
   spin_lock(&pids_lock);
-  int id = alloc_locked(PID_PROC, p);
-  if (id != 0)
-    set_locked(id, PID_THREAD, t);
+  int id = likely(nprocs < max_procs) ? take_id() : 0;
+  if (likely(id != 0)) {
+    slots[id].object[PID_PROC] = p;
+    slots[id].object[PID_THREAD] = t;
+    nthreads++;
+    count_proc();
+  }
   spin_unlock(&pids_lock);
   return id != 0 ? id : -EAGAIN;
 }

@@ -105,8 +105,16 @@ static struct proc *named_child(struct proc *p, const struct request *q) {
   return mine ? c : NULL;
 }
 
-static int look_at_all(struct proc *p, const struct request *q, struct report *rep,
-                       struct proc **reaped) {
+static inline int look_at_one(struct proc *p, const struct request *q, struct report *rep,
+                              struct proc **reaped) {
+  struct proc *c = named_child(p, q);
+  if (!c || !matches(q, c))
+    return -ECHILD;
+  return proc_has_report(c) ? take_report(p, c, q, rep, reaped) : 0;
+}
+
+static __attribute__((noinline)) int look_at_all(struct proc *p, const struct request *q,
+                                                 struct report *rep, struct proc **reaped) {
   struct proc *c;
   int ret = -ECHILD;
   list_for_each(c, &p->children, sibling_node) {
@@ -120,15 +128,8 @@ static int look_at_all(struct proc *p, const struct request *q, struct report *r
 
 /* 1: *rep is filled; 0: nothing yet; -ECHILD. */
 static int look(struct proc *p, const struct request *q, struct report *rep, struct proc **reaped) {
-  int ret = -ECHILD;
   spin_lock(&proc_tree_lock);
-  if (q->kind == WAIT_PID) {
-    struct proc *c = named_child(p, q);
-    if (c && matches(q, c))
-      ret = take_report(p, c, q, rep, reaped);
-  } else {
-    ret = look_at_all(p, q, rep, reaped);
-  }
+  int ret = q->kind == WAIT_PID ? look_at_one(p, q, rep, reaped) : look_at_all(p, q, rep, reaped);
   spin_unlock(&proc_tree_lock);
   return ret;
 }
@@ -136,7 +137,7 @@ static int look(struct proc *p, const struct request *q, struct report *rep, str
 /* The pid reported, 0 (WNOHANG) or -errno. */
 static i64 wait_for_child(const struct request *q, struct report *rep) {
   struct proc *p = proc_current();
-  struct waiter w = {.thread = NULL};
+  struct waiter w = {.leaves = true};
   struct proc *reaped = NULL;
   i64 ret;
   for (;;) {
@@ -149,6 +150,9 @@ static i64 wait_for_child(const struct request *q, struct report *rep) {
       break;
     }
     schedule();
+    ret = look(p, q, rep, &reaped);
+    if (ret != 0) /* usually so: spares another round */
+      break;
   }
   waitq_finish(&w);
   if (reaped)
