@@ -8,7 +8,7 @@
 #define CPUID_XGETBV1 (1u << 2) /* leaf 13, 1: XGETBV tells what is in use */
 #define XCR0_AVX 6u
 
-#define BORROWED 8 /* ymm0 to ymm7 */
+#define BORROWED 4 /* ymm0 to ymm3 */
 struct borrowed {
   u8 ymm[BORROWED][32];
   bool wide; /* upper halves were in use */
@@ -43,9 +43,7 @@ void page_init(void) {
 static inline __attribute__((always_inline)) void borrow(struct borrowed *s) {
   s->wide = !knows_use || xgetbv(1) & 4;
   __asm__ volatile("vmovdqu %%ymm0, (%0)\n\tvmovdqu %%ymm1, 32(%0)\n\t"
-                   "vmovdqu %%ymm2, 64(%0)\n\tvmovdqu %%ymm3, 96(%0)\n\t"
-                   "vmovdqu %%ymm4, 128(%0)\n\tvmovdqu %%ymm5, 160(%0)\n\t"
-                   "vmovdqu %%ymm6, 192(%0)\n\tvmovdqu %%ymm7, 224(%0)"
+                   "vmovdqu %%ymm2, 64(%0)\n\tvmovdqu %%ymm3, 96(%0)"
                    :
                    : "r"(s->ymm)
                    : "memory");
@@ -53,52 +51,53 @@ static inline __attribute__((always_inline)) void borrow(struct borrowed *s) {
 
 static inline __attribute__((always_inline)) void give_back(const struct borrowed *s) {
   if (!s->wide)
-    __asm__ volatile("vzeroupper");
-  if (s->wide)
-    __asm__ volatile("vmovdqu (%0), %%ymm0\n\tvmovdqu 32(%0), %%ymm1\n\t"
-                     "vmovdqu 64(%0), %%ymm2\n\tvmovdqu 96(%0), %%ymm3\n\t"
-                     "vmovdqu 128(%0), %%ymm4\n\tvmovdqu 160(%0), %%ymm5\n\t"
-                     "vmovdqu 192(%0), %%ymm6\n\tvmovdqu 224(%0), %%ymm7"
+    __asm__ volatile("vzeroupper\n\t"
+                     "movdqu (%0), %%xmm0\n\tmovdqu 32(%0), %%xmm1\n\t"
+                     "movdqu 64(%0), %%xmm2\n\tmovdqu 96(%0), %%xmm3"
                      :
                      : "r"(s->ymm)
                      : "memory");
   else
-    __asm__ volatile("movdqu (%0), %%xmm0\n\tmovdqu 32(%0), %%xmm1\n\t"
-                     "movdqu 64(%0), %%xmm2\n\tmovdqu 96(%0), %%xmm3\n\t"
-                     "movdqu 128(%0), %%xmm4\n\tmovdqu 160(%0), %%xmm5\n\t"
-                     "movdqu 192(%0), %%xmm6\n\tmovdqu 224(%0), %%xmm7"
+    __asm__ volatile("vmovdqu (%0), %%ymm0\n\tvmovdqu 32(%0), %%ymm1\n\t"
+                     "vmovdqu 64(%0), %%ymm2\n\tvmovdqu 96(%0), %%ymm3"
                      :
                      : "r"(s->ymm)
                      : "memory");
 }
 
-/* 256 bytes at displacement d. */
+/* 128 bytes at displacement d. */
 #define LOAD(d)                                                                                    \
   "vmovdqa " #d "(%1), %%ymm0\n\tvmovdqa 32+" #d "(%1), %%ymm1\n\t"                                \
-  "vmovdqa 64+" #d "(%1), %%ymm2\n\tvmovdqa 96+" #d "(%1), %%ymm3\n\t"                             \
-  "vmovdqa 128+" #d "(%1), %%ymm4\n\tvmovdqa 160+" #d "(%1), %%ymm5\n\t"                           \
-  "vmovdqa 192+" #d "(%1), %%ymm6\n\tvmovdqa 224+" #d "(%1), %%ymm7\n\t"
+  "vmovdqa 64+" #d "(%1), %%ymm2\n\tvmovdqa 96+" #d "(%1), %%ymm3\n\t"
 #define STORE(d)                                                                                   \
   "vmovdqa %%ymm0, " #d "(%0)\n\tvmovdqa %%ymm1, 32+" #d "(%0)\n\t"                                \
-  "vmovdqa %%ymm2, 64+" #d "(%0)\n\tvmovdqa %%ymm3, 96+" #d "(%0)\n\t"                             \
-  "vmovdqa %%ymm4, 128+" #d "(%0)\n\tvmovdqa %%ymm5, 160+" #d "(%0)\n\t"                           \
-  "vmovdqa %%ymm6, 192+" #d "(%0)\n\tvmovdqa %%ymm7, 224+" #d "(%0)\n\t"
-#define STEP 1024u
+  "vmovdqa %%ymm2, 64+" #d "(%0)\n\tvmovdqa %%ymm3, 96+" #d "(%0)\n\t"
+#define COPY(d) LOAD(d) STORE(d)
+// NOLINTBEGIN(bugprone-macro-parentheses): the assembler adds
+#define TIMES_8(what, d)                                                                           \
+  what(d) what(128 + d) what(256 + d) what(384 + d) what(512 + d) what(640 + d) what(768 + d)      \
+      what(896 + d)
+// NOLINTEND(bugprone-macro-parentheses)
+#define STEP 2048u
 
 static inline __attribute__((always_inline)) void copy_one(void *to, const void *from) {
   u32 left = PAGE_SIZE / STEP;
-  __asm__ volatile("1:\n\t" LOAD(0) STORE(0) LOAD(256) STORE(256) LOAD(512) STORE(512) LOAD(768)
-                       STORE(768) "add $1024, %1\n\tadd $1024, %0\n\tdec %2\n\tjnz 1b"
+  __asm__ volatile("1:\n\t" TIMES_8(COPY, 0) TIMES_8(COPY, 1024) "add $2048, %1\n\tadd $2048, "
+                                                                 "%0\n\tdec %2\n\tjnz 1b"
                    : "+r"(to), "+r"(from), "+r"(left)
                    :
                    : "memory", "cc");
 }
 
+static __attribute__((noinline)) void copy_words(const struct page_pair *pages, unsigned n) {
+  for (; n > 0; n--, pages++)
+    memcpy(phys_ptr(pages->to), phys_ptr(pages->from), PAGE_SIZE);
+}
+
 void pages_copy(const struct page_pair *pages, unsigned n) {
   struct borrowed saved;
-  if (!use_avx) {
-    for (; n > 0; n--, pages++)
-      memcpy(phys_ptr(pages->to), phys_ptr(pages->from), PAGE_SIZE);
+  if (unlikely(!use_avx)) {
+    copy_words(pages, n);
     return;
   }
   borrow(&saved);
@@ -117,11 +116,9 @@ void page_clear(paddr p) {
   }
   borrow(&saved);
   __asm__ volatile("vpxor %%xmm0, %%xmm0, %%xmm0\n\tvmovdqa %%ymm0, %%ymm1\n\t"
-                   "vmovdqa %%ymm0, %%ymm2\n\tvmovdqa %%ymm0, %%ymm3\n\t"
-                   "vmovdqa %%ymm0, %%ymm4\n\tvmovdqa %%ymm0, %%ymm5\n\t"
-                   "vmovdqa %%ymm0, %%ymm6\n\tvmovdqa %%ymm0, %%ymm7\n"
-                   "1:\n\t" STORE(0) STORE(256) STORE(512)
-                       STORE(768) "add $1024, %0\n\tdec %1\n\tjnz 1b"
+                   "vmovdqa %%ymm0, %%ymm2\n\tvmovdqa %%ymm0, %%ymm3\n"
+                   "1:\n\t" TIMES_8(STORE, 0)
+                       TIMES_8(STORE, 1024) "add $2048, %0\n\tdec %1\n\tjnz 1b"
                    : "+r"(to), "+r"(left)
                    :
                    : "memory", "cc");

@@ -251,6 +251,7 @@ static int fork_cold(struct fork *f) {
 }
 
 static void share_dirs(struct fork *f) {
+#pragma GCC unroll 4
   for (unsigned n = 0; n < REGION_DIRS; n++)
     if (f->parent->dirs[n] && !(f->child->own >> n & 1))
       share_dir(f, n);

@@ -56,6 +56,7 @@ static struct region *unlink_oldest(void) {
 /* Gives the directories back that c shares with p. false: p has another one by now. */
 static bool give_back(struct region *p, struct region *c) {
   bool same = true;
+#pragma GCC unroll 4
   for (unsigned i = 0; i < REGION_DIRS; i++) {
     struct table *d = c->dirs[i];
     if (d == NULL || c->own >> i & 1)

@@ -80,17 +80,20 @@ static void shoot(u64 cpus, u64 va, u64 pages, bool global) {
 
 /* A CPU that was not stale before and has been interrupted is up to date: flushes of one region
    come one after another (its lock). */
-static void flush_others(struct region *r, u64 va, u64 pages) {
-  struct region_tlb *t = r->tlb;
-  /* The tables have changed before this look: a full barrier. */
-  u64 others = __atomic_fetch_or(&t->ran, 0, __ATOMIC_SEQ_CST) & ~(1UL << self());
-  if (likely(others == 0))
-    return;
+static __attribute__((noinline)) void tell_others(struct region_tlb *t, u64 others, u64 va,
+                                                  u64 pages) {
   u64 was = __atomic_fetch_or(&t->stale, others, __ATOMIC_SEQ_CST);
   u64 running = __atomic_load_n(&t->active, __ATOMIC_SEQ_CST) & others;
   shoot(running, va, pages, false);
   if (running & ~was)
     __atomic_and_fetch(&t->stale, ~(running & ~was), __ATOMIC_SEQ_CST);
+}
+
+static inline void flush_others(struct region_tlb *t, u64 va, u64 pages) {
+  /* The tables have changed before this look: a full barrier. */
+  u64 others = __atomic_fetch_add(&t->ran, 0, __ATOMIC_SEQ_CST) & ~(1UL << self());
+  if (unlikely(others != 0))
+    tell_others(t, others, va, pages);
 }
 
 static bool ran_here(const struct region *r) {
@@ -104,13 +107,13 @@ void tlb_flush_range(struct region *r, u64 va, u64 pages) {
     else
       flush_all();
   }
-  flush_others(r, va, pages);
+  flush_others(r->tlb, va, pages);
 }
 
 void tlb_flush_region(struct region *r) {
   if (ran_here(r))
     flush_all();
-  flush_others(r, 0, 0);
+  flush_others(r->tlb, 0, 0);
 }
 
 void tlb_flush_global(u64 va, u64 pages) {
