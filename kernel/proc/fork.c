@@ -312,6 +312,7 @@ static int check_flags(u64 f) {
   return (f & CSIGNAL) < NSIG ? 0 : -EINVAL;
 }
 
+/* The flags have been checked. */
 static inline i64 clone_checked(const struct uregs *r, const struct clone_args *a) {
   i64 (*clone)(const struct uregs *r, const struct clone_args *a) =
       a->flags & CLONE_THREAD ? clone_thread : clone_proc;
