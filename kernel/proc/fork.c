@@ -184,7 +184,7 @@ static int enter_tree(struct proc *c, struct proc *p, bool as_sibling) {
   return err;
 }
 
-static void wait_vfork(struct proc *c) {
+static __attribute__((noinline)) void wait_vfork(struct proc *c) {
   struct proc *p = proc_current();
   struct waiter w = {.thread = NULL};
   for (;;) {

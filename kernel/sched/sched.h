@@ -70,7 +70,11 @@ _Noreturn void sched_exit(void);
 void proc_park_here(void);
 
 /* True if a signal that is not blocked waits for the running thread (implemented by signal/). */
-bool signal_pending(void);
+bool signal_pending_now(void);
+static inline bool signal_pending(void) {
+  return unlikely(__atomic_load_n(&thread_current()->work, __ATOMIC_SEQ_CST) & WORK_SIGNAL) &&
+         signal_pending_now();
+}
 
 /* ---- wait queues --------------------------------------------------------------------- */
 

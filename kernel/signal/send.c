@@ -19,11 +19,9 @@ static bool summoned(const struct thread *t) {
   return p->exiting || (p->exec_thread && p->exec_thread != t) || p->stopping;
 }
 
-bool signal_pending(void) {
+bool signal_pending_now(void) {
   struct thread *t = thread_current();
-  if (!(__atomic_load_n(&t->work, __ATOMIC_SEQ_CST) & WORK_SIGNAL) || !t->sig)
-    return false;
-  return summoned(t) || signal_deliverable(t) != 0;
+  return t->sig && (summoned(t) || signal_deliverable(t) != 0);
 }
 
 bool signal_fatal_pending(void) {

@@ -176,7 +176,7 @@ bool signal_is_ignored_or_blocked(int signo) {
   (void)signo;
   return false;
 }
-bool signal_pending(void) { return false; }
+bool signal_pending_now(void) { return false; }
 int signal_set_temp_mask(u64 uaddr, u64 size) {
   (void)uaddr, (void)size;
   return 0;

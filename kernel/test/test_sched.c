@@ -20,7 +20,7 @@ void image_quiesce(void) {}
 /* What the scheduler needs of rooms that are not under test. */
 void proc_put(struct proc *p) { (void)p; }
 void proc_park_here(void) {}
-bool signal_pending(void) { return false; }
+bool signal_pending_now(void) { return false; }
 void thread_sig_reset(struct thread_sig *ts) { (void)ts; }
 void thread_sig_free(struct thread_sig *ts) { (void)ts; }
 

@@ -73,9 +73,11 @@ static inline __attribute__((always_inline)) void give_back(const struct borrowe
   "vmovdqa %%ymm0, " #d "(%0)\n\tvmovdqa %%ymm1, 32+" #d "(%0)\n\t"                                \
   "vmovdqa %%ymm2, 64+" #d "(%0)\n\tvmovdqa %%ymm3, 96+" #d "(%0)\n\t"
 #define COPY(d) LOAD(d) STORE(d)
+// NOLINTBEGIN(bugprone-macro-parentheses): the assembler adds
 #define TIMES_8(what, d)                                                                           \
   what(d) what(128 + d) what(256 + d) what(384 + d) what(512 + d) what(640 + d) what(768 + d)      \
       what(896 + d)
+// NOLINTEND(bugprone-macro-parentheses)
 #define STEP 2048u
 
 static inline __attribute__((always_inline)) void copy_one(void *to, const void *from) {

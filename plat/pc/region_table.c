@@ -42,17 +42,25 @@ void gather_dropped(struct gather *g, struct table *t) {
   g->all = true;
 }
 
+static __attribute__((noinline)) void free_gathered(struct gather *g) {
+  for (unsigned i = 0; i < g->n_frames; i++)
+    frame_put(g->frames[i]);
+  for (unsigned i = 0; i < g->n_tables; i++)
+    table_put(g->tables[i]);
+  g->n_frames = g->n_tables = 0;
+}
+
 void gather_flush(struct gather *g) {
   struct region *r = g->r;
   if (g->all)
     tlb_flush_region(r);
   else if (g->lo < g->hi)
     tlb_flush_range(r, r->base + g->lo, (g->hi - g->lo) / PAGE_SIZE);
-  for (unsigned i = 0; i < g->n_frames; i++)
-    frame_put(g->frames[i]);
-  for (unsigned i = 0; i < g->n_tables; i++)
-    table_put(g->tables[i]);
-  gather_init(g, r);
+  g->lo = UINT64_MAX;
+  g->hi = 0;
+  g->all = false;
+  if (g->n_frames | g->n_tables)
+    free_gathered(g);
 }
 
 /* ---- tables of its own ----------------------------------------------------------------------- */
