@@ -91,12 +91,12 @@ static const struct vma *find_stack(struct space *s, u64 off) {
   return v;
 }
 
-static void fork_args(struct space *s, u64 sp, struct region_fork_args *a) {
+static void fork_args(struct space *s, u64 sp, bool below_sp, struct region_fork_args *a) {
   u64 off = sp - region_base(s->region);
   const struct vma *v = find_stack(s, off);
   a->sp = (u32)off;
   a->stack_lo = a->stack_hi = 0;
-  if (v != NULL && v->kind == VMA_STACK) {
+  if (v != NULL && v->kind == VMA_STACK && likely(!below_sp)) {
     a->stack_lo = v->off;
     a->stack_hi = v->off + v->len;
   }
@@ -129,7 +129,7 @@ void space_note_peak(struct space *s, bool anew) {
   mutex_unlock(&s->lock);
 }
 
-static int fork_locked(struct space *s, u64 sp, struct space *c) {
+static int fork_locked(struct space *s, u64 sp, bool below_sp, struct space *c) {
   struct region_fork_args a;
   if (unlikely(s->resident == 0))
     space_look(s);
@@ -140,7 +140,7 @@ static int fork_locked(struct space *s, u64 sp, struct space *c) {
   c->brk_lo = s->brk_lo;
   c->brk = s->brk;
   c->mmap_hint = s->mmap_hint;
-  fork_args(s, sp, &a);
+  fork_args(s, sp, below_sp, &a);
   c->stack_hint = s->stack_hint;
   err = region_fork(s->region, &a, &c->region);
   if (err)
@@ -151,12 +151,12 @@ static int fork_locked(struct space *s, u64 sp, struct space *c) {
   return err;
 }
 
-int space_fork(struct space *s, u64 sp, struct space **out) {
+int space_fork(struct space *s, u64 sp, bool below_sp, struct space **out) {
   struct space *c = space_alloc(s->image);
   if (c == NULL)
     return -ENOMEM;
   mutex_lock(&s->lock);
-  int err = fork_locked(s, sp, c);
+  int err = fork_locked(s, sp, below_sp, c);
   mutex_unlock(&s->lock);
   if (err) {
     vma_list_destroy(&c->vmas);

@@ -85,8 +85,9 @@ void space_note_peak(struct space *s, bool anew);
 void space_put(struct space *s);
 
 /* fork: *out has the same mappings. The caller is the forking thread; its siblings are parked.
-   sp: absolute user stack pointer. */
-int space_fork(struct space *s, u64 sp, struct space **out);
+   sp: absolute user stack pointer; below_sp: what lies below it on the main stack is in use, too.
+ */
+int space_fork(struct space *s, u64 sp, bool below_sp, struct space **out);
 
 /* A fault at offset `off`: true if it was resolved (by the platform, by stack growth, or by another
    thread meanwhile), false: SIGSEGV. *code gets SEGV_MAPERR or SEGV_ACCERR. */

@@ -129,7 +129,8 @@ static int copy_files(struct proc *c, struct proc *p, const struct clone_args *a
   return c->fs ? 0 : -ENOMEM;
 }
 
-/* Siblings stand still while the memory is copied. */
+/* Siblings stand still while the memory is copied. An alternate signal stack may lie on the main
+   stack, above what is in use there. */
 static int copy_space(struct proc *c, struct proc *p, u64 sp, const struct clone_args *a) {
   if (a->flags & CLONE_VM) {
     space_get(p->space);
@@ -139,7 +140,9 @@ static int copy_space(struct proc *c, struct proc *p, u64 sp, const struct clone
   bool park = p->nthreads > 1 || space_is_shared(p->space);
   if (park && !proc_park_siblings())
     return -ERESTARTNOINTR;
-  int err = space_fork(p->space, sp, &c->space);
+  const struct thread *me = thread_current();
+  bool below_sp = sigaltstack_active(&me->sig->alt, (u32)(sp - me->tcb_base));
+  int err = space_fork(p->space, sp, below_sp, &c->space);
   if (park)
     proc_unpark_siblings();
   return err;

@@ -86,6 +86,11 @@ struct sigaltstack {
   u64 size;
 };
 
+/* Does sp, an offset, lie on it? */
+static inline bool sigaltstack_active(const struct sigaltstack *alt, u64 sp) {
+  return !(alt->flags & SS_DISABLE) && sp > alt->sp && sp - alt->sp <= alt->size;
+}
+
 struct thread_sig {
   u64 blocked;
   u64 saved_mask; /* comes back after the handler, or after the call if none runs */

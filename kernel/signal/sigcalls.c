@@ -49,7 +49,7 @@ i64 sys_sigaltstack(struct uregs *r) {
   struct thread *t = thread_current();
   struct sigaltstack new_, old = t->sig->alt;
   u64 sp = (u32)(r->rsp - t->tcb_base);
-  bool active = !(old.flags & SS_DISABLE) && sp > old.sp && sp - old.sp <= old.size;
+  bool active = sigaltstack_active(&old, sp);
   if (r->rdi && copy_from_user(&new_, r->rdi, sizeof new_) < 0)
     return -EFAULT;
   if (r->rdi) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* fork while running on an alternate signal stack; the child inherits stack and handler. */
+/*
+ * fork while running on an alternate signal stack; the child inherits stack and handler. The stack
+ * may lie on the main stack, above what is in use: nothing of that is lost.
+ */
 #include "check.h"
 
 static char stack[65536];
@@ -11,6 +14,29 @@ static void handler(int sig) {
   char here;
   on_stack = &here >= stack && &here < stack + sizeof stack;
   child = fork();
+}
+
+static __attribute__((noinline)) int lost_below(void) {
+  volatile char data[5 * 4096];
+  memset((void *)data, 7, sizeof data);
+  OK(raise(SIGUSR2));
+  int lost = 0;
+  for (size_t i = 0; i < sizeof data; i++)
+    lost += data[i] != 7;
+  return lost;
+}
+
+static void on_main_stack(void) {
+  char inside[65536];
+  stack_t ss = {.ss_sp = inside, .ss_size = sizeof inside};
+  OK(sigaltstack(&ss, NULL));
+  for (int i = 0; i < 3; i++) { /* the second and third fork find what the first left */
+    EXPECT(lost_below(), 0);
+    if (child == 0)
+      _exit(3);
+    EXPECT_EXIT(child, 3);
+  }
+  OK(sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL));
 }
 
 int main(void) {
@@ -33,5 +59,6 @@ int main(void) {
     _exit(5);
   }
   EXPECT_EXIT(child, 5);
+  on_main_stack();
   return done();
 }
