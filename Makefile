@@ -59,6 +59,6 @@ help:
 	@echo 'make ports    programs from unmodified sources into $(BUILD)/rootfs'
 	@echo 'make test-python  tests of CPython itself, on uFork and on Linux (half an hour)'
 	@echo 'make image    the kernel for bare x86-64: build/bin/ufork-pc.elf'
-	@echo 'make bench    all experiments (QUICK=1: under 5 minutes)'
+	@echo 'make bench    all experiments (QUICK=1: under 5 minutes; ONLY="hello nginx": some)'
 	@echo 'make tidy     clang-tidy over all sources'
 	@echo 'make bench-sfi  cost of the sandboxing on CPU-bound code'

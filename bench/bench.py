@@ -166,6 +166,17 @@ def section(name):
     print(f"  {name} took {time.monotonic() - start:.0f} s", flush=True)
 
 
+SECTIONS = {"redis": experiments_redis, "nginx": experiments_nginx, "faas": experiments_faas}
+
+
+def check_names(parser, quick, only):
+    """An experiment that does not exist would be measured quickly."""
+    known = [e.name for e in experiments(quick)] + ["memory", *SECTIONS]
+    for name in only or ():
+        if name not in known and not name.startswith("pc"):
+            parser.error(f"no experiment {name}; there are {', '.join(known)}, pc and its parts")
+
+
 def measure_all(build, quick, only, table):
     """Runs all experiments; returns their figures by name."""
     figures = {}
@@ -187,7 +198,7 @@ def measure_all(build, quick, only, table):
             for run in range(3 if quick else 5):
                 for system in BOTH:
                     table.attempt("memory", system.name, "", run, memory_per_process, system, build, 200)
-    for name, module in (("redis", experiments_redis), ("nginx", experiments_nginx), ("faas", experiments_faas)):
+    for name, module in SECTIONS.items():
         if not only or name in only:
             with section(name):
                 figures.update(module.measure(build, quick, table))
@@ -204,6 +215,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="fewer runs, no gigabytes")
     parser.add_argument("--only", nargs="*", metavar="EXPERIMENT")
     args = parser.parse_args()
+    check_names(parser, args.quick, args.only)
     build = args.build.resolve()
     directory = build / "report"
     directory.mkdir(parents=True, exist_ok=True)

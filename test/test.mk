@@ -12,7 +12,7 @@ test:
 # has most to do with them, `make test-sys-pc-all` everything.
 NAMES ?=
 CPUS ?=
-PC_CPUS_NAMES := cpu_limit cpu_times cpus_parallel cpus_tlb epoll_many exec_thread exec_vfork fork_atfork \
+PC_CPUS_NAMES := cpu_limit cpu_times cpus_parallel cpus_tlb epoll_many exec_thread exec_vfork fork_atfork fork_beside \
 	fork_bomb fork_generations fork_server fork_shared fork_snapshot fork_storm fork_thaw fork_thread fork_tree fpu_state \
 	futex_private futex_shared mm_secret pipe_atomic pipe_pingpong pipe_spin preempt sig_preempt sig_storm \
 	sig_thread spawn tcp_fork_server thread_cancel thread_cond thread_exit thread_mutex_shared threads timers \
@@ -68,7 +68,7 @@ soak: tools
 # A kernel that checks how locks are taken: the tests in which threads meet, or NAMES. `make
 # test-sys-debug NAMES=all` runs all of them.
 DEBUG_TESTS := $(patsubst $(S)/test/sys/%.c,%,$(wildcard $(addprefix $(S)/test/sys/,thread*.c sig_*.c \
-	fork_thread.c fork_snapshot.c fork_again_frozen.c fork_storm.c futex*.c pipe_*.c unix_*.c tcp*.c epoll*.c exec_thread.c \
+	fork_thread.c fork_beside.c fork_snapshot.c fork_again_frozen.c fork_storm.c futex*.c pipe_*.c unix_*.c tcp*.c epoll*.c exec_thread.c \
 	wait_*.c sysv_*.c pty.c timer*.c signalfd.c fs_locks.c fs_rename.c mm_map.c vfork.c posix_ipc.c)))
 .PHONY: test-sys-debug test-lock-order
 test-sys-debug: tools $(O)/bin/ufork-debug

@@ -36,7 +36,7 @@ static int get(const char *path) {
   ssize_t n;
   while ((n = read(fd, buf, sizeof buf)) > 0)
     fwrite(buf, 1, (size_t)n, stdout);
-  return n < 0 ? complain() : close(fd);
+  return n < 0 && !path ? complain() : close(fd);
 }
 
 /* Commands of standard input, `get PATH` or `put PATH TEXT`, each answered by a line. */
