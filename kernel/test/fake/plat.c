@@ -67,10 +67,15 @@ u64 plat_mem_used(void) { return fake_pages_used * PAGE_SIZE; }
 
 u64 plat_now(void) {
   struct timespec ts;
-  if (fake_clock_frozen)
+  if (__atomic_load_n(&fake_clock_frozen, __ATOMIC_ACQUIRE))
     return __atomic_load_n(&fake_time, __ATOMIC_RELAXED);
   clock_gettime(CLOCK_MONOTONIC, &ts);
   return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec;
+}
+
+void fake_freeze(bool frozen) {
+  __atomic_store_n(&fake_time, plat_now(), __ATOMIC_RELAXED);
+  __atomic_store_n(&fake_clock_frozen, frozen, __ATOMIC_RELEASE);
 }
 
 u64 plat_now_here(void) { return plat_now(); }
@@ -112,6 +117,15 @@ void plat_cpu_kick(unsigned cpu) {
   c->kicked = true;
   pthread_cond_signal(&c->wake);
   pthread_mutex_unlock(&c->lock);
+}
+
+bool fake_interrupted(unsigned cpu) {
+  struct cpu_state *c = &cpu_states[cpu];
+  pthread_mutex_lock(&c->lock);
+  bool was = c->kicked;
+  c->kicked = false;
+  pthread_mutex_unlock(&c->lock);
+  return was;
 }
 
 /* Sleeps until kicked or the deadline, no longer: a lost wake-up makes the test hang. */
