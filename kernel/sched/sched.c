@@ -18,10 +18,9 @@
 #define NAP_NS 500000
 
 /* When a queued thread becomes another CPU's business (sched.h). */
-#define PATIENCE_NS 200000 /* after this wait */
-#define FORESEEN_NS 100000 /* at once, if it is likely to wait longer than this */
+#define PATIENCE_NS 200000 /* after this wait, or at once if it is likely to wait longer */
 #define RELIEF_NS 10000000 /* one in this time at least, if its CPU is never idle */
-#define BURST_MAX 1000000  /* a longer one counts as one of these */
+#define BURST_SHIFT 20     /* 1 ms: the time in which a CPU forgets how long its threads ran */
 #define RIPE 0             /* a time: at once */
 
 #define STATE_BIT(s) (1u << (s))
@@ -104,7 +103,7 @@ static u64 ripe_time(const struct cpu *c, u64 now) {
   const struct thread *me = thread_current();
   bool computes = me != c->idle && now > me->run_since + PATIENCE_NS;
   u64 wait = (u64)c->burst * (nqueued(c) + 1);
-  return computes || wait > FORESEEN_NS ? RIPE : now + PATIENCE_NS;
+  return computes || wait > PATIENCE_NS ? RIPE : now + PATIENCE_NS;
 }
 
 /* Queues a thread in hand-over where all CPUs see it; it is older than whatever comes next. */
@@ -331,12 +330,18 @@ static inline __attribute__((always_inline)) void finish_switch(void) {
     thread_put(prev);
 }
 
+/* The mean over time, not over threads: what somebody would meet who comes at any moment. */
+static inline void note_burst(struct cpu *c, u64 ns) {
+  i64 n = (i64)min_u64(ns, 1UL << BURST_SHIFT);
+  c->burst += ((n - c->burst) * n) >> BURST_SHIFT;
+}
+
 /* What schedule needs of a thread again when it comes back is found through thread_current(), so
    that nothing has to be kept over the switch. */
 static inline __attribute__((always_inline)) void switch_to(struct cpu *c, struct thread *me,
                                                             struct thread *next, u64 now) {
   if (me != c->idle)
-    c->burst += ((i64)min_u64(now - me->run_since, BURST_MAX) - c->burst) / 8;
+    note_burst(c, now - me->run_since);
   account(me, now);
   next->run_since = now;
   c->prev = me;

@@ -333,11 +333,15 @@ static void kept_blocks_are_given_back(void) {
 
 static unsigned kicks(void) { return __atomic_load_n(&fake_kicks, __ATOMIC_RELAXED); }
 
-/* This CPU forgets that somebody computed on it, and this thread's turn is a new one. */
-static void short_turns(int n) {
-  for (int i = 0; i < n; i++) {
+static void pass(u64 ns) { __atomic_add_fetch(&fake_time, ns, __ATOMIC_RELAXED); }
+
+/* Stops the clock. This CPU forgets that somebody computed on it, and this thread's turn is new. */
+static void stop_clock(void) {
+  fake_freeze(true);
+  for (int i = 0; i < 200; i++) {
     start(nothing, WAKE_SYNC);
     join_all();
+    pass(30000);
   }
 }
 
@@ -355,11 +359,9 @@ static void take_turns(struct thread *t) {
   end();
 }
 
-/* Stops the clock, lets the CPUs forget what ran on them before, and has two threads take turns
-   with this one. */
-static void freeze_clock(void) {
-  fake_freeze(true);
-  short_turns(1000);
+/* With the clock stopped two threads take turns with this one. */
+static void begin_turns(void) {
+  stop_clock();
   home = thread_current()->cpu;
   left_home = 0;
   taking_turns = 1;
@@ -368,7 +370,7 @@ static void freeze_clock(void) {
   sched_yield_cpu();
 }
 
-static void thaw_clock(void) {
+static void end_turns(void) {
   __atomic_store_n(&taking_turns, 0, __ATOMIC_SEQ_CST);
   join_all();
   fake_freeze(false);
@@ -380,41 +382,39 @@ static bool spread(unsigned before) {
   return kicks() > before || __atomic_load_n(&left_home, __ATOMIC_SEQ_CST);
 }
 
-static void pass(u64 ns) { __atomic_add_fetch(&fake_time, ns, __ATOMIC_RELAXED); }
-
 /* Whoever has had turns of a few microseconds only does not need another CPU. */
 static void short_waits_stay(void) {
-  freeze_clock();
+  begin_turns();
   unsigned before = kicks();
   for (int i = 0; i < 1000; i++) {
     pass(10000);
     sched_yield_cpu();
   }
   CHECK(!spread(before));
-  thaw_clock();
+  end_turns();
 }
 
 /* It has waited for the whole of somebody's turn. */
 static void a_long_wait_wakes_a_cpu(void) {
   if (fake_ncpus == 1)
     return;
-  freeze_clock();
+  begin_turns();
   unsigned before = kicks();
   for (int i = 0; i < 1000; i++)
     sched_yield_cpu();
   CHECK(!spread(before));
-  pass(300000);
+  pass(210000); /* but such turns are not usual */
   sched_yield_cpu();
   while (!spread(before)) /* the others may not be asleep yet */
     sched_yield_cpu();
-  thaw_clock();
+  end_turns();
 }
 
 /* Turns have been long: who queues now is not kept waiting. */
 static void long_waits_are_foreseen(void) {
   if (fake_ncpus == 1)
     return;
-  freeze_clock();
+  begin_turns();
   for (int i = 0; i < 100; i++) {
     pass(150000); /* by itself not too long */
     sched_yield_cpu();
@@ -422,7 +422,7 @@ static void long_waits_are_foreseen(void) {
   unsigned before = kicks();
   while (kicks() == before) /* who is awake may take it without */
     start(nothing, WAKE_SYNC);
-  thaw_clock();
+  end_turns();
 }
 
 static u32 elsewhere;
@@ -450,7 +450,8 @@ static void run_elsewhere(struct thread *t) {
    would not end. With `ticks` false a CPU that is kicked does not look, as in the kernel. */
 static void compute_beside(u32 threads, bool ticks) {
   elsewhere = 0;
-  short_turns(100);
+  stop_clock();
+  fake_freeze(false);
   for (u32 i = 0; i < threads; i++)
     start(run_elsewhere, WAKE_SYNC);
   if (!ticks)
@@ -466,7 +467,7 @@ static void compute_beside(u32 threads, bool ticks) {
 static void computing_keeps_nobody(void) {
   if (fake_ncpus == 1)
     return;
-  for (int round = 0; round < 30; round++) {
+  for (int round = 0; round < 5; round++) {
     compute_beside(1, true);
     compute_beside(2, true);
     compute_beside(2, false);
@@ -477,7 +478,7 @@ static void computing_keeps_nobody(void) {
 static void a_busy_cpu_is_relieved(void) {
   if (fake_ncpus == 1)
     return;
-  freeze_clock();
+  begin_turns();
   unsigned before = kicks();
   for (int i = 0; !spread(before); i++) {
     pass(10000);
@@ -485,7 +486,7 @@ static void a_busy_cpu_is_relieved(void) {
     if (i % 200 == 0)
       sched_tick();
   }
-  thaw_clock();
+  end_turns();
 }
 
 static void all(struct thread *t) {

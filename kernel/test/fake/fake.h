@@ -25,7 +25,7 @@ _Noreturn void fake_stop(void);
 /* A kernel thread that runs entry(t); started by sched_start. */
 struct thread *fake_thread(void (*entry)(struct thread *t));
 
-/* Stops the clock where it is, or lets it go on as the host's. Other CPUs may run meanwhile. */
+/* Stops the clock where it is, or lets it go on from fake_time. Other CPUs may run meanwhile. */
 void fake_freeze(bool frozen);
 /* Has a CPU been kicked since the last call, or since it was idle? */
 bool fake_interrupted(unsigned cpu);
