@@ -104,8 +104,10 @@ void plat_poll_io(void);
 void plat_poll_all_io(void);
 
 /* Tells whether this CPU has queued work beside its running thread: if so the platform interrupts
-   user code on it every PLAT_TICK_NS with trap_tick. Any context. */
+   user code on it every PLAT_TICK_NS with trap_tick, and while another CPU is idle every
+   PLAT_WATCH_NS, or calls sched_watch as often. Any context. */
 #define PLAT_TICK_NS 2000000
+#define PLAT_WATCH_NS 500000
 void plat_tick_needed(unsigned cpu, bool needed);
 
 /* Earliest pending timer changed to `deadline`: a busy CPU is interrupted with trap_tick soon after
@@ -270,6 +272,10 @@ void syscall_leave(struct uregs *r);
 
 /* User code was interrupted by the tick or a kick (r complete, may be changed; full restore). */
 void trap_tick(struct uregs *r);
+/* Looks after threads that wait while a CPU is idle: wakes it for one that has waited too long, and
+   kicks a CPU that has not switched since the last look though a thread waits in hand-over. For
+   a platform whose ticks come from somebody who is no CPU, the only caller. Any context. */
+void sched_watch(void);
 /* User code faulted: signo (SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP), si_code, address as the
    hardware gave it, write access or not (page faults). r may be changed; full restore. */
 struct trap_info {

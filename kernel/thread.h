@@ -85,6 +85,7 @@ struct thread {
   bool at_edge;  /* in the work loop: looks at `work` again before user code runs */
   bool may_park; /* gave up the CPU in interruptible sleep: may be parked there */
   u64 run_since; /* when its time slice began */
+  u64 ripe_at;   /* queued: from when on it is worth another CPU's while; 0: at once */
   struct cpu_use used;
   u64 restart_deadline; /* of an interrupted sleep (ERESTARTBLOCK); 0 once a handler has run */
 

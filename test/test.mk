@@ -12,7 +12,8 @@ test:
 # has most to do with them, `make test-sys-pc-all` everything.
 NAMES ?=
 CPUS ?=
-PC_CPUS_NAMES := cpu_limit cpu_times cpus_parallel cpus_tlb epoll_many exec_thread exec_vfork fork_atfork fork_beside \
+PC_CPUS_NAMES := cpu_limit cpu_times cpus_parallel cpus_spread cpus_tlb epoll_many exec_thread exec_vfork \
+	fork_atfork fork_beside \
 	fork_bomb fork_generations fork_server fork_shared fork_snapshot fork_storm fork_thaw fork_thread fork_tree fpu_state \
 	futex_private futex_shared mm_secret pipe_atomic pipe_pingpong pipe_spin preempt sig_preempt sig_storm \
 	sig_thread spawn tcp_fork_server thread_cancel thread_cond thread_exit thread_mutex_shared threads timers \

@@ -17,21 +17,32 @@
 #define FRUITLESS_MAX 4             /* wake-ups by I/O that made no thread run, until a nap */
 #define NAP_NS 500000
 
+/* When a queued thread becomes another CPU's business (sched.h). */
+#define PATIENCE_NS 200000 /* after this wait, or at once if it is likely to wait longer */
+#define RELIEF_NS 10000000 /* one in this time at least, if its CPU is never idle */
+#define BURST_SHIFT 20     /* 1 ms: the time in which a CPU forgets how long its threads ran */
+#define RIPE 0             /* a time: at once */
+
 #define STATE_BIT(s) (1u << (s))
 #define ASLEEP (STATE_BIT(THREAD_SLEEPING) | STATE_BIT(THREAD_UNINTERRUPTIBLE))
 
 struct cpu {
-  struct spin lock; /* rq, nqueued */
+  struct spin lock; /* rq, nqueued, ripe_at */
   struct list rq;
   u32 nqueued; /* read without the lock as a hint */
   bool ticking;
-  struct thread *handoff; /* woken synchronously: runs before the queue. This CPU only */
+  u64 ripe_at; /* while nqueued: from then on others may take one; read without the lock as a hint
+                */
+  struct thread *handoff; /* woken synchronously: runs before the queue. This CPU's; atomic */
   struct thread *idle;
   struct thread *prev; /* being switched away from */
+  i64 burst;           /* how long a thread runs here before the next one does, in the mean */
   u64 polled;          /* when I/O was last looked for; 0: the platform has asked for it soon */
   u64 polled_before;   /* ... and this is when, in case it does not mind any more */
+  u64 relieved;        /* when it was last idle, or has given a thread away for not having been */
   u32 fruitless;       /* idle: events in a row that were nobody's here */
-  u64 switches;
+  u64 switches;        /* atomic */
+  u64 watched;         /* what it was when sched_watch looked last */
   struct thread *boot; /* the platform's own stack, left for good by the first switch */
 } __attribute__((aligned(64)));
 
@@ -60,35 +71,66 @@ static inline u32 work_of(const struct thread *t) {
   return __atomic_load_n(&t->work, __ATOMIC_RELAXED);
 }
 
-static void push_locked(struct cpu *c, struct thread *t) {
+/* May another CPU take a thread from this one's queue? Ordered as the look at the queue itself. */
+static bool ripe(const struct cpu *c, u64 now) {
+  if (__atomic_load_n(&c->nqueued, __ATOMIC_SEQ_CST) == 0)
+    return false;
+  u64 at = __atomic_load_n(&c->ripe_at, __ATOMIC_SEQ_CST);
+  return at == RIPE || now >= at;
+}
+
+static void set_ripe_at(struct cpu *c, u64 at) {
+  __atomic_store_n(&c->ripe_at, at, __ATOMIC_RELAXED);
+}
+
+static void push_locked(struct cpu *c, struct thread *t, u64 ripe_at) {
   list_push_back(&c->rq, &t->run_node);
-  __atomic_store_n(&c->nqueued, c->nqueued + 1, __ATOMIC_RELAXED);
+  t->ripe_at = ripe_at;
+  if (c->nqueued == 0 || ripe_at < c->ripe_at)
+    set_ripe_at(c, ripe_at);
+  __atomic_store_n(&c->nqueued, c->nqueued + 1, __ATOMIC_RELEASE);
+}
+
+static inline struct thread *handoff_of(const struct cpu *c) {
+  return __atomic_load_n(&c->handoff, __ATOMIC_RELAXED);
+}
+
+static inline void set_handoff(struct cpu *c, struct thread *t) {
+  __atomic_store_n(&c->handoff, t, __ATOMIC_RELAXED);
+}
+
+/* From when on others may take a thread that is queued here now. */
+static u64 ripe_time(const struct cpu *c, u64 now) {
+  const struct thread *me = thread_current();
+  bool computes = me != c->idle && now > me->run_since + PATIENCE_NS;
+  u64 wait = (u64)c->burst * (nqueued(c) + 1);
+  return computes || wait > PATIENCE_NS ? RIPE : now + PATIENCE_NS;
 }
 
 /* Queues a thread in hand-over where all CPUs see it; it is older than whatever comes next. */
-static void rq_settle(struct cpu *c) {
+static void rq_settle(struct cpu *c, u64 now) {
   struct thread *t = c->handoff;
   if (likely(!t))
     return;
-  c->handoff = NULL;
+  set_handoff(c, NULL);
   spin_lock(&c->lock);
-  push_locked(c, t);
+  push_locked(c, t, ripe_time(c, now));
   spin_unlock(&c->lock);
 }
 
-static void rq_push(struct cpu *c, struct thread *t) {
-  rq_settle(c);
+static void rq_push(struct cpu *c, struct thread *t, u64 now) {
+  rq_settle(c, now);
   spin_lock(&c->lock);
-  push_locked(c, t);
+  push_locked(c, t, ripe_time(c, now));
   spin_unlock(&c->lock);
 }
 
 /* Queues a thread just woken here. */
-static void rq_add(struct cpu *c, struct thread *t, unsigned flags) {
+static void rq_add(struct cpu *c, struct thread *t, unsigned flags, u64 now) {
   if ((flags & WAKE_SYNC) && !c->handoff && nqueued(c) == 0 && thread_current() != c->idle)
-    c->handoff = t;
+    set_handoff(c, t);
   else
-    rq_push(c, t);
+    rq_push(c, t, now);
 }
 
 static inline void claim(struct thread *t, unsigned cpu) {
@@ -106,6 +148,8 @@ static struct thread *rq_take(struct cpu *from, unsigned cpu) {
   if (n) {
     __atomic_store_n(&from->nqueued, from->nqueued - 1, __ATOMIC_RELAXED);
     t = list_entry(n, struct thread, run_node);
+    if (from->nqueued > 0)
+      set_ripe_at(from, list_entry(from->rq.next, struct thread, run_node)->ripe_at);
     claim(t, cpu);
   }
   spin_unlock(&from->lock);
@@ -117,24 +161,26 @@ static inline struct thread *take_own(struct cpu *c, unsigned cpu) {
   struct thread *t = c->handoff;
   if (!t)
     return rq_take(c, cpu);
-  c->handoff = NULL;
+  set_handoff(c, NULL);
   claim(t, cpu);
   return t;
 }
 
-static struct thread *steal(unsigned cpu) {
+static struct thread *steal(unsigned cpu, u64 now) {
   unsigned n = plat_ncpus();
   for (unsigned i = 1; i < n; i++) {
-    struct thread *t = rq_take(&cpus[(cpu + i) % n], cpu);
+    struct cpu *from = &cpus[(cpu + i) % n];
+    struct thread *t = ripe(from, now) ? rq_take(from, cpu) : NULL;
     if (t)
       return t;
   }
   return NULL;
 }
 
-static bool work_anywhere(void) {
+/* Is there a thread that `cpu` could run? */
+static bool work_for(unsigned cpu, u64 now) {
   for (unsigned i = 0, n = plat_ncpus(); i < n; i++)
-    if (__atomic_load_n(&cpus[i].nqueued, __ATOMIC_SEQ_CST) != 0)
+    if (i == cpu ? __atomic_load_n(&cpus[i].nqueued, __ATOMIC_SEQ_CST) != 0 : ripe(&cpus[i], now))
       return true;
   return false;
 }
@@ -158,13 +204,13 @@ static void need_tick(struct cpu *c, unsigned cpu, bool needed) {
   }
 }
 
-/* t has just been queued here: let somebody run it soon. */
-static void announce(struct cpu *c, unsigned flags) {
+/* A thread has just been queued here: let somebody run it soon. */
+static void announce(struct cpu *c, u64 now) {
   struct thread *me = thread_current();
   bool idle = me == c->idle;
   if (!idle)
     need_tick(c, me->cpu, true);
-  if (!(flags & WAKE_SYNC) && (!idle || nqueued(c) > 1))
+  if (nqueued(c) > idle && ripe(c, now))
     kick_idle(me->cpu);
 }
 
@@ -192,14 +238,15 @@ static bool wake_from(struct thread *t, unsigned states, unsigned flags) {
   if (!(STATE_BIT(state_of(t)) & states))
     return false;
   bool queue;
+  u64 now = plat_now_here();
   spin_lock(&t->wake_lock);
   bool woken = make_runnable(t, states, &queue);
   struct cpu *c = this_cpu();
   if (queue)
-    rq_add(c, t, flags);
+    rq_add(c, t, flags, now);
   spin_unlock(&t->wake_lock);
   if (queue)
-    announce(c, flags);
+    announce(c, now);
   return woken;
 }
 
@@ -213,7 +260,7 @@ static inline bool wake_into_handoff(struct thread *t) {
   spin_lock(&t->wake_lock);
   if (likely((STATE_BIT(state_of(t)) & ASLEEP) && !__atomic_load_n(&t->on_cpu, __ATOMIC_RELAXED))) {
     __atomic_store_n(&t->state, THREAD_RUNNABLE, __ATOMIC_RELAXED);
-    c->handoff = t;
+    set_handoff(c, t);
     done = true;
   }
   spin_unlock(&t->wake_lock);
@@ -258,7 +305,7 @@ u64 sched_thread_time(const struct thread *t) {
 u64 sched_switches(void) {
   u64 sum = 0;
   for (unsigned i = 0; i < plat_ncpus(); i++)
-    sum += cpus[i].switches;
+    sum += __atomic_load_n(&cpus[i].switches, __ATOMIC_RELAXED);
   return sum;
 }
 
@@ -271,26 +318,35 @@ static inline __attribute__((always_inline)) void finish_switch(void) {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return;
   }
+  u64 now = thread_current()->run_since;
   spin_lock(&prev->wake_lock);
   __atomic_store_n(&prev->on_cpu, false, __ATOMIC_RELEASE);
   enum thread_state s = state_of(prev);
   if (s == THREAD_RUNNABLE)
-    rq_push(c, prev);
+    rq_push(c, prev, now);
   spin_unlock(&prev->wake_lock);
   if (s == THREAD_RUNNABLE)
-    announce(c, 0);
+    announce(c, now);
   else if (s == THREAD_DEAD)
     thread_put(prev);
+}
+
+/* The mean over time, not over threads: what somebody would meet who comes at any moment. */
+static inline void note_burst(struct cpu *c, u64 ns) {
+  i64 n = (i64)min_u64(ns, 1UL << BURST_SHIFT);
+  c->burst += ((n - c->burst) * n) >> BURST_SHIFT;
 }
 
 /* What schedule needs of a thread again when it comes back is found through thread_current(), so
    that nothing has to be kept over the switch. */
 static inline __attribute__((always_inline)) void switch_to(struct cpu *c, struct thread *me,
                                                             struct thread *next, u64 now) {
+  if (me != c->idle)
+    note_burst(c, now - me->run_since);
   account(me, now);
   next->run_since = now;
   c->prev = me;
-  c->switches++;
+  __atomic_store_n(&c->switches, c->switches + 1, __ATOMIC_RELAXED);
   plat_switch(me, next);
   finish_switch();
 }
@@ -326,10 +382,10 @@ static __attribute__((noinline)) struct thread *choose(struct cpu *c, struct thr
     thread_clear_work(me, WORK_RESCHED);
   struct thread *next = take_own(c, cpu);
   if (!next && (me == c->idle || state_of(me) != THREAD_RUNNABLE))
-    next = steal(cpu);
+    next = steal(cpu, now);
   if (!next && state_of(me) != THREAD_RUNNABLE)
     next = c->idle;
-  if (next && nqueued(c) > 0)
+  if (next && ripe(c, now))
     kick_idle(cpu);
   return next ? next : me;
 }
@@ -343,7 +399,7 @@ void schedule(void) {
   me->may_park = state_of(me) == THREAD_SLEEPING;
   if (likely(next && nqueued(c) == 0 && !(work_of(me) & WORK_RESCHED) &&
              !housekeeping_due(c, now))) {
-    c->handoff = NULL;
+    set_handoff(c, NULL);
     claim(next, me->cpu);
   } else {
     next = choose(c, me, now);
@@ -366,24 +422,51 @@ _Noreturn void sched_exit(void) {
   __builtin_unreachable();
 }
 
+/* Many short waits can keep a CPU busy for ever while another has nothing to do. */
+static void relieve(struct cpu *c, u64 now) {
+  if (now - c->relieved < RELIEF_NS)
+    return;
+  c->relieved = now;
+  spin_lock(&c->lock);
+  set_ripe_at(c, RIPE);
+  spin_unlock(&c->lock);
+}
+
 void sched_tick(void) {
   struct thread *me = thread_current();
   struct cpu *c = this_cpu();
   u64 now = plat_now_here();
   housekeep(c, now);
-  rq_settle(c);
+  rq_settle(c, now);
   if (nqueued(c) == 0) {
     need_tick(c, me->cpu, false);
     return;
   }
-  kick_idle(me->cpu);
+  relieve(c, now);
+  if (ripe(c, now))
+    kick_idle(me->cpu);
   if (now - me->run_since >= SLICE_NS)
     __atomic_or_fetch(&me->work, WORK_RESCHED, __ATOMIC_SEQ_CST);
 }
 
+void sched_watch(void) {
+  u64 now = plat_now();
+  if (__atomic_load_n(&idle_mask, __ATOMIC_SEQ_CST) == 0)
+    return;
+  for (unsigned i = 0, n = plat_ncpus(); i < n; i++) {
+    struct cpu *c = &cpus[i];
+    u64 switches = __atomic_load_n(&c->switches, __ATOMIC_RELAXED);
+    if (ripe(c, now))
+      kick_idle(i);
+    else if (switches == c->watched && handoff_of(c))
+      plat_cpu_kick(i);
+    c->watched = switches;
+  }
+}
+
 void sched_boot(struct thread *t) {
   t->state = THREAD_RUNNABLE;
-  rq_push(&cpus[0], t);
+  push_locked(&cpus[0], t, RIPE);
 }
 
 /* ---- idling -------------------------------------------------------------------------- */
@@ -403,17 +486,18 @@ static void idle_wait(struct cpu *c, unsigned cpu) {
     c->fruitless = FRUITLESS_MAX - 1; /* then listens to one event */
   } else {
     plat_cpu_idle(cpu, deadline);
-    c->fruitless = work_anywhere() || plat_now() >= deadline ? 0 : c->fruitless + 1;
+    u64 now = plat_now();
+    c->fruitless = work_for(cpu, now) || now >= deadline ? 0 : c->fruitless + 1;
   }
 }
 
 static void idle_once(struct cpu *c, unsigned cpu) {
   u64 bit = 1UL << cpu;
   __atomic_fetch_or(&idle_mask, bit, __ATOMIC_SEQ_CST);
-  if (!work_anywhere()) {
+  if (!work_for(cpu, plat_now_here())) {
     need_tick(c, cpu, false);
     idle_wait(c, cpu);
-    c->polled = plat_now_here();
+    c->relieved = c->polled = plat_now_here();
   }
   __atomic_fetch_and(&idle_mask, ~bit, __ATOMIC_SEQ_CST);
 }

@@ -3,11 +3,20 @@
  * Scheduling: a runqueue per CPU, round robin within it, idle CPUs steal. The kernel itself is
  * not preemptible; user code is, at ticks and kicks.
  *
- * Wake-ups: a synchronous wake-up (WAKE_SYNC: the waker is likely to sleep soon, as in a pipe) only
- * queues the thread behind the waker on its CPU; if nothing else is queued there, in a place of its
- * own that no other CPU looks at, which is the direct hand-over: it needs no lock. A waker that
- * does not sleep after all loses it to the queue at the next tick. Any other wake-up also kicks an
- * idle CPU. When a CPU switches and leaves more threads queued, it kicks an idle one.
+ * Wake-ups queue the thread on the waker's CPU. A synchronous one (WAKE_SYNC: the waker is likely
+ * to sleep soon, as in a pipe) puts it, if nothing else is queued there, in a place of its own that
+ * no other CPU looks at, which is the direct hand-over: it needs no lock. A waker that does not
+ * sleep after all loses it to the queue at the next tick.
+ *
+ * Where a thread runs: to wake another CPU, and to move what a thread uses into its cache, costs
+ * more than to wait for a thread that will sleep in some microseconds. So an idle CPU is woken for
+ * a queued thread, or takes it by itself, when the thread has waited for PATIENCE_NS; at once if it
+ * was likely to wait long from the beginning, by how many are queued before it and how long threads
+ * have run there lately, or because the running thread has computed for a while already. A CPU that
+ * is never idle gives one away every RELIEF_NS whatever they wait. The CPU itself looks at its
+ * queue when it wakes threads, switches, and at ticks; sched_watch looks (plat.h) while it
+ * computes. So a thread waits for PATIENCE_NS + PLAT_WATCH_NS while another CPU is idle, and at
+ * most for a tick instead of the latter if that went idle only in between.
  *
  * Lock order: object locks -> waitq lock -> thread->wake_lock -> runqueue lock. None is held across
  * schedule().

@@ -9,7 +9,9 @@
 #include "kernel/test/fake/check.h"
 #include "kernel/test/fake/fake.h"
 #include "kernel/time/timer.h"
+#include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 void image_quiesce(void) {}
 
@@ -340,8 +342,7 @@ static void sees_look(struct thread *t) {
 static void looks_when_asked(void) {
   if (fake_ncpus > 1)
     return;
-  fake_time = plat_now();
-  fake_clock_frozen = true;
+  fake_freeze(true);
   sched_yield_cpu();
   looks_before = fake_looks;
   for (int i = 0; i < 3; i++) {
@@ -362,8 +363,168 @@ static void looks_when_asked(void) {
   kernel_poll_soon(false); /* too late, and no harm */
   sched_tick();
   CHECK(fake_looks == looks_before + 2);
-  fake_clock_frozen = false;
+  fake_freeze(false);
   join_all();
+}
+
+/* ---- where a thread runs -------------------------------------------------------------------- */
+
+static unsigned kicks(void) { return __atomic_load_n(&fake_kicks, __ATOMIC_RELAXED); }
+
+static void pass(u64 ns) { __atomic_add_fetch(&fake_time, ns, __ATOMIC_RELAXED); }
+
+/* Stops the clock. This CPU forgets that somebody computed on it, and this thread's turn is new. */
+static void stop_clock(void) {
+  fake_freeze(true);
+  for (int i = 0; i < 200; i++) {
+    start(nothing, WAKE_SYNC);
+    join_all();
+    pass(30000);
+  }
+}
+
+static u32 taking_turns; /* 0: they end */
+static u32 home;         /* the CPU where turns are taken */
+static u32 left_home;    /* a thread has been taken elsewhere */
+
+static void take_turns(struct thread *t) {
+  begin();
+  while (__atomic_load_n(&taking_turns, __ATOMIC_SEQ_CST)) {
+    if (t->cpu != home)
+      __atomic_store_n(&left_home, 1, __ATOMIC_SEQ_CST);
+    sched_yield_cpu();
+  }
+  end();
+}
+
+/* With the clock stopped two threads take turns with this one. */
+static void begin_turns(void) {
+  stop_clock();
+  home = thread_current()->cpu;
+  left_home = 0;
+  taking_turns = 1;
+  for (int i = 0; i < 2; i++)
+    start(take_turns, WAKE_SYNC);
+  sched_yield_cpu();
+}
+
+static void end_turns(void) {
+  __atomic_store_n(&taking_turns, 0, __ATOMIC_SEQ_CST);
+  join_all();
+  fake_freeze(false);
+}
+
+/* Another CPU has been woken since there were `before` kicks, or was awake and has taken a thread.
+ */
+static bool spread(unsigned before) {
+  return kicks() > before || __atomic_load_n(&left_home, __ATOMIC_SEQ_CST);
+}
+
+/* Whoever has had turns of a few microseconds only does not need another CPU. */
+static void short_waits_stay(void) {
+  begin_turns();
+  unsigned before = kicks();
+  for (int i = 0; i < 1000; i++) {
+    pass(10000);
+    sched_yield_cpu();
+  }
+  CHECK(!spread(before));
+  end_turns();
+}
+
+/* It has waited for the whole of somebody's turn. */
+static void a_long_wait_wakes_a_cpu(void) {
+  if (fake_ncpus == 1)
+    return;
+  begin_turns();
+  unsigned before = kicks();
+  for (int i = 0; i < 1000; i++)
+    sched_yield_cpu();
+  CHECK(!spread(before));
+  pass(210000); /* but such turns are not usual */
+  sched_yield_cpu();
+  while (!spread(before)) /* the others may not be asleep yet */
+    sched_yield_cpu();
+  end_turns();
+}
+
+/* Turns have been long: who queues now is not kept waiting. */
+static void long_waits_are_foreseen(void) {
+  if (fake_ncpus == 1)
+    return;
+  begin_turns();
+  for (int i = 0; i < 100; i++) {
+    pass(150000); /* by itself not too long */
+    sched_yield_cpu();
+  }
+  unsigned before = kicks();
+  while (kicks() == before) /* who is awake may take it without */
+    start(nothing, WAKE_SYNC);
+  end_turns();
+}
+
+static u32 elsewhere;
+static bool watching;
+
+/* A platform's ticker. */
+static void *watch(void *unused) {
+  for (;;) {
+    if (__atomic_load_n(&watching, __ATOMIC_SEQ_CST))
+      sched_watch();
+    usleep(100);
+  }
+  return unused;
+}
+
+static void run_elsewhere(struct thread *t) {
+  (void)t;
+  begin();
+  __atomic_add_fetch(&elsewhere, 1, __ATOMIC_SEQ_CST);
+  end();
+}
+
+/* A thread goes on computing after it has made others runnable, in hand-over and queued. They come
+   to run on other CPUs because the platform has the scheduler look after them; if they did not this
+   would not end. With `ticks` false a CPU that is kicked does not look, as in the kernel. */
+static void compute_beside(u32 threads, bool ticks) {
+  elsewhere = 0;
+  stop_clock();
+  fake_freeze(false);
+  for (u32 i = 0; i < threads; i++)
+    start(run_elsewhere, WAKE_SYNC);
+  if (!ticks)
+    sched_tick(); /* ends the hand-over */
+  __atomic_store_n(&watching, true, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(&elsewhere, __ATOMIC_SEQ_CST) < threads)
+    if (fake_interrupted(thread_current()->cpu) && ticks)
+      sched_tick();
+  __atomic_store_n(&watching, false, __ATOMIC_SEQ_CST);
+  join_all();
+}
+
+static void computing_keeps_nobody(void) {
+  if (fake_ncpus == 1)
+    return;
+  for (int round = 0; round < 5; round++) {
+    compute_beside(1, true);
+    compute_beside(2, true);
+    compute_beside(2, false);
+  }
+}
+
+/* All waits are short, but the CPU is never idle. */
+static void a_busy_cpu_is_relieved(void) {
+  if (fake_ncpus == 1)
+    return;
+  begin_turns();
+  unsigned before = kicks();
+  for (int i = 0; !spread(before); i++) {
+    pass(10000);
+    sched_yield_cpu();
+    if (i % 200 == 0)
+      sched_tick();
+  }
+  end_turns();
 }
 
 static void all(struct thread *t) {
@@ -380,11 +541,18 @@ static void all(struct thread *t) {
   TEST(no_memory);
   TEST(kept_blocks_are_given_back);
   TEST(looks_when_asked);
+  TEST(computing_keeps_nobody);
+  TEST(short_waits_stay);
+  TEST(a_long_wait_wakes_a_cpu);
+  TEST(long_waits_are_foreseen);
+  TEST(a_busy_cpu_is_relieved);
   fake_stop();
 }
 
 int main(int argc, char **argv) {
+  pthread_t watcher;
   fake_ncpus = argc > 1 ? (unsigned)atoi(argv[1]) : 1;
+  pthread_create(&watcher, NULL, watch, NULL);
   fake_run(all);
   return check_summary("test_sched");
 }

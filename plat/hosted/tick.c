@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ticker: one host thread that interrupts vCPUs whose queue is not empty, and, while all vCPUs
- * are busy, one of them when a timer is due. It sleeps for good when nothing asks for it, and stays
- * awake for a while after that, because queues fill and drain much faster than it could be woken.
+ * The ticker: one host thread that interrupts vCPUs whose queue is not empty, has the core look
+ * after threads that wait while a vCPU is idle, and, while all vCPUs are busy, interrupts one of
+ * them when a timer is due. It sleeps for good when nothing asks for it, and stays awake for a
+ * while after that, because queues fill and drain much faster than it could be woken.
  */
 #include "plat/hosted/cpu.h"
 
@@ -66,34 +67,49 @@ static void doze(void) {
   __atomic_store_n(&awake, 1, __ATOMIC_SEQ_CST);
 }
 
-static void tick(void) {
+static bool somebody_idle(void) {
   for (unsigned i = 0; i < vcpu_count; i++)
-    if (__atomic_load_n(&vcpus[i].tick_needed, __ATOMIC_RELAXED) &&
-        !__atomic_load_n(&vcpus[i].idle, __ATOMIC_RELAXED))
-      plat_cpu_kick(i);
+    if (__atomic_load_n(&vcpus[i].idle, __ATOMIC_RELAXED))
+      return true;
+  return false;
 }
 
-static void sleep_tick(void) {
+static void sleep_round(void) {
   u64 now = plat_now();
-  u64 end = min_u64(now + PLAT_TICK_NS,
+  u64 end = min_u64(now + (somebody_idle() ? PLAT_WATCH_NS : PLAT_TICK_NS),
                     max_u64(__atomic_load_n(&next_deadline, __ATOMIC_SEQ_CST), now + 50000));
   struct lx_timespec ts = {0, (i64)(end - now)};
   u32 never = 1;
   lx4(futex, &never, LX_FUTEX_WAIT_PRIVATE, 1, &ts);
 }
 
+/* True if ticks were wanted since the last time. */
+static bool tick(void) {
+  bool any = __atomic_exchange_n(&wanted, 0, __ATOMIC_SEQ_CST);
+  for (unsigned i = 0; i < vcpu_count; i++) {
+    if (!__atomic_load_n(&vcpus[i].tick_needed, __ATOMIC_RELAXED))
+      continue;
+    any = true;
+    if (!__atomic_load_n(&vcpus[i].idle, __ATOMIC_RELAXED))
+      plat_cpu_kick(i);
+  }
+  return any;
+}
+
 _Noreturn void ticker_run(void) {
   unsigned quiet = 0;
+  u64 next_tick = 0;
   for (;;) {
     if (quiet >= LINGER_TICKS)
       doze();
     else
-      sleep_tick();
-    kick_for_timer(plat_now());
-    tick();
-    quiet = __atomic_exchange_n(&wanted, 0, __ATOMIC_SEQ_CST) ? 0 : quiet + 1;
-    for (unsigned i = 0; i < vcpu_count; i++)
-      if (__atomic_load_n(&vcpus[i].tick_needed, __ATOMIC_RELAXED))
-        quiet = 0;
+      sleep_round();
+    u64 now = plat_now();
+    kick_for_timer(now);
+    sched_watch();
+    if (now < next_tick)
+      continue;
+    next_tick = now + PLAT_TICK_NS - PLAT_WATCH_NS / 2; /* a round comes late, not early */
+    quiet = tick() ? 0 : quiet + 1;
   }
 }

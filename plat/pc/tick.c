@@ -48,6 +48,13 @@ static void sample(struct vcpu *v, u64 now, bool user) {
     v->current->used.core_samples++;
 }
 
+static u64 tick_period(unsigned cpu) {
+  for (unsigned i = 0; i < plat_ncpus(); i++)
+    if (i != cpu && __atomic_load_n(&vcpus[i].idle, __ATOMIC_RELAXED))
+      return PLAT_WATCH_NS;
+  return PLAT_TICK_NS;
+}
+
 /* Whatever the interrupt finds looks for timers and I/O before user code goes on. */
 void tick_interrupt(bool user) {
   struct vcpu *v = vcpu_self();
@@ -55,7 +62,7 @@ void tick_interrupt(bool user) {
   u64 timer = ktimer_next();
   u64 next = io_is_pending() || timer <= now ? now + RETRY_NS : timer;
   if (v->tick_needed)
-    next = min_u64(next, now + PLAT_TICK_NS);
+    next = min_u64(next, now + tick_period(v->id));
   if (!v->idle) {
     sample(v, now, user);
     next = min_u64(next, v->sample_at);
@@ -68,7 +75,7 @@ void tick_interrupt(bool user) {
 void plat_tick_needed(unsigned cpu, bool needed) {
   __atomic_store_n(&vcpus[cpu].tick_needed, needed, __ATOMIC_RELAXED);
   if (needed && cpu == vcpu_self()->id)
-    tick_arm(plat_now() + PLAT_TICK_NS);
+    tick_arm(plat_now() + tick_period(cpu));
 }
 
 void plat_timer_changed(u64 deadline) { tick_arm(deadline); }

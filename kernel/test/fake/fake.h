@@ -12,8 +12,8 @@
 void fake_become(struct thread *t);
 
 extern unsigned fake_ncpus;
-extern bool fake_clock_frozen; /* plat_now returns fake_time instead of the host's clock */
-extern u64 fake_time;
+extern bool fake_clock_frozen; /* plat_now returns fake_time instead of the host's clock; atomic */
+extern u64 fake_time;          /* atomic */
 extern unsigned fake_kicks;    /* calls of plat_cpu_kick */
 extern unsigned fake_looks;    /* calls of plat_poll_io */
 extern size_t fake_pages_used; /* page frames handed out */
@@ -25,6 +25,11 @@ void fake_run(void (*entry)(struct thread *t));
 _Noreturn void fake_stop(void);
 /* A kernel thread that runs entry(t); started by sched_start. */
 struct thread *fake_thread(void (*entry)(struct thread *t));
+
+/* Stops the clock where it is, or lets it go on from fake_time. Other CPUs may run meanwhile. */
+void fake_freeze(bool frozen);
+/* Has a CPU been kicked since the last call, or since it was idle? */
+bool fake_interrupted(unsigned cpu);
 
 /* What plat_timer_changed was told last. */
 extern u64 fake_timer_deadline;

@@ -69,12 +69,23 @@ bool plat_mem_fits(u64 more) {
 
 /* ---- time, log ----------------------------------------------------------------------- */
 
+static u64 clock_ahead; /* of the host's; atomic */
+
 u64 plat_now(void) {
   struct timespec ts;
-  if (fake_clock_frozen)
+  if (__atomic_load_n(&fake_clock_frozen, __ATOMIC_ACQUIRE))
     return __atomic_load_n(&fake_time, __ATOMIC_RELAXED);
   clock_gettime(CLOCK_MONOTONIC, &ts);
-  return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec;
+  return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec +
+         __atomic_load_n(&clock_ahead, __ATOMIC_RELAXED);
+}
+
+void fake_freeze(bool frozen) {
+  u64 now = plat_now();
+  __atomic_store_n(&fake_time, now, __ATOMIC_RELAXED);
+  __atomic_store_n(&fake_clock_frozen, frozen, __ATOMIC_RELEASE);
+  if (!frozen)
+    __atomic_add_fetch(&clock_ahead, now - plat_now(), __ATOMIC_RELAXED);
 }
 
 u64 plat_now_here(void) { return plat_now(); }
@@ -118,10 +129,20 @@ void plat_cpu_kick(unsigned cpu) {
   pthread_mutex_unlock(&c->lock);
 }
 
+bool fake_interrupted(unsigned cpu) {
+  struct cpu_state *c = &cpu_states[cpu];
+  pthread_mutex_lock(&c->lock);
+  bool was = c->kicked;
+  c->kicked = false;
+  pthread_mutex_unlock(&c->lock);
+  return was;
+}
+
 /* Sleeps until kicked or the deadline, no longer: a lost wake-up makes the test hang. */
 void plat_cpu_idle(unsigned cpu, u64 deadline) {
   struct cpu_state *c = &cpu_states[cpu];
-  struct timespec until = {(time_t)(deadline / 1000000000), (long)(deadline % 1000000000)};
+  u64 host = deadline - __atomic_load_n(&clock_ahead, __ATOMIC_RELAXED);
+  struct timespec until = {(time_t)(host / 1000000000), (long)(host % 1000000000)};
   pthread_mutex_lock(&c->lock);
   while (!c->kicked) {
     if (deadline == UINT64_MAX)
