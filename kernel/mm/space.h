@@ -81,8 +81,8 @@ void space_note_peak(struct space *s, bool anew);
 void space_put(struct space *s);
 
 /* fork: *out has the same mappings. The caller is the forking thread; its siblings are parked.
-   sp: absolute user stack pointer. */
-int space_fork(struct space *s, u64 sp, struct space **out);
+   sp: absolute user stack pointer. may_move: the base of s may have changed, even if it fails. */
+int space_fork(struct space *s, u64 sp, bool may_move, struct space **out);
 
 /* A fault at offset `off`: true if it was resolved (by the platform, by stack growth, or by another
    thread meanwhile), false: SIGSEGV. *code gets SEGV_MAPERR or SEGV_ACCERR. */

@@ -129,6 +129,49 @@ static int copy_files(struct proc *c, struct proc *p, const struct clone_args *a
   return c->fs ? 0 : -ENOMEM;
 }
 
+/* Where the dead part of the main stack ends. An alternate stack may lie in the main one, above
+   frames that will be returned to: nothing is dead then. */
+static u64 stack_in_use(u64 sp) {
+  struct thread *me = thread_current();
+  const struct sigaltstack *alt = &me->sig->alt;
+  return sp - me->tcb_base - alt->sp < alt->size ? me->tcb_base : sp;
+}
+
+#define SYS_FUTEX 202
+
+/* Does nobody hold an address in the memory, for which it would have to stay at its base? A futex
+   call keeps offsets while it sleeps. Siblings are parked. */
+static bool is_movable(struct proc *p) {
+  struct thread *me = thread_current(), *t;
+  bool all = __atomic_load_n(&p->space->refs, __ATOMIC_SEQ_CST) == 1;
+  if (p->nthreads == 1 || !all)
+    return all;
+  spin_lock(&p->lock);
+  list_for_each(t, &p->threads, proc_node) if (t != me) all =
+      all && t->uregs->orig_rax == SYS_FUTEX && !t->at_edge &&
+      __atomic_load_n(&t->state, __ATOMIC_SEQ_CST) == THREAD_SLEEPING &&
+      !__atomic_load_n(&t->on_cpu, __ATOMIC_SEQ_CST);
+  spin_unlock(&p->lock);
+  return all;
+}
+
+/* Has the memory another base since? A sibling that was woken meanwhile is in the kernel. */
+static void follow_base(struct proc *p) {
+  struct thread *me = thread_current(), *t;
+  u64 base = region_base(p->space->region), by = base - me->tcb_base;
+  if (likely(by == 0))
+    return;
+  spin_lock(&p->lock);
+  list_for_each(t, &p->threads, proc_node) {
+    t->uregs->rsp += by;
+    t->tcb_base = base;
+    if (t != me)
+      thread_set_work(t, WORK_MOVED);
+  }
+  spin_unlock(&p->lock);
+  plat_region_activate(me);
+}
+
 /* Siblings stand still while the memory is copied. */
 static int copy_space(struct proc *c, struct proc *p, u64 sp, const struct clone_args *a) {
   if (a->flags & CLONE_VM) {
@@ -139,7 +182,8 @@ static int copy_space(struct proc *c, struct proc *p, u64 sp, const struct clone
   bool park = p->nthreads > 1;
   if (park && !proc_park_siblings())
     return -ERESTARTNOINTR;
-  int err = space_fork(p->space, sp, &c->space);
+  int err = space_fork(p->space, stack_in_use(sp), is_movable(p), &c->space);
+  follow_base(p);
   if (park)
     proc_unpark_siblings();
   return err;
