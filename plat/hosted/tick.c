@@ -10,7 +10,8 @@
 
 #define LINGER_TICKS 25
 
-#define ALARM_NS 1000000 /* until the first tick of a queue. A closer alarm is dear: the host sets its own */
+/* Until the first tick of a queue. A closer alarm is dear, as the host sets its own for it. */
+#define ALARM_NS 1000000
 
 #define CLOCK_MONOTONIC 1
 #define TFD_CLOEXEC 02000000u
@@ -18,7 +19,7 @@
 
 static int alarm_fd;
 static u64 alarm_at; /* when the ticker wakes; 0: it is awake; UINT64_MAX: never. Atomic */
-static u32 wanted;                     /* a vCPU asked for ticks since the last round; atomic */
+static u32 wanted;   /* a vCPU asked for ticks since the last round; atomic */
 static u64 next_deadline = UINT64_MAX; /* earliest timer; UINT64_MAX: none; atomic */
 
 /* The host's timer gets to know alarm_at. Whoever changes it does so afterwards, so that the last
