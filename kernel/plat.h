@@ -182,6 +182,8 @@ int region_discard(struct region *r, u32 off, u32 len);
 struct region_fork_args {
   u32 sp;
   u32 stack_lo, stack_hi; /* stack_hi 0: sp is not in the main stack, copy everything */
+  bool may_move; /* the parent may get another base (region_base), even if fork fails: nobody holds
+                    an address in it */
 };
 int region_fork(struct region *parent, const struct region_fork_args *a, struct region **out);
 

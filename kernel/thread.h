@@ -43,7 +43,7 @@ struct held_lock {
 #define WORK_RESCHED 1u /* another thread should run */
 #define WORK_SIGNAL 2u  /* a signal may be deliverable */
 #define WORK_PARK 4u    /* stop at the kernel's edge until unparked (fork, exec, stop) */
-#define WORK_TRACE 8u   /* --trace */
+#define WORK_MOVED 8u   /* its region has got another base, and the CPU may have the old one */
 
 /* What a thread, or the dead threads of a process, spent. The time is exact; how it divides follows
    from where the platform's periodic interrupts found the thread (kernel/proc/cpu_time.h). */

@@ -180,7 +180,11 @@ static int show_user_bytes(struct text *t, int pid, bool environment) {
     end = at + STRINGS_MAX;
   while (s && at < end && end <= UF_REGION_SIZE) {
     size_t n = min_u64(end - at, sizeof buf);
-    if (plat_copy_in(buf, (void *)(region_base(s->region) + at), n) < 0)
+    u64 base = region_base(s->region);
+    int err = plat_copy_in(buf, (void *)(base + at), n);
+    if (region_base(s->region) != base) /* its own fork has moved it */
+      continue;
+    if (err < 0)
       break;
     text_add(t, buf, n);
     at += n;

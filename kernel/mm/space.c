@@ -129,8 +129,8 @@ void space_note_peak(struct space *s, bool anew) {
   mutex_unlock(&s->lock);
 }
 
-static int fork_locked(struct space *s, u64 sp, bool below_sp, struct space *c) {
-  struct region_fork_args a;
+static int fork_locked(struct space *s, u64 sp, bool below_sp, bool may_move, struct space *c) {
+  struct region_fork_args a = {.may_move = may_move};
   if (unlikely(s->resident == 0))
     space_look(s);
   c->resident = c->peak = s->resident;
@@ -151,12 +151,12 @@ static int fork_locked(struct space *s, u64 sp, bool below_sp, struct space *c) 
   return err;
 }
 
-int space_fork(struct space *s, u64 sp, bool below_sp, struct space **out) {
+int space_fork(struct space *s, u64 sp, bool below_sp, bool may_move, struct space **out) {
   struct space *c = space_alloc(s->image);
   if (c == NULL)
     return -ENOMEM;
   mutex_lock(&s->lock);
-  int err = fork_locked(s, sp, below_sp, c);
+  int err = fork_locked(s, sp, below_sp, may_move, c);
   mutex_unlock(&s->lock);
   if (err) {
     vma_list_destroy(&c->vmas);

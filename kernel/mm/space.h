@@ -86,8 +86,8 @@ void space_put(struct space *s);
 
 /* fork: *out has the same mappings. The caller is the forking thread; its siblings are parked.
    sp: absolute user stack pointer; below_sp: what lies below it on the main stack is in use, too.
- */
-int space_fork(struct space *s, u64 sp, bool below_sp, struct space **out);
+   may_move: the base of s may have changed, even if it fails. */
+int space_fork(struct space *s, u64 sp, bool below_sp, bool may_move, struct space **out);
 
 /* A fault at offset `off`: true if it was resolved (by the platform, by stack growth, or by another
    thread meanwhile), false: SIGSEGV. *code gets SEGV_MAPERR or SEGV_ACCERR. */

@@ -129,6 +129,41 @@ static int copy_files(struct proc *c, struct proc *p, const struct clone_args *a
   return c->fs ? 0 : -ENOMEM;
 }
 
+#define SYS_FUTEX 202
+
+/* Does nobody hold an address in the memory, for which it would have to stay at its base? A futex
+   call keeps offsets while it sleeps. Siblings are parked. */
+static bool is_movable(struct proc *p) {
+  struct thread *me = thread_current(), *t;
+  bool all = __atomic_load_n(&p->space->refs, __ATOMIC_SEQ_CST) == 1;
+  if (p->nthreads == 1 || !all)
+    return all;
+  spin_lock(&p->lock);
+  list_for_each(t, &p->threads, proc_node) if (t != me) all =
+      all && t->uregs->orig_rax == SYS_FUTEX && !t->at_edge &&
+      __atomic_load_n(&t->state, __ATOMIC_SEQ_CST) == THREAD_SLEEPING &&
+      !__atomic_load_n(&t->on_cpu, __ATOMIC_SEQ_CST);
+  spin_unlock(&p->lock);
+  return all;
+}
+
+/* Has the memory another base since? A sibling that was woken meanwhile is in the kernel. */
+static void follow_base(struct proc *p) {
+  struct thread *me = thread_current(), *t;
+  u64 base = region_base(p->space->region), by = base - me->tcb_base;
+  if (likely(by == 0))
+    return;
+  spin_lock(&p->lock);
+  list_for_each(t, &p->threads, proc_node) {
+    t->uregs->rsp += by;
+    t->tcb_base = base;
+    if (t != me)
+      thread_set_work(t, WORK_MOVED);
+  }
+  spin_unlock(&p->lock);
+  plat_region_activate(me);
+}
+
 /* Siblings stand still while the memory is copied. An alternate signal stack may lie on the main
    stack, above what is in use there. */
 static int copy_space(struct proc *c, struct proc *p, u64 sp, const struct clone_args *a) {
@@ -142,7 +177,8 @@ static int copy_space(struct proc *c, struct proc *p, u64 sp, const struct clone
     return -ERESTARTNOINTR;
   const struct thread *me = thread_current();
   bool below_sp = sigaltstack_active(&me->sig->alt, (u32)(sp - me->tcb_base));
-  int err = space_fork(p->space, sp, below_sp, &c->space);
+  int err = space_fork(p->space, sp, below_sp, is_movable(p), &c->space);
+  follow_base(p);
   if (park)
     proc_unpark_siblings();
   return err;

@@ -16,7 +16,7 @@
 #include "kernel/syscall/syscall.h"
 #include "kernel/syscall/trace.h"
 
-#define WORK_EDGE (WORK_RESCHED | WORK_SIGNAL | WORK_PARK)
+#define WORK_EDGE (WORK_RESCHED | WORK_SIGNAL | WORK_PARK | WORK_MOVED)
 
 #define SYS_EXIT 60
 #define SYS_EXIT_GROUP 231
@@ -124,6 +124,10 @@ void user_return(struct uregs *r) {
     if (work & WORK_PARK)
       proc_park_here();
     t->at_edge = false;
+    if (work & WORK_MOVED) {
+      thread_clear_work(t, WORK_MOVED);
+      plat_region_activate(t);
+    }
     if (work & WORK_SIGNAL)
       signal_deliver(r);
     if ((work & WORK_PARK) && t->proc->exiting)

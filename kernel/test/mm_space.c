@@ -287,7 +287,7 @@ static void op_fork(void) {
   struct model *c = &procs[rand() % PROCS];
   if (c->space != NULL)
     return;
-  EXPECT(space_fork(cur->space, region_base(cur->space->region) + AREA, false, &c->space) == 0);
+  EXPECT(space_fork(cur->space, region_base(cur->space->region) + AREA, false, false, &c->space) == 0);
   memcpy(c->page, cur->page, sizeof c->page);
   for (u32 i = 0; i < PAGES; i++) {
     if (c->page[i].flags & VMA_DONTFORK)
@@ -482,7 +482,7 @@ static void many_mappings(void) {
   for (u64 i = 0; i < 2000; i++)
     n += anon(AREA + 2 * i * PAGE_SIZE, PAGE_SIZE, 3, MAP_FIXED) > 0;
   CHECK(n == 2000 && s->vmas.n == 2000);
-  CHECK(space_fork(s, 0, false, &c) == 0 && c->vmas.n == 2000);
+  CHECK(space_fork(s, 0, false, false, &c) == 0 && c->vmas.n == 2000);
   for (u64 i = 0; i < 2000; i++)
     n += anon(AREA + (2 * i + 1) * PAGE_SIZE, PAGE_SIZE, 3, MAP_FIXED) > 0;
   CHECK(n == 4000 && s->vmas.n == 1); /* all merged */

@@ -31,10 +31,10 @@ tools: $(O)/bin/ufork $(if $(DEBUG),$(O)/bin/ufork-debug)
 # ---- tests: regions on libc, with a sanitizer whose shadow memory leaves the arena alone -----------
 
 hosted-region-src := $(addprefix plat/hosted/,region.c region_end.c parked.c region_fork.c region_usage.c slots.c extent.c \
-	pool.c seg.c seg_absorb.c seg_fork.c seg_share.c seg_spare.c seg_written.c written.c \
+	pool.c seg.c seg_absorb.c seg_fork.c seg_share.c seg_spare.c seg_written.c stand_in.c written.c \
 	seg_thaw.c thaw.c memobj.c pagemap.c test/support.c) lib/spin.c
 
-hosted-region-tests := $(addprefix $(O)/test/hosted/,region_test warm_test ahead_test spare_test)
+hosted-region-tests := $(addprefix $(O)/test/hosted/,region_test warm_test ahead_test spare_test stand_in_test)
 $(hosted-region-tests): $(O)/test/hosted/%: plat/hosted/test/%.c $(hosted-region-src) \
 		$(wildcard plat/hosted/*.h plat/hosted/test/*.h)
 	@mkdir -p $(@D)
@@ -91,3 +91,4 @@ hosted-unit-tests: $(hosted-region-tests) $(addprefix $(O)/test/hosted/,clock_te
 	timeout 60 $(O)/test/hosted/warm_test
 	timeout 120 $(O)/test/hosted/ahead_test
 	timeout 120 $(O)/test/hosted/spare_test
+	timeout 120 $(O)/test/hosted/stand_in_test

@@ -71,7 +71,9 @@ enum {
   LX_ppoll = 271,
   LX_utimensat = 280,
   LX_epoll_pwait = 281,
+  LX_timerfd_create = 283,
   LX_fallocate = 285,
+  LX_timerfd_settime = 286,
   LX_accept4 = 288,
   LX_preadv = 295,
   LX_pwritev = 296,
@@ -99,6 +101,7 @@ enum {
 #define LX_MREMAP_FIXED 2
 #define LX_MADV_DONTNEED 4
 #define LX_MADV_NOHUGEPAGE 15
+#define LX_MADV_POPULATE_READ 22
 #define LX_MADV_POPULATE_WRITE 23
 #define LX_MADV_GUARD_INSTALL 102
 #define LX_MADV_GUARD_REMOVE 103

@@ -28,7 +28,7 @@ struct scan_arg {
 static int fd = -1;
 static bool have_scan;
 
-enum what { PRIVATE, WRITTEN };
+enum what { PRIVATE, WRITTEN, PRESENT };
 
 static i64 scan(u64 start, u64 end, enum what what, struct page_run *runs, u64 *walk_end) {
   struct scan_arg a = {.size = sizeof(a),
@@ -43,6 +43,10 @@ static i64 scan(u64 start, u64 end, enum what what, struct page_run *runs, u64 *
   if (what == WRITTEN) {
     a.category_inverted = 0;
     a.category_mask = a.return_mask = PAGE_IS_WRITTEN;
+  }
+  if (what == PRESENT) {
+    a.category_inverted = 0;
+    a.category_mask = a.return_mask = PAGE_IS_PRESENT;
   }
   i64 n = lx3(ioctl, fd, PAGEMAP_SCAN, &a);
   *walk_end = a.walk_end;
@@ -113,6 +117,11 @@ int pagemap_each_private(u64 start, u64 end, int (*f)(void *arg, u64 from, u64 t
   pages = pages ? pages : &unused;
   return have_scan ? each_scan(start, end, PRIVATE, f, arg, pages)
                    : each_word(start, end, f, arg, pages);
+}
+
+int pagemap_each_present(u64 start, u64 end, int (*f)(void *arg, u64 from, u64 to), void *arg) {
+  u64 unused = 0;
+  return have_scan ? each_scan(start, end, PRESENT, f, arg, &unused) : 0;
 }
 
 int pagemap_each_written(u64 start, u64 end, int (*f)(void *arg, u64 from, u64 to), void *arg,

@@ -14,6 +14,10 @@ bool pagemap_available(void);
 int pagemap_each_private(u64 start, u64 end, int (*f)(void *arg, u64 from, u64 to), void *arg,
                          u64 *pages);
 
+/* The same for pages that can be read without a fault; none where the host cannot say it quickly.
+ */
+int pagemap_each_present(u64 start, u64 end, int (*f)(void *arg, u64 from, u64 to), void *arg);
+
 /* The same for pages that have been written since written_track (written.h) was told of them, or
    may have been. */
 int pagemap_each_written(u64 start, u64 end, int (*f)(void *arg, u64 from, u64 to), void *arg,

@@ -3,7 +3,7 @@
  * Warm regions: address space and frames of dead µprocesses, kept for the next one of the same
  * program. Last in, first out, so that the frames are in the CPU's caches; the oldest leave first.
  */
-#include "plat/hosted/region.h"
+#include "plat/hosted/seg.h"
 
 #define BUCKETS 64
 #define POOL_MAX 256
@@ -79,7 +79,7 @@ void pool_drain(void) {
 
 unsigned region_count(void) {
   spin_lock(&lock);
-  unsigned n = slots_in_use() - count;
+  unsigned n = slots_in_use() - count - stand_ins();
   spin_unlock(&lock);
   return n;
 }

@@ -101,6 +101,7 @@ void region_free(struct region *r) {
   parked_drop(r, 0, UINT32_MAX); /* their neighbours have gone: nothing to split, no error */
   while (r->n_segs)
     seg_leave(r, r->segs[0]);
+  stand_in_drop(r);
   anon_account(r, -(i64)r->anon_pages);
   extents_free(&r->map);
   kfree(r->warm_pages);

@@ -12,6 +12,7 @@
  *   seg_fork.c     fork: the lazy tier
  *   seg_share.c    what the child gets of it
  *   seg_spare.c    what is made ready for it
+ *   stand_in.c     where the parent goes on after it
  *   seg_written.c  what a region has written in them
  *   seg_thaw.c     its end, part by part
  *   thaw.c         when that happens: the thaw thread
@@ -64,10 +65,12 @@ struct region {
   u32 noted_remaps; /* and no more changes than this */
   u64 ready; /* in the pool: until then (seg_changes) its private pages of lazy extents are those of
                 the object, that is what a parent has that did not write them; 0: they are not */
-  bool is_child;   /* came about by fork */
-  bool of_zygote;  /* a zygote's */
-  u64 parent_base; /* it is to look what its parent writes (seg_spare.c); or 0 */
-  bool warm;       /* in the pool, or just out of it: does not count as a sharer of segs */
+  bool is_child;             /* came about by fork */
+  bool of_zygote;            /* a zygote's */
+  struct stand_in *stand_in; /* where fork may move it (stand_in.c); or NULL */
+  bool unmovable;            /* fork was not allowed to */
+  u64 parent_base;           /* it is to look what its parent writes (seg_spare.c); or 0 */
+  bool warm; /* in the pool, or just out of it: does not count as a sharer of segs */
   struct parked parked[PARKED_MAX];
   u32 parked_turn;
   struct extents map; /* in the pool: what the host still maps */
@@ -114,6 +117,14 @@ static inline u32 pages_of(u32 off, u32 end) { return (end - off) / (u32)PAGE_SI
 
 void anon_account(struct region *r, i64 pages);
 u64 regions_bytes_used(void);
+
+/* ---- region_fork.c --------------------------------------------------------------------------- */
+
+/* `to` gets all of `from` but lazy extents, which are the same in both or in `from` alone. -ENOMEM.
+ */
+int region_copy_hot(struct region *to, struct region *from);
+/* Unmaps what a warm region has and the parent has not, as whole extents. -ENOMEM. */
+int region_drop_strangers(struct region *child, const struct extents *parent);
 
 /* ---- region_end.c ---------------------------------------------------------------------------- */
 

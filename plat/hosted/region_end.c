@@ -213,6 +213,7 @@ void region_destroy(struct region *r) {
       watch(r);
     make_ready(r);
   }
+  stand_in_drop(r);
   r->noted_faults = faults;
   r->noted_remaps = r->remaps;
   kfree(last.v);

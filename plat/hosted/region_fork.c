@@ -87,8 +87,7 @@ static bool same_shape(const struct extents *warm, const struct extents *parent)
   return w == warm->n;
 }
 
-/* Unmaps what a warm region has and the parent has not, as whole extents. */
-static int drop_strangers(struct region *child, const struct extents *parent) {
+int region_drop_strangers(struct region *child, const struct extents *parent) {
   for (u32 i = 0; i < child->map.n;) {
     struct extent *e = &child->map.v[i];
     const struct extent *p = extents_at(parent, e->off);
@@ -129,11 +128,15 @@ static int fork_extent(struct region *child, struct region *parent, const struct
 static int copy_all(struct region *child, struct region *parent, const struct dead_stack *dead) {
   int err = extents_reserve(&child->map, parent->map.n + 2);
   if (!err && !same_shape(&child->map, &parent->map))
-    err = drop_strangers(child, &parent->map);
+    err = region_drop_strangers(child, &parent->map);
   for (u32 i = 0; i < parent->map.n && !err; i++)
     if (parent->map.v[i].kind != EXTENT_LAZY)
       err = fork_extent(child, parent, &parent->map.v[i], dead);
   return err;
+}
+
+int region_copy_hot(struct region *to, struct region *from) {
+  return copy_all(to, from, &(struct dead_stack){0, 0});
 }
 
 /* Tells the thaw thread and the rest of fork how often this region forks. */
@@ -165,7 +168,7 @@ static int fork_locked(struct region *parent, const struct region_fork_args *a,
   if (err)
     segs_drop_warm(parent, 0, child);
   else if (parent->n_segs)
-    err = segs_fork(parent, child);
+    err = segs_fork(parent, child, a->may_move);
   child->warm = false;
   child->is_child = true;
   child->of_zygote = region_is_zygote(parent);

@@ -71,11 +71,12 @@ struct seg {
                      sharer may leave at any time, so this is decided once */
   u64 alias;      /* page `off` is mapped at alias + off */
   u32 alias_slot;
-  u32 private_pages; /* that the parent had at the last fork */
-  u32 enough;        /* a zygote's: with more than this they go to the object; 0: not known yet, */
-  u32 forks;         /* before there were so many forks */
-  u64 refresh_ns;    /* how long the last refresh took */
-  u64 changed;       /* the object changed last then (seg_changes) */
+  struct stand_in *home; /* whose the alias is, instead of the slot's; or NULL */
+  u32 private_pages;     /* that the parent had at the last fork */
+  u32 enough;     /* a zygote's: with more than this they go to the object; 0: not known yet, */
+  u32 forks;      /* before there were so many forks */
+  u64 refresh_ns; /* how long the last refresh took */
+  u64 changed;    /* the object changed last then (seg_changes) */
   struct extents shape; /* extents of the owner when it was frozen */
   struct piece *pieces;
   u32 n_pieces;
@@ -128,9 +129,12 @@ int seg_each_piece(struct region *r, struct seg *s, int (*f)(void *arg, u64 from
 /* Of segments that the parent has to itself, makes the object what the parent sees. May change
    which segment an extent belongs to, so the child is matched with the parent after it. */
 int segs_prepare(struct region *parent);
-/* Shares all segments of parent with child. Errors leave the parent as it was, and what the child
-   has got in its books. */
-int segs_fork(struct region *parent, struct region *child);
+/* Shares all segments of parent with child; may_move: parent may get another base. Errors leave the
+   parent as it was, and what the child has got in its books. */
+int segs_fork(struct region *parent, struct region *child, bool may_move);
+/* Unmaps the alias of frozen s and gives it back; owner: who has s to itself and may use a
+   stand-in, or NULL. Forgets the shape that s had. */
+void seg_free_alias(struct seg *s, struct region *owner);
 /* A frozen segment up to this size with up to that many pages that the parent has written is left
    frozen: fork copies these pages. A larger one may be written to much just before a fork. */
 #ifndef SETTLED_SEGMENT
@@ -156,6 +160,8 @@ int seg_map_frozen(struct region *r, struct seg *s);
 /* Enters frozen s in the child's table and books, with what the parent sees there. debt: the parent
    may have written to it. -ENOMEM. */
 int seg_share_frozen(struct region *parent, struct region *child, struct seg *s, bool debt);
+/* The contents of frozen s alone, to a region that has s in its table. */
+int seg_copy_frozen(struct region *parent, struct region *child, struct seg *s, bool debt);
 /* Where frozen pages of e can be read without a fault, as if it were region offset 0; 0: nowhere.
  */
 u64 seg_frozen_base(const struct extent *e);
@@ -250,6 +256,25 @@ void seg_spare_cover(struct seg *s, u32 from, u32 to, bool covered);
 void seg_spare_drop(struct seg *s);
 /* r leaves frozen s, or has thawed it up to `from`: the host mapping there shrinks to extents. */
 void seg_close_gaps(struct region *r, struct seg *s, u32 from);
+
+/* ---- stand-ins (stand_in.c); with r's lock
+ * ----------------------------------------------------- */
+
+/* Makes one of r ready, whose segment has just been thawed; or makes anew. false: r has none.
+   Threads may run. */
+bool stand_in_make(struct region *r);
+/* fork: the live segment that may be frozen by moving r; or NULL. */
+struct seg *stand_in_ready(struct region *r, bool may_move);
+/* Then, when all other segments are frozen: all that r has is where it will be moved. -ENOMEM. */
+int stand_in_fill(struct region *r, const struct seg *live);
+/* Inside the freeze of s, whose shape has been recorded, after stand_in_fill: moves r. */
+void stand_in_use(struct region *r, struct seg *s);
+/* r gets p back, whose place is no alias any more, or p is freed. */
+void stand_in_return(struct region *r, struct stand_in *p);
+void stand_in_free(struct stand_in *p);
+void stand_in_drop(struct region *r);
+/* How many there are. */
+u32 stand_ins(void);
 
 /* ---- inside -------------------------------------------------------------------------------- */
 

@@ -70,6 +70,27 @@ static int move_pieces(const struct seg *s, u32 n, u64 from_base, u64 to_base, u
   return 0;
 }
 
+static void is_frozen_now(struct seg *s) {
+  __atomic_store_n(&s->frozen, true, __ATOMIC_RELAXED);
+  s->enough = s->forks = 0;
+  seg_has_changed(s);
+}
+
+/* The mapping stays where it is, and r goes to its stand-in. */
+static int freeze_in_place(struct region *r, struct seg *s) {
+  int err = stand_in_fill(r, s);
+  if (!err)
+    err = record_shape(r, s);
+  if (err) {
+    forget_shape(s);
+    stand_in_drop(r);
+    return err;
+  }
+  stand_in_use(r, s);
+  is_frozen_now(s);
+  return 0;
+}
+
 static int freeze(struct region *r, struct seg *s) {
   u32 moved = 0, back;
   int err = alias_take(&s->alias_slot, &s->alias);
@@ -83,9 +104,7 @@ static int freeze(struct region *r, struct seg *s) {
   if (!err)
     err = seg_map_frozen(r, s);
   if (err >= 0) {
-    __atomic_store_n(&s->frozen, true, __ATOMIC_RELAXED);
-    s->enough = s->forks = 0;
-    seg_has_changed(s);
+    is_frozen_now(s);
     return 0;
   }
   seg_spare_drop(s);
@@ -233,9 +252,11 @@ static bool is_alone(const struct seg *s) {
 
 /* Freezes and shares s. If that fails after the freeze, and the child has s in its table, the child
    counts as a sharer. */
-static int fork_seg(struct region *parent, struct region *child, struct seg *s) {
+static int fork_seg(struct region *parent, struct region *child, struct seg *s, bool in_place) {
   bool fresh = !s->frozen;
-  int err = fresh ? freeze(parent, s) : 0;
+  int err = 0;
+  if (fresh)
+    err = in_place ? freeze_in_place(parent, s) : freeze(parent, s);
   if (!err && fresh && s->absorbed && !region_is_zygote(parent)) {
     __atomic_store_n(&s->pupil, child, __ATOMIC_RELAXED);
     child->parent_base = parent->base;
@@ -294,11 +315,24 @@ int segs_prepare(struct region *parent) {
   return err;
 }
 
-int segs_fork(struct region *parent, struct region *child) {
+/* The one that moves its owner: what was written in others is known as long as that has not moved.
+ */
+static void put_last(struct region *r, struct seg *s) {
+  u32 i = 0;
+  while (r->segs[i] != s)
+    i++;
+  r->segs[i] = r->segs[r->n_segs - 1];
+  r->segs[r->n_segs - 1] = s;
+}
+
+int segs_fork(struct region *parent, struct region *child, bool may_move) {
+  struct seg *moves = stand_in_ready(parent, may_move);
   int err = 0;
   u32 shared = 0;
+  if (moves)
+    put_last(parent, moves);
   for (u32 i = 0; i < parent->n_segs && !err; i++) {
-    err = fork_seg(parent, child, parent->segs[i]);
+    err = fork_seg(parent, child, parent->segs[i], parent->segs[i] == moves);
     shared += parent->segs[i]->frozen;
   }
   if (err)
@@ -309,13 +343,23 @@ int segs_fork(struct region *parent, struct region *child) {
 
 /* ---- leaving --------------------------------------------------------------------------------- */
 
-static void seg_destroy(struct seg *s) {
-  if (s->frozen) {
-    for (u32 i = 0; i < s->n_pieces; i++)
-      lx2(munmap, s->alias + s->pieces[i].from, s->pieces[i].to - s->pieces[i].from);
+void seg_free_alias(struct seg *s, struct region *owner) {
+  struct stand_in *home = s->home;
+  for (u32 i = 0; i < s->n_pieces; i++)
+    lx2(munmap, s->alias + s->pieces[i].from, s->pieces[i].to - s->pieces[i].from);
+  s->home = NULL;
+  if (home && owner)
+    stand_in_return(owner, home);
+  else if (home)
+    stand_in_free(home);
+  else
     alias_give(s->alias_slot);
-    forget_shape(s);
-  }
+  forget_shape(s);
+}
+
+static void seg_destroy(struct seg *s) {
+  if (s->frozen)
+    seg_free_alias(s, NULL);
   seg_free(s);
 }
 

@@ -210,17 +210,10 @@ static int map_in_child(struct region *child, const struct extent *e) {
   return err;
 }
 
-int seg_share_frozen(struct region *parent, struct region *child, struct seg *s, bool debt) {
+int seg_copy_frozen(struct region *parent, struct region *child, struct seg *s, bool debt) {
   struct copy c = {.from = parent->base, .to = child->base};
   bool noted = debt && (s->tracked == parent || parent->watched);
   int err = 0;
-  if (!has_seg(child, s)) {
-    err = seg_enter(child, s);
-    if (err)
-      return err;
-    seg_get(s);
-  }
-  seg_share(s, child);
   for (u32 i = 0; i < parent->map.n && !err; i++) {
     const struct extent *e = &parent->map.v[i];
     if (e->seg != s)
@@ -234,4 +227,15 @@ int seg_share_frozen(struct region *parent, struct region *child, struct seg *s,
   if (debt)
     s->private_pages = c.pages;
   return err ? -ENOMEM : 0;
+}
+
+int seg_share_frozen(struct region *parent, struct region *child, struct seg *s, bool debt) {
+  if (!has_seg(child, s)) {
+    int err = seg_enter(child, s);
+    if (err)
+      return err;
+    seg_get(s);
+  }
+  seg_share(s, child);
+  return seg_copy_frozen(parent, child, s, debt);
 }

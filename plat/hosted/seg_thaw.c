@@ -394,19 +394,9 @@ static int thaw_here(const struct thaw *t, u64 part, u32 last, bool running) {
 /* ---- the end ------------------------------------------------------------------------------------
  */
 
-static void drop_alias(struct seg *s) {
-  for (u32 i = 0; i < s->n_pieces; i++)
-    lx2(munmap, s->alias + s->pieces[i].from, s->pieces[i].to - s->pieces[i].from);
-  alias_give(s->alias_slot);
-  kfree(s->pieces);
-  s->pieces = NULL;
-  s->n_pieces = 0;
-  extents_free(&s->shape);
-}
-
 /* s, which warm regions know, takes the place of its live part. */
 void seg_thaw_done(struct region *r, struct seg *s, struct seg *live) {
-  drop_alias(s);
+  seg_free_alias(s, r);
   for (u32 i = 0; i < r->map.n; i++)
     if (r->map.v[i].seg == live)
       r->map.v[i].seg = s;
@@ -452,7 +442,8 @@ static int step(struct region *r, struct seg *s, u64 part, bool running) {
     pad(r, s);
     if (running) { /* else fork follows */
       seg_absorb(r, s, true);
-      seg_spare_make(r, s);
+      if (!stand_in_make(r))
+        seg_spare_make(r, s);
     }
   }
   return 0;

@@ -3,20 +3,46 @@
  * The ticker: one host thread that interrupts vCPUs whose queue is not empty, has the core look
  * after threads that wait while a vCPU is idle, and, while all vCPUs are busy, interrupts one of
  * them when a timer is due. It sleeps for good when nothing asks for it, and stays awake for a
- * while after that, because queues fill and drain much faster than it could be woken.
+ * while after that, because queues fill and drain much faster than it could be woken. A vCPU does
+ * not wake it but sets its alarm, a timer of the host: to wake a thread on another CPU costs ten
+ * times as much, and most that is queued has run before the alarm.
  */
 #include "plat/hosted/cpu.h"
 
 #define LINGER_TICKS 25
 
-static u32 awake;                      /* 0: the ticker sleeps on this futex until woken; atomic */
-static u32 wanted;                     /* a vCPU asked for ticks since the last round; atomic */
-static u64 next_deadline = UINT64_MAX; /* earliest timer; UINT64_MAX: none; atomic */
-static u64 sleeps_until;               /* what the ticker sleeps for; atomic */
+/* Until the first tick of a queue. A closer alarm is dear, as the host sets its own for it. */
+#define ALARM_NS 1000000
 
-static void wake_ticker(void) {
-  if (__atomic_exchange_n(&awake, 1, __ATOMIC_SEQ_CST) == 0)
-    lx3(futex, &awake, LX_FUTEX_WAKE_PRIVATE, 1);
+#define CLOCK_MONOTONIC 1
+#define TFD_CLOEXEC 02000000u
+#define TFD_TIMER_ABSTIME 1
+
+static int alarm_fd;
+static u64 alarm_at; /* when the ticker wakes; 0: it is awake; UINT64_MAX: never. Atomic */
+static u32 wanted;   /* a vCPU asked for ticks since the last round; atomic */
+static u64 next_deadline = UINT64_MAX; /* earliest timer; UINT64_MAX: none; atomic */
+
+/* The host's timer gets to know alarm_at. Whoever changes it does so afterwards, so that the last
+   one to set the timer has seen the last value. */
+static void set_alarm(void) {
+  u64 at;
+  do {
+    at = __atomic_load_n(&alarm_at, __ATOMIC_SEQ_CST);
+    u64 when = at == UINT64_MAX ? 0 : at; /* 0: off */
+    struct lx_timespec spec[2] = {{0, 0}, {(i64)(when / 1000000000u), (i64)(when % 1000000000u)}};
+    lx4(timerfd_settime, alarm_fd, TFD_TIMER_ABSTIME, spec, NULL);
+  } while (__atomic_load_n(&alarm_at, __ATOMIC_SEQ_CST) != at);
+}
+
+static void wake_ticker(u64 at) {
+  u64 set = __atomic_load_n(&alarm_at, __ATOMIC_SEQ_CST);
+  while (at < set)
+    if (__atomic_compare_exchange_n(&alarm_at, &set, at, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_SEQ_CST)) {
+      set_alarm();
+      return;
+    }
 }
 
 void plat_tick_needed(unsigned cpu, bool needed) {
@@ -25,15 +51,13 @@ void plat_tick_needed(unsigned cpu, bool needed) {
     return;
   if (!__atomic_load_n(&wanted, __ATOMIC_RELAXED))
     __atomic_store_n(&wanted, 1, __ATOMIC_SEQ_CST);
-  if (unlikely(!__atomic_load_n(&awake, __ATOMIC_SEQ_CST)))
-    wake_ticker();
+  if (unlikely(__atomic_load_n(&alarm_at, __ATOMIC_SEQ_CST)))
+    wake_ticker(plat_now() + ALARM_NS);
 }
 
 void plat_timer_changed(u64 deadline) {
   __atomic_store_n(&next_deadline, deadline, __ATOMIC_SEQ_CST);
-  if (deadline < __atomic_load_n(&sleeps_until, __ATOMIC_SEQ_CST) &&
-      !__atomic_load_n(&awake, __ATOMIC_SEQ_CST))
-    wake_ticker();
+  wake_ticker(max_u64(deadline, 1));
 }
 
 /* An idle vCPU sleeps no longer than its own deadline, which may be older than the timer. */
@@ -50,21 +74,16 @@ static void kick_for_timer(u64 now) {
   plat_cpu_kick(target);
 }
 
-static void wait_for(u64 ns, bool forever) {
-  struct lx_timespec ts = {(i64)(ns / 1000000000u), (i64)(ns % 1000000000u)};
-  lx4(futex, &awake, LX_FUTEX_WAIT_PRIVATE, 0, forever ? NULL : &ts);
-}
-
 /* Nothing to tick: sleeps until the next timer or until woken. */
 static void doze(void) {
-  u64 until = __atomic_load_n(&next_deadline, __ATOMIC_SEQ_CST);
-  __atomic_store_n(&sleeps_until, until, __ATOMIC_SEQ_CST);
-  __atomic_store_n(&awake, 0, __ATOMIC_SEQ_CST);
-  u64 now = plat_now();
+  u64 until = __atomic_load_n(&next_deadline, __ATOMIC_SEQ_CST), expirations;
+  __atomic_store_n(&alarm_at, max_u64(until, 1), __ATOMIC_SEQ_CST);
   u64 again = __atomic_load_n(&next_deadline, __ATOMIC_SEQ_CST);
-  if (!__atomic_load_n(&wanted, __ATOMIC_SEQ_CST) && again >= until && until > now)
-    wait_for(until - now, until == UINT64_MAX);
-  __atomic_store_n(&awake, 1, __ATOMIC_SEQ_CST);
+  if (!__atomic_load_n(&wanted, __ATOMIC_SEQ_CST) && again >= until && until > plat_now()) {
+    set_alarm();
+    LX_RETRY(lx3(read, alarm_fd, &expirations, sizeof(expirations)));
+  }
+  __atomic_store_n(&alarm_at, 0, __ATOMIC_SEQ_CST);
 }
 
 static bool somebody_idle(void) {
@@ -99,6 +118,10 @@ static bool tick(void) {
 _Noreturn void ticker_run(void) {
   unsigned quiet = 0;
   u64 next_tick = 0;
+  i64 fd = lx2(timerfd_create, CLOCK_MONOTONIC, TFD_CLOEXEC);
+  if (fd < 0)
+    plat_panic("no timer for the ticker");
+  alarm_fd = (int)fd;
   for (;;) {
     if (quiet >= LINGER_TICKS)
       doze();

@@ -11,7 +11,7 @@
 #define UF_WORK 32
 #define UF_USER_RIP 40 /* thread->user_rsp serves as the slot of the last jump */
 #define UF_NSYSCALLS 48
-#define UF_WORK_MASK 7  /* RESCHED, SIGNAL, PARK */
+#define UF_WORK_MASK 15 /* RESCHED, SIGNAL, PARK, MOVED */
 #define UF_TRAP_ROOM 64 /* below uregs: struct trap_info of a fault */
 
 #endif

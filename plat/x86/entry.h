@@ -12,7 +12,8 @@ _Static_assert(UF_KSTACK_SIZE == KSTACK_SIZE && UF_KSTACK_SPAN == KSTACK_SPAN &&
 _Static_assert(UF_ORIG_RAX == offsetof(struct uregs, orig_rax), "asm_offsets.h");
 _Static_assert(UF_WORK == THREAD_WORK && UF_USER_RIP == THREAD_USER_RSP, "asm_offsets.h");
 _Static_assert(UF_NSYSCALLS == offsetof(struct thread, nsyscalls), "asm_offsets.h");
-_Static_assert(UF_WORK_MASK == (WORK_RESCHED | WORK_SIGNAL | WORK_PARK), "asm_offsets.h");
+_Static_assert(UF_WORK_MASK == (WORK_RESCHED | WORK_SIGNAL | WORK_PARK | WORK_MOVED),
+               "asm_offsets.h");
 _Static_assert(UF_TRAP_ROOM >= sizeof(struct trap_info) && UF_TRAP_ROOM % 16 == 0, "");
 
 /* ---- entry.S --------------------------------------------------------------------------------- */
