@@ -56,6 +56,8 @@ enum {
   LX_gettid = 186,
   LX_futex = 202,
   LX_getdents64 = 217,
+  LX_pidfd_open = 434,
+  LX_process_madvise = 440,
   LX_exit_group = 231,
   LX_epoll_ctl = 233,
   LX_tgkill = 234,

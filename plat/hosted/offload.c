@@ -27,8 +27,12 @@ struct bell {
   bool made;
 };
 
-static struct spin lock; /* the queue */
+#define CLOSING_MAX 16
+
+static struct spin lock; /* the queue, and closing */
 static struct list queue = LIST_INIT(queue);
+static int closing[CLOSING_MAX]; /* descriptors that nobody waits for */
+static u32 n_closing;
 static u32 posted; /* jobs ever queued: the futex that workers sleep on; atomic */
 static struct bell bells[MAX_CPUS];
 
@@ -67,15 +71,42 @@ static void work(struct job *j) {
   lx3(write, bell, &one, sizeof(one));
 }
 
+static int next_closing(void) {
+  spin_lock(&lock);
+  int fd = n_closing ? closing[--n_closing] : -1;
+  spin_unlock(&lock);
+  return fd;
+}
+
 _Noreturn void offload_run(void) {
   for (;;) {
     u32 seen = __atomic_load_n(&posted, __ATOMIC_SEQ_CST);
     struct job *j = next_job();
+    int fd = j ? -1 : next_closing();
     if (j)
       work(j);
+    else if (fd >= 0)
+      lx1(close, fd);
     else
       lx4(futex, &posted, LX_FUTEX_WAIT_PRIVATE, seen, NULL);
   }
+}
+
+static void post(void) {
+  __atomic_add_fetch(&posted, 1, __ATOMIC_SEQ_CST);
+  lx3(futex, &posted, LX_FUTEX_WAKE_PRIVATE, 1);
+}
+
+void offload_close(int fd) {
+  spin_lock(&lock);
+  bool room = n_closing < CLOSING_MAX;
+  if (room)
+    closing[n_closing++] = fd;
+  spin_unlock(&lock);
+  if (room)
+    post();
+  else
+    lx1(close, fd);
 }
 
 i64 offload_call(u64 nr, u64 a, u64 b, u64 c, u64 d) {
@@ -88,8 +119,7 @@ i64 offload_call(u64 nr, u64 a, u64 b, u64 c, u64 d) {
   spin_lock(&lock);
   list_push_back(&queue, &j.node);
   spin_unlock(&lock);
-  __atomic_add_fetch(&posted, 1, __ATOMIC_SEQ_CST);
-  lx3(futex, &posted, LX_FUTEX_WAKE_PRIVATE, 1);
+  post();
   for (;;) {
     waitq_prepare(&bell->finished, &w, THREAD_UNINTERRUPTIBLE);
     if (__atomic_load_n(&j.done, __ATOMIC_SEQ_CST))

@@ -18,4 +18,8 @@ _Noreturn void offload_run(void);
    memory. No locks held that a spinning CPU may want. */
 i64 offload_call(u64 nr, u64 a, u64 b, u64 c, u64 d);
 
+/* Closes fd, whose file may be large and gone from its directory, so that the host has to free it
+   now: a worker does it some time later, or the caller if the workers are far behind. */
+void offload_close(int fd);
+
 #endif

@@ -13,6 +13,7 @@
  *   seg_share.c    what the child gets of it
  *   seg_spare.c    what is made ready for it
  *   stand_in.c     where the parent goes on after it
+ *   seg_claim.c    what a region writes all over, copied in parts
  *   seg_written.c  what a region has written in them
  *   seg_thaw.c     its end, part by part
  *   thaw.c         when that happens: the thaw thread

@@ -77,7 +77,7 @@ static void usage_locked(struct region *r, struct region_usage *u) {
 }
 
 #define DEAR_NS 200000 /* cheaper: always asked anew */
-#define SHARE 64       /* of all time, at most one in so many goes into asking */
+#define SHARE 256      /* of all time, at most one in so many goes into asking */
 
 void region_usage(struct region *r, struct region_usage *u) {
   hostmutex_lock(&r->lock);

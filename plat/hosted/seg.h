@@ -86,6 +86,11 @@ struct seg {
       *pupil; /* the child that is to note, when it begins to run, the early pages */
   struct seg_early early[SEG_EARLY_MAX]; /* of its owner, in order */
   u32 n_early;
+  struct region *writer; /* the sharer that may claim parts; or NULL. Under the lock of thaw.c */
+  u64 claim_fork;        /* the rest is of its fork at this time; the thaw thread's alone: */
+  u64 claim_at;          /* how far claiming has come; UINT64_MAX: it has not begun */
+  u64 claim_faults;      /* the host's page faults at the last look at them, */
+  u64 claim_since;       /* and the time then */
   struct list thaw_node; /* thaw.c */
   bool queued;
   u64 quiet_since; /* when the thaw thread saw its region not fork any more, */
@@ -224,6 +229,11 @@ void seg_unshare(struct seg *s, struct region *r);
 /* The first half of seg_unshare: true if that was the last one. The caller then calls pool_forget.
  */
 bool seg_unshare_quietly(struct seg *s, struct region *r);
+/* r, which shares frozen s, may write much of it while others have it. Nothing is done about that
+   until seg_watch. */
+void seg_set_writer(struct seg *s, struct region *r);
+/* From now on the thaw thread looks what the writer of frozen s does. */
+void seg_watch(struct seg *s);
 /* Returns when the thaw thread will not touch r again. Nobody else uses r. */
 void thaw_keep_off(struct region *r);
 /* Looks at the segments that are to be thawed, and works on one. Did it? The thaw thread only. */
@@ -242,6 +252,29 @@ int seg_absorb(struct region *r, struct seg *s, bool running);
 /* The segment that the next seg_absorb would make take in an anonymous mapping at [off, end), which
    is free; or NULL. */
 struct seg *seg_absorbing(struct region *r, u32 off, u32 end);
+
+/* ---- claiming (seg_claim.c) ---------------------------------------------------------------------
+ */
+
+/* How much is claimed at a time, */
+#ifndef CLAIM_PART
+#define CLAIM_PART KIB(512)
+#endif
+/* and when: as soon as one page in so many has been written. */
+#define CLAIM_SHARE 32
+
+/* A part that is to be copied, at a host address; len 0: none is. */
+struct claim {
+  u64 at, len;
+};
+
+/* With r's lock: looks at one part of s, frozen and used by r, from offset *at on, which moves
+   behind it, and claims it if r has written much there. Threads of r's µprocess may run: what they
+   write to the part waits in region_fault. False: there is no part left. */
+bool seg_claim_step(struct region *r, const struct seg *s, u64 *at, struct claim *c);
+/* The host copies what is not there of c. Without r's lock, as it takes long: if r changes the part
+   meanwhile, other memory of r gets its pages a little early. r is not freed meanwhile. */
+void seg_claim_fill(const struct claim *c);
 
 /* ---- spares (seg_spare.c); with r's lock -------------------------------------------------------
  */

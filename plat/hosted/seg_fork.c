@@ -260,6 +260,7 @@ static int fork_seg(struct region *parent, struct region *child, struct seg *s, 
   if (!err && fresh && s->absorbed && !region_is_zygote(parent)) {
     __atomic_store_n(&s->pupil, child, __ATOMIC_RELAXED);
     child->parent_base = parent->base;
+    seg_set_writer(s, parent);
   }
   err = err ? err : seg_share_frozen(parent, child, s, !fresh && !s->refreshed);
   return err;

@@ -94,6 +94,7 @@ void region_begin(struct region *child) {
       continue;
     struct early e = {.base = parent};
     __atomic_store_n(&s->pupil, NULL, __ATOMIC_RELAXED);
+    seg_watch(s);
     for (u32 k = 0; k < child->map.n; k++) {
       const struct extent *x = &child->map.v[k];
       if (is_mine(x, s) && x->prot == RW &&

@@ -3,13 +3,15 @@
  * Who shares a segment, and the thaw thread: a host thread that thaws segments soon after their
  * second last sharer has gone, so that the next fork finds them live. It works in small parts and
  * sleeps as long as it works. A region that forks all the time is left alone, and so is a small
- * segment with few private pages: fork itself copies those (seg_share.c).
+ * segment with few private pages: fork itself copies those (seg_share.c). Before that, while there
+ * are others, it claims what the region that has forked writes all over (seg_claim.c).
  *
  * A queued segment is not freed, as the queue has a reference. Its sharer is not freed while `busy`
  * points to it: before a region leaves its segments, thaw_keep_off sees to that.
  */
 #include "plat/hosted/linux.h"
 #include "plat/hosted/seg.h"
+#include "plat/hosted/written.h"
 
 #define QUIET_NS 2000000     /* without a fork, before thawing starts */
 #define BUSY_GAP_NS 20000000 /* forks closer than this: the quiet time is twice their distance */
@@ -17,7 +19,11 @@
 #define POLL_NS 1000000      /* between looks at a region that still forks */
 #define PAUSE_MIN_NS 4000000 /* and at a segment that is not worth it yet: from this to that */
 #define PAUSE_MAX_NS 512000000
-#define LINGER 25 /* rounds without work before the thread sleeps until woken */
+#define CLAIM_LOOK_NS 3000000 /* between looks at page faults while others share a segment */
+#define CLAIM_FAULT_NS 125000 /* one page fault in that time is often */
+#define CLAIM_WORK_NS 1000000 /* copying at a time, before */
+#define CLAIM_PAUSE_NS 300000 /* a break */
+#define LINGER 25             /* rounds without work before the thread sleeps until woken */
 
 /* For sharers and owners of all segments, dying of all regions, and what follows. */
 static struct spin lock;
@@ -42,17 +48,42 @@ static void enqueue(struct seg *s) {
   list_push_back(&queue, &s->thaw_node);
 }
 
+static void wake(void) {
+  if (__atomic_exchange_n(&awake, 1, __ATOMIC_SEQ_CST) == 0)
+    lx3(futex, &awake, LX_FUTEX_WAKE_PRIVATE, 1);
+}
+
+void seg_set_writer(struct seg *s, struct region *r) {
+  spin_lock(&lock);
+  s->writer = r;
+  spin_unlock(&lock);
+}
+
+void seg_watch(struct seg *s) {
+  spin_lock(&lock);
+  bool fresh = s->writer && !s->queued;
+  if (fresh) {
+    enqueue(s);
+    s->look_at = plat_now() + CLAIM_LOOK_NS;
+  }
+  spin_unlock(&lock);
+  if (fresh)
+    wake();
+}
+
 bool seg_unshare_quietly(struct seg *s, struct region *r) {
   spin_lock(&lock);
+  if (s->writer == r)
+    s->writer = NULL;
   u32 left = __atomic_sub_fetch(&s->sharers, 1, __ATOMIC_SEQ_CST);
   s->owners -= (u64)r;
-  bool wake = left == 1 && (!s->queued || s->look_at);
+  bool now = left == 1 && (!s->queued || s->look_at);
   s->look_at = 0;
   if (left == 1 && !s->queued)
     enqueue(s);
   spin_unlock(&lock);
-  if (wake && __atomic_exchange_n(&awake, 1, __ATOMIC_SEQ_CST) == 0)
-    lx3(futex, &awake, LX_FUTEX_WAKE_PRIVATE, 1);
+  if (now)
+    wake();
   return left == 0;
 }
 
@@ -126,9 +157,69 @@ static enum outcome thaw_some(struct region *r, struct seg *s, u64 *pause) {
   return o == LATER && worked ? WORKED : o;
 }
 
+/* ---- claiming --------------------------------------------------------------------------------
+ */
+
+static void count_faults(struct seg *s) {
+  s->claim_faults = host_faults();
+  s->claim_since = plat_now();
+}
+
+/* Are there so many page faults that it pays? */
+static bool is_written_fast(struct seg *s) {
+  u64 faults = s->claim_faults, since = s->claim_since;
+  count_faults(s);
+  return (s->claim_faults - faults) * CLAIM_FAULT_NS > s->claim_since - since;
+}
+
+static bool has_forked_again(struct region *r, struct seg *s) {
+  hostmutex_lock(&r->lock);
+  bool again = s->claim_fork != r->forked_at;
+  s->claim_fork = r->forked_at;
+  hostmutex_unlock(&r->lock);
+  return again;
+}
+
+static bool claim_part(struct region *r, struct seg *s) {
+  struct claim c;
+  hostmutex_lock(&r->lock);
+  bool more = seg_claim_step(r, s, &s->claim_at, &c);
+  hostmutex_unlock(&r->lock);
+  seg_claim_fill(&c);
+  return more;
+}
+
+/* Some parts of s, which r shares with others; all of them again and again while r writes much.
+   The pause until the next ones. */
+static u64 claim_some(struct region *r, struct seg *s) {
+  u64 until = plat_now() + CLAIM_WORK_NS;
+  bool more = true;
+  if (has_forked_again(r, s)) {
+    s->claim_at = UINT64_MAX;
+    count_faults(s);
+    return CLAIM_LOOK_NS;
+  }
+  if (s->claim_at == UINT64_MAX) {
+    if (!is_written_fast(s))
+      return CLAIM_LOOK_NS;
+    s->claim_at = 0;
+  }
+  do
+    more = claim_part(r, s);
+  while (more && plat_now() < until);
+  if (more)
+    return CLAIM_PAUSE_NS;
+  s->claim_at = UINT64_MAX;
+  count_faults(s); /* copying has added some */
+  return CLAIM_LOOK_NS;
+}
+
+/* ---- the queue -------------------------------------------------------------------------------
+ */
+
 /* Takes the first segment that is due out of the queue, with the queue's reference; *r: its only
-   sharer, if it is to be thawed. */
-static struct seg *pop(struct region **r) {
+   sharer, if it is to be thawed, or its writer if it is *shared. */
+static struct seg *pop(struct region **r, bool *shared) {
   struct seg *s, *found = NULL;
   u64 now = plat_now();
   *r = NULL;
@@ -139,8 +230,9 @@ static struct seg *pop(struct region **r) {
     found = s;
     list_remove(&s->thaw_node);
     s->queued = false;
-    struct region *owner = (struct region *)s->owners;
-    if (s->sharers == 1 && !owner->dying)
+    *shared = s->sharers > 1;
+    struct region *owner = *shared ? s->writer : (struct region *)s->owners;
+    if (s->sharers && owner && !owner->dying)
       busy = *r = owner;
     break;
   }
@@ -166,10 +258,15 @@ bool thaw_round(void) {
   bool worked = false;
   do {
     hostmutex_lock(&working);
-    s = pop(&r);
+    bool shared;
+    s = pop(&r, &shared);
     if (s) {
       u64 pause = 0;
-      enum outcome o = r ? thaw_some(r, s, &pause) : DONE;
+      enum outcome o = r && !shared ? thaw_some(r, s, &pause) : DONE;
+      if (r && shared) {
+        o = LATER;
+        pause = claim_some(r, s);
+      }
       worked = o == WORKED;
       finished(s, o != DONE, pause);
     }
@@ -178,12 +275,17 @@ bool thaw_round(void) {
   return worked;
 }
 
-/* When the queue must be looked at again; UINT64_MAX: it is empty. */
-static u64 next_look(void) {
+/* When the queue must be looked at again; UINT64_MAX: it is empty. *claims: only shared segments
+   are in it. */
+static u64 next_look(bool *claims) {
   struct seg *s;
   u64 next = UINT64_MAX;
   spin_lock(&lock);
-  list_for_each(s, &queue, thaw_node) next = min_u64(next, s->look_at);
+  *claims = !list_empty(&queue);
+  list_for_each(s, &queue, thaw_node) {
+    next = min_u64(next, s->look_at);
+    *claims = *claims && s->sharers > 1;
+  }
   spin_unlock(&lock);
   return next;
 }
@@ -198,7 +300,8 @@ static void sleep_for(u64 ns) {
 static void sleep_until(u64 then) {
   __atomic_store_n(&awake, 0, __ATOMIC_SEQ_CST);
   u64 now = plat_now();
-  then = min_u64(then, next_look()); /* what was queued just before */
+  bool claims;
+  then = min_u64(then, next_look(&claims)); /* what was queued just before */
   if (then == UINT64_MAX)
     lx4(futex, &awake, LX_FUTEX_WAIT_PRIVATE, 0, NULL);
   else if (then > now) {
@@ -212,9 +315,10 @@ _Noreturn void thaw_run(void) {
   unsigned idle = 0;
   for (;;) {
     bool worked = thaw_round();
-    u64 next = next_look();
+    bool claims;
+    u64 next = next_look(&claims);
     idle = worked || next < plat_now() + PAUSE_MIN_NS ? 0 : idle + 1;
-    if (idle > LINGER)
+    if (idle > LINGER || (claims && !worked))
       sleep_until(next);
     else
       sleep_for(worked ? WORK_NS : POLL_NS);

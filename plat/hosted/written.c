@@ -47,7 +47,7 @@ bool written_follow(u64 start, u64 end) {
 #define MAJOR_FAULTS 9
 #define RUSAGE_WORDS 18
 
-static u64 count_faults(void) {
+u64 host_faults(void) {
   u64 usage[RUSAGE_WORDS] = {0};
   lx2(getrusage, RUSAGE_SELF, usage);
   return usage[MINOR_FAULTS] + usage[MAJOR_FAULTS];
@@ -55,7 +55,7 @@ static u64 count_faults(void) {
 
 u64 written_faults(void) {
   static u64 number; /* atomic */
-  return counted ? count_faults() : __atomic_add_fetch(&number, 1, __ATOMIC_RELAXED);
+  return counted ? host_faults() : __atomic_add_fetch(&number, 1, __ATOMIC_RELAXED);
 }
 
 /* ---- does the host do that? ------------------------------------------------------------------ */
@@ -71,16 +71,16 @@ static bool works(u64 at) {
   volatile u8 *p = (volatile u8 *)at;
   if (!written_track(at, end))
     return false;
-  u64 before = count_faults();
+  u64 before = host_faults();
   (void)p[0];
-  u64 read = count_faults();
+  u64 read = host_faults();
   p[PAGE_SIZE] = 1;
-  u64 wrote = count_faults();
+  u64 wrote = host_faults();
   if (pages_written(at, end) != 1 || pages_written(at + PAGE_SIZE, end) != 1)
     return false;
-  u64 again = count_faults();
+  u64 again = host_faults();
   p[0] = 1;
-  counted = read > before && wrote > read && count_faults() > again;
+  counted = read > before && wrote > read && host_faults() > again;
   return true;
 }
 

@@ -23,5 +23,7 @@ bool written_follow(u64 start, u64 end);
    changed, pagemap_each_written would tell what it told before. If the host does not count, a new
    number each time. */
 u64 written_faults(void);
+/* The page faults of this host process as the host tells them, which may be never any. */
+u64 host_faults(void);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Regions under the thread sanitizer: several host threads, each with a region that it forks,
- * writes and maps in, share the pool of warm regions, while one more thread thaws behind their
- * backs. Each checks that a child has what its parent had, and the parent what it has written
- * since.
+ * writes and maps in, share the pool of warm regions, while one more thread claims and thaws
+ * behind their backs. Each checks that a child has what its parent had, and the parent what it has
+ * written since.
  */
 #define _GNU_SOURCE
 #include "plat/hosted/seg.h"
@@ -65,6 +65,7 @@ static void child(struct region *parent, u64 seed, u64 round) {
   if (region_fork(parent, &a, &r))
     fail("fork", (long)round);
   mine[1] = r;
+  region_begin(r);                   /* from now on the parent's parts may be claimed */
   for (u32 i = 0; i < PAGES; i += 3) /* while the child has the old contents */
     *page(parent, i) = ~seed;
   check(r, seed, round);

@@ -65,7 +65,7 @@ static u64 object_words[OBJECTS][OBJECT_PAGES][WORDS];
 static bool tidy;
 static u64 strict = UINT64_MAX;
 static u64 op_count;
-static u64 checked, thaw_steps, parked_seen, spares_seen;
+static u64 checked, thaw_steps, parked_seen, spares_seen, claims;
 
 /* ---- reporting ------------------------------------------------------------------------------- */
 
@@ -388,6 +388,23 @@ static void op_thaw(struct model *m) {
     check_all(m);
 }
 
+/* What the thaw thread does while others share the segment. The host may be short of memory. */
+static void op_claim(struct model *m) {
+  struct region *r = m->real;
+  note("claim in region %d", (int)(m - regions));
+  for (u32 i = 0; i < r->n_segs; i++) {
+    struct claim c;
+    for (u64 at = below(4) * 0x20000000u; seg_claim_step(r, r->segs[i], &at, &c);) {
+      if (chance(20))
+        c.len = chance(50) ? 0 : c.len / 2 & ~4095ul;
+      seg_claim_fill(&c);
+      claims += c.len != 0;
+    }
+  }
+  if (chance(10))
+    check_all(m);
+}
+
 static struct model *random_region(void) {
   for (unsigned tries = 0; tries < 100; tries++) {
     struct model *m = &regions[below(MAX_REGIONS)];
@@ -416,8 +433,10 @@ static void step(void) {
     op_discard(m);
   else if (what < 78)
     op_write(m);
-  else if (what < 84)
+  else if (what < 82)
     op_thaw(m);
+  else if (what < 84)
+    op_claim(m);
   else if (what < 87)
     op_bounce(m);
   else if (what < 95)
@@ -547,9 +566,10 @@ static void finish(const char *mode) {
   bool clean = regions_bytes_used() == 0 && memobj_bytes_used() == 0 &&
                support_host_mappings() == 0 && slots_in_use() == 0;
   printf("%s region model %s: %lu operations, %lu pages compared, %lu thaw steps, %lu parked, %lu "
-         "spares\n",
+         "spares, %lu claims\n",
          clean ? "ok" : "FAIL", mode, (unsigned long)op_count, (unsigned long)checked,
-         (unsigned long)thaw_steps, (unsigned long)parked_seen, (unsigned long)spares_seen);
+         (unsigned long)thaw_steps, (unsigned long)parked_seen, (unsigned long)spares_seen,
+         (unsigned long)claims);
   if (!clean)
     printf("FAIL something is left: %lu bytes anonymous, %lu in objects, %u mappings, %u slots\n",
            (unsigned long)regions_bytes_used(), (unsigned long)memobj_bytes_used(),
