@@ -36,6 +36,7 @@ int pfs_show_figures(struct text *t, const struct pfs_who *w) {
   u64 descriptors = 0, sigs = thread_sigs(), heap = kmalloc_used(), spare;
   (void)w;
   region_trim();
+  proc_trim();
   /* Before anything is printed, which takes memory. Cached thread blocks keep one object each. */
   while (classes < CLASSES && kmalloc_class(classes, &class[classes].size, &class[classes].objects))
     if (class[classes++].size >= sizeof(struct thread_sig) && sigs) {
