@@ -91,6 +91,8 @@ static inline bool user_page(struct region *foreign, u64 addr, bool write) {
 
 /* ---- tick.c ---------------------------------------------------------------------------------- */
 
+/* Before vCPUs run; -errno of the host's timer. */
+int ticker_init(void);
 /* Body of the ticker's host thread. */
 _Noreturn void ticker_run(void);
 /* A vCPU goes idle or comes back. */

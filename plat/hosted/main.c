@@ -232,6 +232,7 @@ int main(int argc, char **argv) {
   stdio_init();
   clock_init(host_uses_tsc());
   check("virtual CPUs", cpu_init(cpus));
+  check("timer", ticker_init());
   install_handlers();
 
   sigset_t outside;

@@ -115,13 +115,15 @@ static bool tick(void) {
   return any;
 }
 
+int ticker_init(void) {
+  i64 fd = lx2(timerfd_create, CLOCK_MONOTONIC, TFD_CLOEXEC);
+  alarm_fd = (int)fd;
+  return fd < 0 ? (int)fd : 0;
+}
+
 _Noreturn void ticker_run(void) {
   unsigned quiet = 0;
   u64 next_tick = 0;
-  i64 fd = lx2(timerfd_create, CLOCK_MONOTONIC, TFD_CLOEXEC);
-  if (fd < 0)
-    plat_panic("no timer for the ticker");
-  alarm_fd = (int)fd;
   for (;;) {
     if (quiet >= LINGER_TICKS)
       doze();
