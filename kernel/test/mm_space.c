@@ -287,7 +287,8 @@ static void op_fork(void) {
   struct model *c = &procs[rand() % PROCS];
   if (c->space != NULL)
     return;
-  EXPECT(space_fork(cur->space, region_base(cur->space->region) + AREA, false, false, &c->space) == 0);
+  EXPECT(space_fork(cur->space, region_base(cur->space->region) + AREA, false, false, &c->space) ==
+         0);
   memcpy(c->page, cur->page, sizeof c->page);
   for (u32 i = 0; i < PAGES; i++) {
     if (c->page[i].flags & VMA_DONTFORK)
