@@ -91,6 +91,9 @@ int user_cmpxchg32(u64 uaddr, u32 old, u32 new_, u32 *seen) {
 }
 int user_store32(u64 uaddr, u32 v) { return copy_to_user(uaddr, &v, sizeof v); }
 int user_store64(u64 uaddr, u64 v) { return copy_to_user(uaddr, &v, sizeof v); }
+int user_store128(u64 uaddr, u64 first, u64 second) {
+  return copy_to_user(uaddr, (u64[]){first, second}, 16);
+}
 
 /* ---- memory objects ------------------------------------------------------------------------ */
 
