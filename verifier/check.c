@@ -128,8 +128,7 @@ static enum ufv_rule check_registers(struct pass *p, const struct ufd_insn *i) {
   return done ? moved : e;
 }
 
-/* ---- control flow -----------------------------------------------------------------------------
- */
+/* ---- control flow ---------------------------------------------------------------------------- */
 
 static int64_t branch_target(uint32_t off, const struct ufd_insn *i) {
   return (int64_t)off + i->len + i->imm;
@@ -189,8 +188,7 @@ static enum ufv_rule check_single(struct pass *p, const struct ufd_insn *i) {
   }
 }
 
-/* ---- sequences ----------------------------------------------------------------------------------
- */
+/* ---- sequences ------------------------------------------------------------------------------- */
 
 static enum ufv_rule check_sequence(struct pass *p, const struct ufs_sequence *s,
                                     const struct ufd_insn *op) {

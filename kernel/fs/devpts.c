@@ -11,8 +11,7 @@
 static struct super pts_super;
 static struct inode root;
 
-/* ---- nodes -------------------------------------------------------------------------------------
- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 static int pts_setattr(struct inode *i, const struct iattr *a) {
   if (a->valid & ATTR_MODE)
@@ -41,8 +40,7 @@ void devpts_init_node(struct inode *i, int n) {
   i->gid = c->fsgid;
 }
 
-/* ---- the directory -----------------------------------------------------------------------------
- */
+/* ---- the directory --------------------------------------------------------------------------- */
 
 /* A decimal number without sign or leading zeros, or -1. */
 static int number_of(const char *name) {

@@ -64,8 +64,7 @@ struct watch {
 static struct mutex epoll_tree_lock = {.q = WAITQ_INIT(epoll_tree_lock.q)};
 static const struct file_ops epoll_ops;
 
-/* ---- ready list -------------------------------------------------------------------------------
- */
+/* ---- ready list ------------------------------------------------------------------------------ */
 
 static bool make_ready(struct watch *w) {
   struct epoll *ep = w->ep;

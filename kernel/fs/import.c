@@ -19,8 +19,7 @@ struct record {
   char name[];
 } __attribute__((packed));
 
-/* ---- reading host directories ------------------------------------------------------------------
- */
+/* ---- reading host directories ---------------------------------------------------------------- */
 
 static int open_inode(struct inode *i, struct file **out) {
   struct dentry *d = dentry_new_root(inode_get(i), "");

@@ -9,8 +9,7 @@
 
 static u32 n_instances; /* atomic */
 
-/* ---- the descriptor ---------------------------------------------------------------------------
- */
+/* ---- the descriptor -------------------------------------------------------------------------- */
 
 static i64 read_events(struct inotify *in, struct uio *u) {
   i64 done = 0;

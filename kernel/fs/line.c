@@ -166,8 +166,7 @@ static i64 line_read(struct tty *t, struct uio *u, bool nonblock) {
 
 static i64 line_input_bytes(struct tty *t) { return readable(t->priv); }
 
-/* ---- output -------------------------------------------------------------------------------------
- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 static bool writable(struct line *l) {
   spin_lock(&l->lock);

@@ -89,8 +89,7 @@ static void echo(struct line *l, u8 c) {
     echo_always(l, c);
 }
 
-/* ---- the buffer -------------------------------------------------------------------------------
- */
+/* ---- the buffer ------------------------------------------------------------------------------ */
 
 static bool is_full(const struct line *l) { return l->head - l->tail >= LINE_SIZE - 1; }
 
@@ -126,8 +125,7 @@ static void finish_line(struct line *l, u8 c) {
   l->canon = ++l->head;
 }
 
-/* ---- erasing ------------------------------------------------------------------------------------
- */
+/* ---- erasing --------------------------------------------------------------------------------- */
 
 /* Column after the line being edited, as far as `end`. */
 static u32 column_at(const struct line *l, u32 end) {

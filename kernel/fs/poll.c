@@ -114,8 +114,7 @@ void poll_store_left(u64 uaddr, u64 deadline, bool microseconds) {
   copy_to_user(uaddr, t, sizeof t);
 }
 
-/* ---- poll -------------------------------------------------------------------------------------
- */
+/* ---- poll ------------------------------------------------------------------------------------ */
 
 struct user_pollfd {
   int fd;

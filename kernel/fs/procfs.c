@@ -234,8 +234,7 @@ static int pfs_open(struct inode *i, struct file *f) {
   return 0;
 }
 
-/* ---- links --------------------------------------------------------------------------------------
- */
+/* ---- links ----------------------------------------------------------------------------------- */
 
 static i64 pfs_readlink(struct inode *i, char *buf, size_t size) {
   struct pfs_inode *p = of(i);

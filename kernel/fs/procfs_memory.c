@@ -57,8 +57,7 @@ void pfs_memory(struct proc *p, struct pfs_memory *m) {
   space_put(s);
 }
 
-/* ---- mappings ----------------------------------------------------------------------------------
- */
+/* ---- mappings -------------------------------------------------------------------------------- */
 
 struct vma_text {
   struct text *text;

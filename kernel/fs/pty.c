@@ -37,8 +37,7 @@ static struct pty *ptys[PTY_MAX];
 static struct pty *pty_of_line(struct line *l) { return container_of(l, struct pty, line); }
 static struct pty *pty_of_tty(struct tty *t) { return pty_of_line(t->priv); }
 
-/* ---- the slave's output ------------------------------------------------------------------------
- */
+/* ---- the slave's output ---------------------------------------------------------------------- */
 
 static size_t out_room(struct line *l) {
   struct pty *p = pty_of_line(l);

@@ -126,8 +126,7 @@ void tmp_file_free(struct tmp_inode *t) {
   memobj_put(t->reg.obj);
 }
 
-/* ---- transfers; lock held ---------------------------------------------------------------------
- */
+/* ---- transfers; lock held -------------------------------------------------------------------- */
 
 /* One piece of u from or to the object; absent user pages are made present once. */
 static i64 object_piece(struct memobj *o, u64 at, struct uio *u, u64 most, bool to_object_) {
@@ -240,8 +239,7 @@ static int tmp_memobj(struct file *f, struct memobj **out) {
   return e;
 }
 
-/* ---- seals -------------------------------------------------------------------------------------
- */
+/* ---- seals ----------------------------------------------------------------------------------- */
 
 static int tmp_may_map(struct file *f, bool write, bool *may_write) {
   struct tmp_inode *t = tmp_inode(f->inode);

@@ -338,8 +338,7 @@ static i64 tty_ioctl(struct file *f, u32 cmd, u64 arg) {
   }
 }
 
-/* ---- open files ---------------------------------------------------------------------------------
- */
+/* ---- open files ------------------------------------------------------------------------------ */
 
 static int tty_stat(struct file *f, struct kstat *st) {
   struct tty *t = f->priv;

@@ -91,8 +91,7 @@ struct inotify_event *inotify_take(struct inotify *in, u64 room, u64 *bytes) {
   return e;
 }
 
-/* ---- watches: watch_lock held ------------------------------------------------------------------
- */
+/* ---- watches: watch_lock held ---------------------------------------------------------------- */
 
 /* Tells that it is over and takes it out; the caller frees it after the lock is dropped. */
 static void retire(struct watch *w, bool tell) {
@@ -192,8 +191,7 @@ void watch_gone(struct inode *i) {
   tell(i, &(struct occasion){.mask = IN_DELETE_SELF, .last = true});
 }
 
-/* ---- adding and removing ----------------------------------------------------------------------
- */
+/* ---- adding and removing --------------------------------------------------------------------- */
 
 /* The instance's watch of the file; watch_lock held. */
 static struct watch *find(struct inotify *in, const struct inode *i) {

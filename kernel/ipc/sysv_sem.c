@@ -73,8 +73,7 @@ static u64 all_sems; /* in sets of the table */
 
 static struct sem_set *set_of(struct ipc_obj *o) { return container_of(o, struct sem_set, ipc); }
 
-/* ---- operations; lock held ----------------------------------------------------------------------
- */
+/* ---- operations; lock held ------------------------------------------------------------------- */
 
 static bool undo_fits(const struct sem_undo *u, const struct sembuf *op) {
   int adj = u->adj[op->num] - op->op;

@@ -60,8 +60,7 @@ static void detached(struct shm *s) {
     destroy(s);
 }
 
-/* ---- the file of an attachment ----------------------------------------------------------------
- */
+/* ---- the file of an attachment --------------------------------------------------------------- */
 
 static void attachment_mapped(struct file *f, int change) {
   struct shm *s = f->priv;
@@ -83,8 +82,7 @@ static void attachment_release(struct file *f) {
 static const struct file_ops attachment_ops = {
     .name = "SYSV", .mapped = attachment_mapped, .release = attachment_release};
 
-/* ---- shmget ------------------------------------------------------------------------------------
- */
+/* ---- shmget ---------------------------------------------------------------------------------- */
 
 static struct shm *new_segment(u64 size) {
   struct shm *s = kzalloc(sizeof *s);

@@ -150,8 +150,7 @@ void signal_restore_temp_mask(bool interrupted) {
   signal_set_mask(ts->saved_mask);
 }
 
-/* ---- waiting -----------------------------------------------------------------------------------
- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static i64 wait_for_signal(void) {
   struct waitq none;

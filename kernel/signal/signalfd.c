@@ -105,8 +105,7 @@ static int take(struct file *f, struct ksiginfo *info, bool wait) {
   }
 }
 
-/* ---- the descriptor ---------------------------------------------------------------------------
- */
+/* ---- the descriptor -------------------------------------------------------------------------- */
 
 static i64 signalfd_read(struct file *f, struct uio *u, u64 *pos) {
   i64 done = 0;
@@ -149,8 +148,7 @@ static const struct file_ops signalfd_ops = {
     .release = signalfd_release,
 };
 
-/* ---- system calls ------------------------------------------------------------------------------
- */
+/* ---- system calls ---------------------------------------------------------------------------- */
 
 static i64 create(u64 mask, u32 flags) {
   struct signalfd *s = kzalloc(sizeof *s);

@@ -282,8 +282,7 @@ static void no_memory(void) {
   image_put(im);
 }
 
-/* ---- the first memory of a program ------------------------------------------------------------
- */
+/* ---- the first memory of a program ----------------------------------------------------------- */
 
 static u64 word(u64 off) {
   u64 v = 0;

@@ -48,8 +48,7 @@ static void pipes(void) {
   CHECK(CALL(close, fds[1]) == 0);
 }
 
-/* ---- eventfds behind epoll ----------------------------------------------------------------------
- */
+/* ---- eventfds behind epoll ------------------------------------------------------------------- */
 
 struct packed_event {
   u32 events;

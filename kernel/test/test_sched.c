@@ -232,8 +232,7 @@ static void many_sleepers(void) {
   CHECK(ktimer_next() == UINT64_MAX);
 }
 
-/* ---- wake-ups that race with going to sleep ---------------------------------------------------
- */
+/* ---- wake-ups that race with going to sleep -------------------------------------------------- */
 
 static struct thread *victim;
 static u64 wakes_wanted, wakes_seen;
@@ -276,8 +275,7 @@ static void wake_races_sleep(void) {
   CHECK(wakes_seen == ROUNDS * 5);
 }
 
-/* ---- thread blocks are recycled ----------------------------------------------------------------
- */
+/* ---- thread blocks are recycled -------------------------------------------------------------- */
 
 static void nothing(struct thread *t) {
   (void)t;

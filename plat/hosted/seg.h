@@ -180,8 +180,7 @@ void seg_put(struct seg *s);
    `shared`. */
 void segs_drop_warm(const struct region *parent, u32 shared, struct region *child);
 
-/* ---- what a region has written (seg_written.c) ------------------------------------------------
- */
+/* ---- what a region has written (seg_written.c) ----------------------------------------------- */
 
 /* Calls f for each run of pages of [off, end), all of frozen s, that r has written, or may have; as
    pagemap_each_private. */
@@ -219,8 +218,7 @@ struct seg *seg_live_part(const struct region *r, const struct seg *s);
 /* No extent is left in frozen s, which has live part `live`: s becomes live in its place. */
 void seg_thaw_done(struct region *r, struct seg *s, struct seg *live);
 
-/* ---- sharers, and who thaws when (thaw.c) -------------------------------------------------------
- */
+/* ---- sharers, and who thaws when (thaw.c) ---------------------------------------------------- */
 
 /* One living region more shares s. */
 void seg_share(struct seg *s, struct region *r);
@@ -253,8 +251,7 @@ int seg_absorb(struct region *r, struct seg *s, bool running);
    is free; or NULL. */
 struct seg *seg_absorbing(struct region *r, u32 off, u32 end);
 
-/* ---- claiming (seg_claim.c) ---------------------------------------------------------------------
- */
+/* ---- claiming (seg_claim.c) ------------------------------------------------------------------ */
 
 /* How much is claimed at a time, */
 #ifndef CLAIM_PART
@@ -276,8 +273,7 @@ bool seg_claim_step(struct region *r, const struct seg *s, u64 *at, struct claim
    meanwhile, other memory of r gets its pages a little early. r is not freed meanwhile. */
 void seg_claim_fill(const struct claim *c);
 
-/* ---- spares (seg_spare.c); with r's lock -------------------------------------------------------
- */
+/* ---- spares (seg_spare.c); with r's lock ----------------------------------------------------- */
 
 /* Makes a spare of live s, if it is worth one and its shape allows. Threads may run. */
 void seg_spare_make(struct region *r, struct seg *s);

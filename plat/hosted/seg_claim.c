@@ -20,8 +20,7 @@
 #define RW (REGION_READ | REGION_WRITE)
 #define RUNS_MAX (CLAIM_PART / PAGE_SIZE / 2 + 1)
 
-/* ---- a part ------------------------------------------------------------------------------------
- */
+/* ---- a part ---------------------------------------------------------------------------------- */
 
 /* Pages of a part that are not private, in runs. */
 struct shared {
@@ -90,8 +89,7 @@ static bool forget_shared(struct region *r, const struct extent *e, u32 off, u32
   return true;
 }
 
-/* ---- interface ---------------------------------------------------------------------------------
- */
+/* ---- interface ------------------------------------------------------------------------------- */
 
 /* The first part of s from `at` on, which is in *found; false: there is none. */
 static bool next_part(const struct region *r, const struct seg *s, u64 at, u32 *off, u32 *end,

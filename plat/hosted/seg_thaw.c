@@ -30,8 +30,7 @@ struct thaw {
   struct seg *s, *live;
 };
 
-/* ---- which segments ---------------------------------------------------------------------------
- */
+/* ---- which segments -------------------------------------------------------------------------- */
 
 static bool is_alone(const struct seg *s) {
   return __atomic_load_n(&s->sharers, __ATOMIC_SEQ_CST) == 1;
@@ -154,8 +153,7 @@ static int start_live_part(struct thaw *t) {
   return 0;
 }
 
-/* ---- contents ----------------------------------------------------------------------------------
- */
+/* ---- contents -------------------------------------------------------------------------------- */
 
 struct write_back {
   const struct seg *s;
@@ -235,8 +233,7 @@ static int take_over(const struct thaw *t, const struct extent *e, u32 from, u32
   return err;
 }
 
-/* ---- mappings ----------------------------------------------------------------------------------
- */
+/* ---- mappings -------------------------------------------------------------------------------- */
 
 static int move_from_alias(const struct thaw *t, u32 from, u32 to) {
   t->r->remaps++;
@@ -307,8 +304,7 @@ static int land_gap(const struct thaw *t, u32 from, u32 to) {
   return err;
 }
 
-/* ---- a part -------------------------------------------------------------------------------------
- */
+/* ---- a part ---------------------------------------------------------------------------------- */
 
 /* All below `at` is live's now; segments that are being taken in begin there. */
 static void came_to(const struct thaw *t, u32 at) {
@@ -391,8 +387,7 @@ static int thaw_here(const struct thaw *t, u64 part, u32 last, bool running) {
   return thaw_extent(t, &e, at, running ? part_end(at, end, part) : end, running);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 /* s, which warm regions know, takes the place of its live part. */
 void seg_thaw_done(struct region *r, struct seg *s, struct seg *live) {
@@ -421,8 +416,7 @@ static void pad(struct region *r, struct seg *s) {
     s->end = end;
 }
 
-/* ---- interface ---------------------------------------------------------------------------------
- */
+/* ---- interface ------------------------------------------------------------------------------- */
 
 static int step(struct region *r, struct seg *s, u64 part, bool running) {
   struct thaw t = {r, s, seg_live_part(r, s)};

@@ -32,8 +32,7 @@ static const struct region *busy;            /* the thaw thread uses it */
 static struct hostmutex working;             /* held while `busy` is set */
 static u32 awake;                            /* 0: the thread sleeps on this futex; atomic */
 
-/* ---- sharers -----------------------------------------------------------------------------------
- */
+/* ---- sharers --------------------------------------------------------------------------------- */
 
 void seg_share(struct seg *s, struct region *r) {
   spin_lock(&lock);
@@ -103,8 +102,7 @@ void thaw_keep_off(struct region *r) {
   }
 }
 
-/* ---- the thread --------------------------------------------------------------------------------
- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 static u64 quiet_time(const struct region *r) {
   return r->fork_gap < BUSY_GAP_NS ? QUIET_NS + 2 * r->fork_gap : QUIET_NS;
@@ -157,8 +155,7 @@ static enum outcome thaw_some(struct region *r, struct seg *s, u64 *pause) {
   return o == LATER && worked ? WORKED : o;
 }
 
-/* ---- claiming --------------------------------------------------------------------------------
- */
+/* ---- claiming -------------------------------------------------------------------------------- */
 
 static void count_faults(struct seg *s) {
   s->claim_faults = host_faults();
@@ -214,8 +211,7 @@ static u64 claim_some(struct region *r, struct seg *s) {
   return CLAIM_LOOK_NS;
 }
 
-/* ---- the queue -------------------------------------------------------------------------------
- */
+/* ---- the queue ------------------------------------------------------------------------------- */
 
 /* Takes the first segment that is due out of the queue, with the queue's reference; *r: its only
    sharer, if it is to be thawed, or its writer if it is *shared. */

@@ -24,8 +24,7 @@ static struct host_sock *sock_of(struct hostio *io) {
   return container_of(io, struct host_sock, io);
 }
 
-/* ---- what connections have in common ----------------------------------------------------------
- */
+/* ---- what connections have in common --------------------------------------------------------- */
 
 void together_listen(struct host_sock *h) {
   struct kin *none = NULL, *k = h->kin ? NULL : kzalloc(sizeof(*k));
@@ -48,8 +47,7 @@ void together_release(struct host_sock *h) {
     kfree(h->kin);
 }
 
-/* ---- pushing ----------------------------------------------------------------------------------
- */
+/* ---- pushing --------------------------------------------------------------------------------- */
 
 /* Slot lock held. Returns whether there was something. */
 static bool push_locked(struct host_sock *h) {
@@ -95,8 +93,7 @@ int together_cork(struct host_sock *h, const void *val, u32 len) {
   return err;
 }
 
-/* ---- sending ----------------------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static void set_sent(struct vcpu *v, enum sent_kind kind) {
   if (kind == SENT_HELD || v->sent.kind == SENT_HELD)
@@ -148,8 +145,7 @@ void together_done(struct host_sock *h, u32 held, bool whole) {
     taken_along(h, v->id + 1);
 }
 
-/* ---- what comes in between --------------------------------------------------------------------
- */
+/* ---- what comes in between ------------------------------------------------------------------- */
 
 /* The last send of v was not followed by another. */
 static void alone(struct vcpu *v) {

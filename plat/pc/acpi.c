@@ -93,8 +93,7 @@ const void *acpi_table(const char *signature, unsigned n) {
   return NULL;
 }
 
-/* ---- power off ---------------------------------------------------------------------------------
- */
+/* ---- power off ------------------------------------------------------------------------------- */
 
 static u32 fadt_u32(const u8 *fadt, u32 at) {
   u32 v = 0;

@@ -51,8 +51,7 @@ static void log_place(u64 addr, const char *mark) {
 
 void log_address(u64 addr) { log_place(addr, ""); }
 
-/* ---- callers -----------------------------------------------------------------------------------
- */
+/* ---- callers --------------------------------------------------------------------------------- */
 
 /* Is there a call right before addr? *target: what it calls, 0 if a register or memory says so. */
 static bool follows_call(u64 addr, u64 *target) {

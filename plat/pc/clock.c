@@ -44,8 +44,7 @@ u64 plat_now_here(void) { return plat_now(); }
 
 u64 plat_walltime(void) { return wall_start + plat_now(); }
 
-/* ---- frequencies -------------------------------------------------------------------------------
- */
+/* ---- frequencies ----------------------------------------------------------------------------- */
 
 /* Leaf 0x15 (crystal) or 0x40000010 (hypervisors); 0: unknown. */
 static u64 told_tsc_hz(void) {
@@ -111,8 +110,7 @@ static void measure_with_lapic(struct measured *m) {
   m->ns = m->lapic * 1000000000u / LAPIC_ASSUMED_HZ;
 }
 
-/* ---- other CPUs --------------------------------------------------------------------------------
- */
+/* ---- other CPUs ------------------------------------------------------------------------------ */
 
 #define ROUNDS 8u
 #define ROUNDS_END UINT32_MAX
@@ -163,8 +161,7 @@ void clock_answer(void) {
   }
 }
 
-/* ---- time of day -------------------------------------------------------------------------------
- */
+/* ---- time of day ----------------------------------------------------------------------------- */
 
 enum { RTC_SECOND = 0, RTC_MINUTE = 2, RTC_HOUR = 4, RTC_DAY = 7, RTC_MONTH, RTC_YEAR };
 enum { RTC_A = 10, RTC_B = 11, RTC_CENTURY = 0x32 };

@@ -59,8 +59,7 @@ static u8 early_stack[EARLY_STACK] __attribute__((aligned(16)));
 static struct idt_entry idt[256];
 static bool have_wrgsbase;
 
-/* ---- descriptor tables ------------------------------------------------------------------------
- */
+/* ---- descriptor tables ----------------------------------------------------------------------- */
 
 static u8 ist_of(unsigned vector) {
   switch (vector) {
@@ -175,8 +174,7 @@ void cpu_init(unsigned cpu, struct thread *stack) {
 
 unsigned plat_ncpus(void) { return vcpu_count; }
 
-/* ---- switching ---------------------------------------------------------------------------------
- */
+/* ---- switching ------------------------------------------------------------------------------- */
 
 static void load_gs(struct vcpu *v, u64 base) {
   if (v->gs_base == base)
@@ -237,8 +235,7 @@ inline __attribute__((always_inline)) void plat_switch(struct thread *from, stru
   switch_finish(thread_current());
 }
 
-/* ---- kicks and idling --------------------------------------------------------------------------
- */
+/* ---- kicks and idling ------------------------------------------------------------------------ */
 
 void plat_cpu_kick(unsigned cpu) {
   struct vcpu *v = &vcpus[cpu];

@@ -103,8 +103,7 @@ int cpu_prepare(unsigned cpu);
 /* The calling CPU gets its descriptor tables, interrupt stacks, control registers and %fs. */
 void cpu_init(unsigned cpu, struct thread *stack);
 
-/* ---- interrupt.S, trap.c ----------------------------------------------------------------------
- */
+/* ---- interrupt.S, trap.c --------------------------------------------------------------------- */
 
 /* What an interrupt or exception pushes; the handler may change it. */
 struct trap_frame {
@@ -128,8 +127,7 @@ bool irq_dispatch(unsigned vector, bool user);
 bool io_is_pending(void);
 enum { VECTOR_KICK = 0xf0, VECTOR_TIMER, VECTOR_FLUSH, VECTOR_SPURIOUS = 0xff };
 
-/* ---- lapic.c ----------------------------------------------------------------------------------
- */
+/* ---- lapic.c --------------------------------------------------------------------------------- */
 
 /* What kind the CPUs' local APICs are, and where. Once, CPU 0, before all that follows. */
 void lapic_find(void);
@@ -166,8 +164,7 @@ void smp_stop_others(void);
 /* A non-maskable interrupt: returns if it was not for us. */
 void smp_nmi(void);
 
-/* ---- tick.c ------------------------------------------------------------------------------------
- */
+/* ---- tick.c ---------------------------------------------------------------------------------- */
 
 /* Ticks of the LAPIC timer per second. */
 void tick_init(u64 lapic_hz);
@@ -178,8 +175,7 @@ void tick_interrupt(bool user);
 /* The CPU is not idle any more: its time is sampled. */
 void tick_busy(void);
 
-/* ---- clock.c -----------------------------------------------------------------------------------
- */
+/* ---- clock.c --------------------------------------------------------------------------------- */
 
 /* Finds the frequencies of the TSC and the LAPIC timer and the time of day. */
 void clock_init(void);
@@ -188,8 +184,7 @@ void clock_init(void);
 void clock_compare(unsigned cpu);
 void clock_answer(void);
 
-/* ---- serial.c ----------------------------------------------------------------------------------
- */
+/* ---- serial.c -------------------------------------------------------------------------------- */
 
 void serial_init(void);
 /* Input by interrupt from now on. rx, in interrupt context, gets each byte; before, it is asked
@@ -199,8 +194,7 @@ void serial_listen(bool (*rx)(u8 byte, bool ask));
 void serial_resume(void);
 void serial_write(const char *text, size_t n);
 
-/* ---- backtrace.c -------------------------------------------------------------------------------
- */
+/* ---- backtrace.c ----------------------------------------------------------------------------- */
 
 /* Logs the address, as a name and an offset if it is code of the kernel. */
 void log_address(u64 addr);

@@ -34,8 +34,7 @@ static struct {
 } vectors[256];
 static struct spin lock; /* vectors, I/O APICs */
 
-/* ---- I/O APICs ---------------------------------------------------------------------------------
- */
+/* ---- I/O APICs ------------------------------------------------------------------------------- */
 
 static u32 ioapic_read(struct ioapic *a, u32 reg) {
   a->regs[0] = reg;
@@ -112,8 +111,7 @@ void irq_msi(int vector, u64 *addr, u32 *data) {
   *data = (u32)vector;
 }
 
-/* ---- vectors -----------------------------------------------------------------------------------
- */
+/* ---- vectors --------------------------------------------------------------------------------- */
 
 int irq_vector_take(const char *name, void (*handler)(void *arg), void *arg) {
   int found = -ENOSPC;
@@ -164,8 +162,7 @@ bool irq_dispatch(unsigned vector, bool user) {
   return vector != VECTOR_FLUSH;
 }
 
-/* ---- deferred work -----------------------------------------------------------------------------
- */
+/* ---- deferred work --------------------------------------------------------------------------- */
 
 static struct {
   void (*poll)(void *arg);
@@ -204,8 +201,7 @@ void io_poll_all(void) {
   }
 }
 
-/* ---- start -------------------------------------------------------------------------------------
- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 /* The 8259s must not raise anything: vectors out of the exceptions' way, all inputs masked. */
 static void silence_pic(void) {

@@ -27,8 +27,7 @@ static struct thread *thread_of(u32 slot) { return thread_at(STACK_LO + (u64)slo
 static u32 slot_of(u64 a) { return (u32)((a - STACK_LO) / KSTACK_SPAN); }
 static u64 block_of(const struct thread *t) { return (u64)t + THREAD_ROOM - KSTACK_SIZE; }
 
-/* ---- addresses ---------------------------------------------------------------------------------
- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 static struct thread *slot_take(void) {
   struct thread *t = NULL;
@@ -58,8 +57,7 @@ static void slots_give(struct thread **t, u32 n) {
   spin_unlock(&lock);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static bool map_page(u64 va) {
   paddr p = frame_alloc_zeroed();
@@ -110,8 +108,7 @@ static struct thread *map_new(void) {
   return t;
 }
 
-/* ---- the interface -----------------------------------------------------------------------------
- */
+/* ---- the interface --------------------------------------------------------------------------- */
 
 struct thread *plat_thread_alloc(void) {
   struct thread *t = NULL;
@@ -157,8 +154,7 @@ void kstack_drain(void) {
 
 u64 kstack_pages(void) { return __atomic_load_n(&pages_used, __ATOMIC_RELAXED); }
 
-/* ---- who is where ------------------------------------------------------------------------------
- */
+/* ---- who is where ---------------------------------------------------------------------------- */
 
 static bool is_taken(u64 a) {
   if (a < STACK_LO || a >= STACK_LO + (u64)SLOTS * KSTACK_SPAN)

@@ -50,8 +50,7 @@ static void put(u32 reg, u32 v) {
     registers[reg / 4] = v;
 }
 
-/* ---- start -------------------------------------------------------------------------------------
- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 void lapic_find(void) {
   u32 features = cpuid(1, 0).c;
@@ -91,8 +90,7 @@ void lapic_init(void) {
   put(LAPIC_SVR, 0x100 | VECTOR_SPURIOUS);
 }
 
-/* ---- interrupts --------------------------------------------------------------------------------
- */
+/* ---- interrupts ------------------------------------------------------------------------------ */
 
 void lapic_timer_start(u32 count) { put(LAPIC_TIMER_INITIAL, count); }
 u32 lapic_timer_left(void) { return get(LAPIC_TIMER_CURRENT); }

@@ -11,8 +11,7 @@
   0x501                  /* QEMU's isa-debug-exit, if there is one: its status becomes 2v + 1 */
 #define PANIC_STATUS 127 /* 255 for QEMU's caller */
 
-/* ---- log and end -------------------------------------------------------------------------------
- */
+/* ---- log and end ----------------------------------------------------------------------------- */
 
 void plat_log(const char *text, size_t n) { stdio_log(text, n); }
 

@@ -8,8 +8,7 @@
 #include "kernel/plat.h"
 #include "plat/pc/frames.h"
 
-/* ---- kernel.lds ---------------------------------------------------------------------------------
- */
+/* ---- kernel.lds ------------------------------------------------------------------------------ */
 
 /* All page-aligned. */
 extern char __kernel_start[], __text_end[], __rodata_end[], __data_end[], __kernel_end[];

@@ -59,8 +59,7 @@ bool region_is_object(struct region *r, u64 off) {
   return is;
 }
 
-/* ---- ranges, in steps of 2 MiB -----------------------------------------------------------------
- */
+/* ---- ranges, in steps of 2 MiB --------------------------------------------------------------- */
 
 struct chunk {
   u64 off, end; /* inside one page table's span */
@@ -80,8 +79,7 @@ static u64 dir_entry(const struct region *r, u64 off) {
   return d ? table_load(d, table_index(off)) : 0;
 }
 
-/* ---- mapping and unmapping: an entry replaces whatever there was -------------------------------
- */
+/* ---- mapping and unmapping: an entry replaces whatever there was ----------------------------- */
 
 /* Can be skipped: the range is as it shall be, without a table. */
 static bool is_already(const struct region *r, const struct chunk *c, u64 value) {
@@ -193,8 +191,7 @@ int region_unmap(struct region *r, u32 off, u32 len, bool lazily) {
   return replace_range(r, off, (u64)off + len, 0, NULL);
 }
 
-/* ---- changes page by page ----------------------------------------------------------------------
- */
+/* ---- changes page by page -------------------------------------------------------------------- */
 
 /* What becomes of an entry. Never of one that is not mapped. */
 typedef u64 change_fn(u64 e, u64 arg);
@@ -251,8 +248,7 @@ static int change_chunk(struct region *r, const struct chunk *c, change_fn *chan
   return 0;
 }
 
-/* ---- protection --------------------------------------------------------------------------------
- */
+/* ---- protection ------------------------------------------------------------------------------ */
 
 /* Write bits come back by faults, which know about sharing. */
 static u64 with_protection(u64 e, u64 prot) {
@@ -294,8 +290,7 @@ int region_protect(struct region *r, u32 off, u32 len, int prot) {
   return err;
 }
 
-/* ---- discarding --------------------------------------------------------------------------------
- */
+/* ---- discarding ------------------------------------------------------------------------------ */
 
 static u64 without_frame(u64 e, u64 arg) {
   (void)arg;

@@ -28,8 +28,7 @@ _Noreturn void smp_ap_main(struct thread *stack);
 static u32 arrived; /* CPUs that have said so, CPU 0 included; atomic */
 static u32 go;      /* atomic */
 
-/* ---- starting: CPU 0 ---------------------------------------------------------------------------
- */
+/* ---- starting: CPU 0 ------------------------------------------------------------------------- */
 
 static void pause_for(u64 ns) {
   for (u64 end = plat_now() + ns; plat_now() < end;)
@@ -108,8 +107,7 @@ void smp_go(void) {
     plat_cpu_kick(i);
 }
 
-/* ---- starting: the others ----------------------------------------------------------------------
- */
+/* ---- starting: the others -------------------------------------------------------------------- */
 
 /* Until CPU 0 has set the scheduler up and left its first stack for good. */
 static void wait_for_core(void) {
@@ -131,8 +129,7 @@ _Noreturn void smp_ap_main(struct thread *stack) {
   kernel_cpu_main(cpu);
 }
 
-/* ---- TLBs --------------------------------------------------------------------------------------
- */
+/* ---- TLBs ------------------------------------------------------------------------------------ */
 
 static u64 to_flush; /* CPUs that have not yet; atomic */
 
@@ -149,8 +146,7 @@ void smp_flush_interrupt(void) {
   __atomic_and_fetch(&to_flush, ~(1UL << vcpu_self()->id), __ATOMIC_SEQ_CST);
 }
 
-/* ---- the end -----------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static u32 stopping; /* the number of the CPU that stops the others, plus 1; atomic */
 static u32 stopped;  /* CPUs; atomic */

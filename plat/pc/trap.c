@@ -71,8 +71,7 @@ static u64 fault_address(void) {
   return a;
 }
 
-/* ---- what happened, in the terms of signals ----------------------------------------------------
- */
+/* ---- what happened, in the terms of signals -------------------------------------------------- */
 
 /* Of the exceptions that happened and are not masked; both units use the same bits. */
 static int fpe_code(u32 bits) {
@@ -123,8 +122,7 @@ static struct trap_info describe(const struct trap_frame *f) {
   }
 }
 
-/* ---- where the interrupted context continues ---------------------------------------------------
- */
+/* ---- where the interrupted context continues ------------------------------------------------- */
 
 static void save_uregs(struct uregs *r, const struct trap_frame *f) {
   r->rax = f->rax, r->rbx = f->rbx, r->rcx = f->rcx, r->rdx = f->rdx;
@@ -221,8 +219,7 @@ void pc_interrupt(struct trap_frame *f) {
     leave_note(f);
 }
 
-/* ---- on the thread's kernel stack --------------------------------------------------------------
- */
+/* ---- on the thread's kernel stack ------------------------------------------------------------ */
 
 /* What every CPU looks for on the slow way to user code. */
 static void look_around(void) {

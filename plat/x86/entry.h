@@ -67,8 +67,7 @@ static inline __attribute__((always_inline)) void uf_switch_stacks(u64 *save, u6
                      "r15", "memory", "cc");
 }
 
-/* ---- fpu.c: struct vcpu is the platform's (cpu.h) ----------------------------------------------
- */
+/* ---- fpu.c: struct vcpu is the platform's (cpu.h) -------------------------------------------- */
 
 struct vcpu;
 void fpu_init(void);

@@ -48,8 +48,7 @@ static const char *only;
 static uint64_t master;
 static unsigned long counts[NJOBS], started, killed, scarce;
 
-/* ---- figures -----------------------------------------------------------------------------------
- */
+/* ---- figures --------------------------------------------------------------------------------- */
 
 struct figure {
   char name[24];
@@ -404,8 +403,7 @@ static void soak(void) {
   wait_for_all();
 }
 
-/* ---- main -------------------------------------------------------------------------------------
- */
+/* ---- main ------------------------------------------------------------------------------------ */
 
 static void parse(int argc, char **argv) {
   master = (uint64_t)time(NULL);

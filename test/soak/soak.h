@@ -96,8 +96,7 @@ _Noreturn void give_up_quietly(void);
       soak_fail(__FILE__, __LINE__, #expr, error_, is_scarce(error_));                             \
   } while (0)
 
-/* ---- numbers ----------------------------------------------------------------------------------
- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static inline uint64_t rnd(uint64_t *state) {
   uint64_t x = *state;
@@ -121,8 +120,7 @@ static inline long now_ms(void) {
 }
 void sleep_us(long us);
 
-/* ---- help.c ------------------------------------------------------------------------------------
- */
+/* ---- help.c ---------------------------------------------------------------------------------- */
 
 /* fork that counts as a step; ends the process if there is no memory. */
 pid_t child(void);
@@ -147,8 +145,7 @@ size_t read_full(int fd, void *buf, size_t n);
 void *shared_alloc(size_t n);
 void catch_signal(int sig, void (*handler)(int), int flags);
 
-/* ---- jobs --------------------------------------------------------------------------------------
- */
+/* ---- jobs ------------------------------------------------------------------------------------ */
 
 void job_stream(uint64_t *seed);   /* work_stream.c */
 void job_messages(uint64_t *seed); /* work_messages.c */

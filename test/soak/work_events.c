@@ -87,8 +87,7 @@ void job_events(uint64_t *r) {
   EXPECT(t->events, (unsigned long)producers * n);
 }
 
-/* ---- terminals ----------------------------------------------------------------------------------
- */
+/* ---- terminals ------------------------------------------------------------------------------- */
 
 /* Lines through a terminal come back in capitals; the end of the master hangs the other side up. */
 void job_pty(uint64_t *r) {

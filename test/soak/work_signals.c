@@ -101,8 +101,7 @@ static void queued(uint64_t *r) {
     EXPECT(sigismember(&pending, SIGRTMIN + i), 0);
 }
 
-/* ---- stop, continue, die ------------------------------------------------------------------------
- */
+/* ---- stop, continue, die --------------------------------------------------------------------- */
 
 static void stop_and_go(uint64_t *r) {
   int status;
@@ -147,8 +146,7 @@ static void die_by(uint64_t *r) {
   EXPECT_SIGNAL(pid, sig);
 }
 
-/* ---- timers -------------------------------------------------------------------------------------
- */
+/* ---- timers ---------------------------------------------------------------------------------- */
 
 static atomic_int ticks;
 static void on_tick(int sig) { (void)sig, ticks++; }

@@ -111,8 +111,7 @@ static void work_together(uint64_t *r) {
   EXPECT(destroyed, members);
 }
 
-/* ---- cancellation, detached threads -------------------------------------------------------------
- */
+/* ---- cancellation, detached threads ---------------------------------------------------------- */
 
 static int idle_pipe[2];
 

@@ -41,8 +41,7 @@ static void end(pthread_t t) {
   CHECK(pthread_join(t, NULL) == 0);
 }
 
-/* ---- another page in the place of one ----------------------------------------------------------
- */
+/* ---- another page in the place of one -------------------------------------------------------- */
 
 /* A page holds the number of the epoch that brought it, or still 0. */
 static void *look(void *arg) {
@@ -67,8 +66,7 @@ static void replacing(void) {
   OK(munmap((void *)at, SPAN));
 }
 
-/* ---- no page ------------------------------------------------------------------------------------
- */
+/* ---- no page --------------------------------------------------------------------------------- */
 
 static sigjmp_buf out;
 static void jump(int sig) {
@@ -115,8 +113,7 @@ static void unmapping(void) {
   OK(munmap((void *)at, SPAN));
 }
 
-/* ---- write protection ---------------------------------------------------------------------------
- */
+/* ---- write protection ------------------------------------------------------------------------ */
 
 static _Atomic int writable, waiting;
 

@@ -91,8 +91,7 @@ static void send_pairs(int s, int how) {
   CHECK(c == '!');
 }
 
-/* ---- surprises: the server's side, and the peer's ---------------------------------------------
- */
+/* ---- surprises: the server's side, and the peer's -------------------------------------------- */
 
 static void wait_server(int s) {
   char c;

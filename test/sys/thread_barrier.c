@@ -85,8 +85,7 @@ static void all(bool process) {
   EXPECT(pthread_barrier_wait(&s->barrier), PTHREAD_BARRIER_SERIAL_THREAD);
 }
 
-/* ---- once --------------------------------------------------------------------------------------
- */
+/* ---- once ------------------------------------------------------------------------------------ */
 
 static pthread_once_t once[100];
 static int ran[100], current;

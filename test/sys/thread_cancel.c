@@ -83,8 +83,7 @@ static void cancel(void *(*f)(void *), void *arg, long delay) {
   EXPECT(cleaned, before + 1);
 }
 
-/* ---- directed signals ---------------------------------------------------------------------------
- */
+/* ---- directed signals ------------------------------------------------------------------------ */
 
 static __thread int here;
 static void mark(int sig) {

@@ -83,8 +83,7 @@ static void stop(struct worker *w) {
   EXPECT(pthread_join(w->t, NULL), 0);
 }
 
-/* ---- orders ------------------------------------------------------------------------------------
- */
+/* ---- orders ---------------------------------------------------------------------------------- */
 
 static void caught_none(struct worker *w) {
   (void)w;

@@ -229,8 +229,7 @@ static bool stack_ok(const struct insn *all, size_t count) {
   return !pending || no("pending at the end", 0);
 }
 
-/* ---- sequences --------------------------------------------------------------------------------
- */
+/* ---- sequences ------------------------------------------------------------------------------- */
 
 static bool same_bundle(const struct insn *first, const struct insn *last) {
   return first->at / UF_BUNDLE == (last->at + last->i.length - 1) / UF_BUNDLE;
@@ -324,8 +323,7 @@ static bool mark_sequences(struct insn *all, size_t count) {
   return true;
 }
 
-/* ---- everything --------------------------------------------------------------------------------
- */
+/* ---- everything ------------------------------------------------------------------------------ */
 
 static bool targets_ok(const struct insn *all, size_t count, const uint8_t *safe, size_t size) {
   for (size_t k = 0; k < count; k++) {

@@ -26,8 +26,7 @@ static void wake(struct dgram_sock *d, u32 events) {
   waitq_wake(&d->i.sock.wait, 0, events, WAKE_SYNC);
 }
 
-/* ---- what lwIP tells: lock held ----------------------------------------------------------------
- */
+/* ---- what lwIP tells: lock held -------------------------------------------------------------- */
 
 /* Queues p, which is taken over, or drops it. */
 static void deliver(struct dgram_sock *d, struct pbuf *p, const ip_addr_t *from, u16 port) {
@@ -79,8 +78,7 @@ void dgram_unreachable(u16 port, const struct endpoint *to) {
   }
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 void dgram_apply_options(struct dgram_sock *d) {
   const struct inet_opts *o = &d->i.opt;
@@ -149,8 +147,7 @@ static void dgram_release(struct sock *s) {
   kfree(d);
 }
 
-/* ---- names -------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static int bind_pcb(struct dgram_sock *d, const ip_addr_t *ip, u16 port) {
   const ip_addr_t *a = inet_bind_addr(&d->i, ip);
@@ -247,8 +244,7 @@ static int dgram_shutdown(struct sock *s, int how) {
   return err;
 }
 
-/* ---- sending -----------------------------------------------------------------------------------
- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static int send_errno(int err) { return err == ERR_VAL ? -EACCES : inet_errno(err); }
 
@@ -326,8 +322,7 @@ static i64 dgram_send(struct sock *s, struct msg *m, bool nonblock) {
   return err ? err : got;
 }
 
-/* ---- receiving ---------------------------------------------------------------------------------
- */
+/* ---- receiving ------------------------------------------------------------------------------- */
 
 static struct packet *first_packet(struct dgram_sock *d) {
   net_lock();

@@ -53,8 +53,7 @@ static void apply(struct inet_sock *i) {
     dgram_apply_options(dgram_of(&i->sock));
 }
 
-/* ---- time-outs ---------------------------------------------------------------------------------
- */
+/* ---- time-outs ------------------------------------------------------------------------------- */
 
 static u64 *timeout_of(struct inet_sock *i, int level, int name) {
   if (level != LEVEL_SOCKET)
@@ -66,8 +65,7 @@ static u64 *timeout_of(struct inet_sock *i, int level, int name) {
   return NULL;
 }
 
-/* ---- setting -----------------------------------------------------------------------------------
- */
+/* ---- setting --------------------------------------------------------------------------------- */
 
 static u32 clamp(i32 v, u32 lo, u32 hi) { return v < (i32)lo ? lo : (u32)v > hi ? hi : (u32)v; }
 
@@ -197,8 +195,7 @@ int inet_setsockopt(struct sock *s, int level, int name, const void *val, u32 le
   return err;
 }
 
-/* ---- getting -----------------------------------------------------------------------------------
- */
+/* ---- getting --------------------------------------------------------------------------------- */
 
 static int put_value(void *val, u32 *len, const void *from, u32 size) {
   *len = (u32)min_u64(*len, size);
@@ -295,8 +292,7 @@ int inet_getsockopt(struct sock *s, int level, int name, void *val, u32 *len) {
   return v < 0 ? v : put_value(val, len, &v, sizeof v);
 }
 
-/* ---- ioctls ------------------------------------------------------------------------------------
- */
+/* ---- ioctls ---------------------------------------------------------------------------------- */
 
 #define FIONREAD 0x541b
 #define TIOCOUTQ 0x5411

@@ -21,8 +21,7 @@ static void wake(struct tcp_sock *t, u32 events) {
   waitq_wake(&t->i.sock.wait, 0, events, WAKE_SYNC);
 }
 
-/* ---- what lwIP tells: lock held ----------------------------------------------------------------
- */
+/* ---- what lwIP tells: lock held -------------------------------------------------------------- */
 
 static void rx_append(struct tcp_sock *t, struct pbuf *p) {
   t->rx_bytes += p->tot_len;
@@ -215,8 +214,7 @@ int tcp_sock_create(int domain, int protocol, struct sock **out) {
   return 0;
 }
 
-/* ---- binding, listening ------------------------------------------------------------------------
- */
+/* ---- binding, listening ---------------------------------------------------------------------- */
 
 static int bind_locked(struct tcp_sock *t, const struct endpoint *e) {
   if (t->i.bound || t->state != TCP_NEW)
@@ -358,8 +356,7 @@ static int tcp_sock_accept(struct sock *s, bool nonblock, struct sock **out, u8 
   return 0;
 }
 
-/* ---- connecting --------------------------------------------------------------------------------
- */
+/* ---- connecting ------------------------------------------------------------------------------ */
 
 /* connect of AF_UNSPEC: as good as new, but still bound. */
 static void disconnect(struct tcp_sock *t) {
@@ -442,8 +439,7 @@ static int tcp_sock_connect(struct sock *s, const u8 *addr, u32 len, bool nonblo
   return err;
 }
 
-/* ---- closing -----------------------------------------------------------------------------------
- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 static void release_locked(struct tcp_sock *t);
 

@@ -33,8 +33,7 @@ static void make_sum_zero(unsigned from, unsigned n, unsigned at) {
   buf[at] = (u8)-sum;
 }
 
-/* ---- MADT --------------------------------------------------------------------------------------
- */
+/* ---- MADT ------------------------------------------------------------------------------------ */
 
 static u8 *madt(void) {
   set16(4, len);
@@ -70,8 +69,7 @@ static void test_madt(void) {
   free(t);
 }
 
-/* ---- MP table: the pointer at 32, the table at 64 ----------------------------------------------
- */
+/* ---- MP table: the pointer at 32, the table at 64 -------------------------------------------- */
 
 static u8 *memory;
 static unsigned memory_size;
@@ -123,8 +121,7 @@ static void test_mptable(void) {
   CHECK(mp_read(ids) == 0);
 }
 
-/* ---- counters ----------------------------------------------------------------------------------
- */
+/* ---- counters -------------------------------------------------------------------------------- */
 
 static void test_skew(void) {
   struct skew s = SKEW_UNKNOWN;

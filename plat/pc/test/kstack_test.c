@@ -105,8 +105,7 @@ _Noreturn void plat_panic(const char *why) {
 
 void plat_relax(void) {}
 
-/* ---- the tests ---------------------------------------------------------------------------------
- */
+/* ---- the tests ------------------------------------------------------------------------------- */
 
 static sigjmp_buf back;
 static u64 fault_at;

@@ -31,8 +31,7 @@ _Thread_local u64 mmu_faults, mmu_invalidations, mmu_flushes, mmu_shootdowns;
 
 static struct cpu *self(void) { return &cpus[test_thread.cpu]; }
 
-/* ---- TLB ---------------------------------------------------------------------------------------
- */
+/* ---- TLB ------------------------------------------------------------------------------------- */
 
 static u64 hash(u64 va) { return (va >> 12) * 0x9e3779b97f4a7c15u >> 40; }
 
@@ -82,8 +81,7 @@ void smp_tlb_shootdown(u64 mask) {
 
 unsigned plat_ncpus(void) { return test_cpus; }
 
-/* ---- walks -------------------------------------------------------------------------------------
- */
+/* ---- walks ----------------------------------------------------------------------------------- */
 
 /* Hardware reads while other CPUs write. */
 static u64 load(const u64 *e) { return __atomic_load_n(e, __ATOMIC_RELAXED); }
@@ -156,8 +154,7 @@ void *mmu_access(u64 off, bool write) {
   }
 }
 
-/* ---- who runs where ----------------------------------------------------------------------------
- */
+/* ---- who runs where -------------------------------------------------------------------------- */
 
 void mmu_cpu(unsigned cpu) { test_thread.cpu = cpu; }
 

@@ -105,8 +105,7 @@ static bool failed(int err, const char *what, struct model *m) {
   return true;
 }
 
-/* ---- lack of memory ----------------------------------------------------------------------------
- */
+/* ---- lack of memory -------------------------------------------------------------------------- */
 
 static paddr hog[MEMORY / PAGE_SIZE];
 static u32 n_hog;

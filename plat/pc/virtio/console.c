@@ -41,8 +41,7 @@ static struct console {
   struct chrdev node;
 } console;
 
-/* ---- output -------------------------------------------------------------------------------------
- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 static void chunk_sent(struct vq_request *r) {
   struct chunk *k = r->owner;
@@ -93,8 +92,7 @@ static void pump(struct console *c) {
     waitq_wake(&c->line.out_q, 0, POLLOUT | POLLWRNORM, 0);
 }
 
-/* ---- the line's driver --------------------------------------------------------------------------
- */
+/* ---- the line's driver ----------------------------------------------------------------------- */
 
 static size_t out_room(struct line *l) {
   struct console *c = container_of(l, struct console, line);
@@ -117,8 +115,7 @@ static void out_wake(struct line *l) { pump(container_of(l, struct console, line
 static const struct line_driver console_driver = {
     .room = out_room, .put = out_put, .discard = out_discard, .wake = out_wake};
 
-/* ---- input --------------------------------------------------------------------------------------
- */
+/* ---- input ----------------------------------------------------------------------------------- */
 
 static void chunk_arrived(struct vq_request *r) {
   struct chunk *k = r->owner;

@@ -9,8 +9,7 @@
 static struct virtio_dev *devs[VIRTIO_DEVS_MAX];
 static unsigned n_devs;
 
-/* ---- drivers' side ------------------------------------------------------------------------------
- */
+/* ---- drivers' side --------------------------------------------------------------------------- */
 
 int virtio_queue(struct virtio_dev *d, u16 index, u16 max, struct virtqueue **out) {
   u16 offered = index < VIRTIO_QUEUES_MAX ? d->ops->queue_max(d, index) : 0, size = 1;
@@ -57,8 +56,7 @@ void virtio_break(struct virtio_dev *d, const char *why) {
   irq_defer();
 }
 
-/* ---- finding a driver ---------------------------------------------------------------------------
- */
+/* ---- finding a driver ------------------------------------------------------------------------ */
 
 static const struct virtio_driver *driver_for(u32 id) {
   for (unsigned k = 0; virtio_drivers[k]; k++)

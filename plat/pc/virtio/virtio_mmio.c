@@ -49,8 +49,7 @@ struct place {
 static u32 get(volatile u8 *regs, u32 at) { return *(volatile u32 *)(regs + at); }
 static void put(volatile u8 *regs, u32 at, u32 v) { *(volatile u32 *)(regs + at) = v; }
 
-/* ---- transport ----------------------------------------------------------------------------------
- */
+/* ---- transport ------------------------------------------------------------------------------- */
 
 static u8 mmio_get_status(struct virtio_dev *d) { return (u8)get(d->regs, STATUS); }
 

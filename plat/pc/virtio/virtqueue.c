@@ -20,8 +20,7 @@ void vq_request_init(struct vq_request *r, void (*done)(struct vq_request *r), v
   waitq_init(&r->q);
 }
 
-/* ---- rings ------------------------------------------------------------------------------------
- */
+/* ---- rings ----------------------------------------------------------------------------------- */
 
 static void link_all_free(struct virtqueue *q) {
   for (u16 k = 0; k < q->size; k++)
@@ -114,8 +113,7 @@ void vq_kick(struct virtqueue *q) {
     virtio_notify(q->dev, q->index);
 }
 
-/* ---- completion; the queue's lock is held ------------------------------------------------------
- */
+/* ---- completion; the queue's lock is held ---------------------------------------------------- */
 
 static void finish(struct vq_request *r, u32 len, int error) {
   r->len = len;
@@ -188,8 +186,7 @@ void vq_poll(struct virtqueue *q) {
   spin_unlock(&q->lock);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------
- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static bool is_done(const struct vq_request *r) {
   return __atomic_load_n(&r->is_done, __ATOMIC_ACQUIRE) != 0;

@@ -90,8 +90,7 @@ int vq_wait_polling(struct virtqueue *q, struct vq_request *r, u64 ns);
 /* From now on waiting threads sleep: interrupts are known to arrive. */
 void vq_allow_sleep(void);
 
-/* ---- a bounded set of requests in flight ------------------------------------------------------
- */
+/* ---- a bounded set of requests in flight ----------------------------------------------------- */
 
 #define VQ_SLOTS_MAX 32
 struct vq_slots {

@@ -50,8 +50,7 @@ static i64 same(const char *what, i64 ours, i64 theirs) {
 
 #define WHERE(...) snprintf(where, sizeof where, __VA_ARGS__)
 
-/* ---- calls on both -----------------------------------------------------------------------------
- */
+/* ---- calls on both --------------------------------------------------------------------------- */
 
 static struct pair b_socket(int domain, int type) {
   return (struct pair){(int)CALL(socket, domain, type, 0), socket(domain, type, 0)};
@@ -212,8 +211,7 @@ static void connected(struct pair end[2], struct name n) {
   }
 }
 
-/* ---- the table ---------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static void fresh_stream(void) {
   struct pair p = b_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
@@ -433,8 +431,7 @@ static void peeking(void) {
   b_close(e[0]), b_close(e[1]);
 }
 
-/* ---- datagrams ---------------------------------------------------------------------------------
- */
+/* ---- datagrams ------------------------------------------------------------------------------- */
 
 static void datagrams(void) {
   struct pair a = b_socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK);
@@ -493,8 +490,7 @@ static void datagrams6(void) {
   b_close(a), b_close(b);
 }
 
-/* ---- random calls on a connected pair -----------------------------------------------------------
- */
+/* ---- random calls on a connected pair -------------------------------------------------------- */
 
 static struct pair ep;
 

@@ -84,8 +84,7 @@ static void ends(int end[2]) {
   CALL(close, l);
 }
 
-/* ---- a stream ----------------------------------------------------------------------------------
- */
+/* ---- a stream -------------------------------------------------------------------------------- */
 
 static u8 byte_at(u32 pos) { return (u8)(pos * 2654435761u >> 24); }
 
@@ -150,8 +149,7 @@ static void run_streams(i32 rcvbuf, i32 sndbuf) {
 static void both_ways(void) { run_streams(0, 0); }
 static void small_buffers(void) { run_streams(2048, 4096); }
 
-/* ---- accepting ---------------------------------------------------------------------------------
- */
+/* ---- accepting ------------------------------------------------------------------------------- */
 
 static int shared_listener;
 static u32 served;
@@ -198,8 +196,7 @@ static void many_accept(void) {
   CALL(close, shared_listener);
 }
 
-/* ---- sleeping ----------------------------------------------------------------------------------
- */
+/* ---- sleeping -------------------------------------------------------------------------------- */
 
 static void close_later(void *arg) {
   net_env_sleep_ms(50);
@@ -257,8 +254,7 @@ static void room_again(void) {
   CALL(close, e), CALL(close, end[0]), CALL(close, end[1]);
 }
 
-/* ---- the rest ----------------------------------------------------------------------------------
- */
+/* ---- the rest -------------------------------------------------------------------------------- */
 
 static void bad_buffers(void) {
   int end[2];

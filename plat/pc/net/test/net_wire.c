@@ -40,8 +40,7 @@ static void put32(u8 *p, u32 v) { put16(p, v >> 16), put16(p + 2, v); }
 static u32 get16(const u8 *p) { return (u32)p[0] << 8 | p[1]; }
 static u32 get32(const u8 *p) { return get16(p) << 16 | get16(p + 2); }
 
-/* ---- what the stack has sent --------------------------------------------------------------------
- */
+/* ---- what the stack has sent ----------------------------------------------------------------- */
 
 #define SENT_MAX 256
 static struct frame sent[SENT_MAX];
@@ -74,8 +73,7 @@ static bool await_frame(unsigned from, bool (*match)(const struct frame *f), str
   return false;
 }
 
-/* ---- making frames ------------------------------------------------------------------------------
- */
+/* ---- making frames --------------------------------------------------------------------------- */
 
 /* By the book, unlike the one under test. */
 static u32 sum16(const u8 *p, size_t n) {
@@ -208,8 +206,7 @@ static void ping4(struct frame *f, size_t n) {
 
 static void arrive(const struct frame *f) { net_env_receive(f->b, f->len); }
 
-/* ---- frames of the stack ------------------------------------------------------------------------
- */
+/* ---- frames of the stack --------------------------------------------------------------------- */
 
 static bool is_arp_reply(const struct frame *f) {
   return get16(f->b + 12) == 0x806 && get16(f->b + ETH + 6) == 2;
@@ -232,8 +229,7 @@ static bool is_sound(const struct frame *f) {
   return memcmp(copy.b, f->b, f->len) == 0;
 }
 
-/* ---- the tests ----------------------------------------------------------------------------------
- */
+/* ---- the tests ------------------------------------------------------------------------------- */
 
 static void answers(void) {
   struct frame f, r;
@@ -319,8 +315,7 @@ static void tcp(void) {
   CALL(close, l);
 }
 
-/* ---- damaged frames -----------------------------------------------------------------------------
- */
+/* ---- damaged frames -------------------------------------------------------------------------- */
 
 static void valid(struct frame *f, u32 kind, u16 port) {
   static const u8 echo6[16] = {128, 0, 0, 0, 1, 2, 3, 4},
