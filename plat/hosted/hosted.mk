@@ -32,7 +32,7 @@ tools: $(O)/bin/ufork $(if $(DEBUG),$(O)/bin/ufork-debug)
 
 hosted-region-src := $(addprefix plat/hosted/,region.c region_end.c parked.c region_fork.c region_usage.c slots.c extent.c \
 	pool.c seg.c seg_absorb.c seg_fork.c seg_share.c seg_spare.c seg_claim.c seg_written.c stand_in.c written.c \
-	seg_thaw.c thaw.c memobj.c pagemap.c test/support.c) lib/spin.c
+	seg_thaw.c thaw.c memobj.c pagemap.c test/support.c test/page_model.c) lib/spin.c
 
 hosted-region-tests := $(addprefix $(O)/test/hosted/,region_test warm_test ahead_test spare_test stand_in_test claim_test)
 $(hosted-region-tests): $(O)/test/hosted/%: plat/hosted/test/%.c $(hosted-region-src) \

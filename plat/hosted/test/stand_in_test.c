@@ -5,98 +5,29 @@
  * all see is compared with a model page by page, holes included. Most forks are allowed to move the
  * parent to its stand-in, and whatever happened since that was made must show there.
  */
-#define _GNU_SOURCE
 #include "plat/hosted/seg.h"
+#include "plat/hosted/test/page_model.h"
 #include "plat/hosted/test/support.h"
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
-#define LO 0x40000000u
 #define LARGE 2400u
-#define HOT_LO 0x20000000u
 #define HOT 24u
-#define SMALL_LO 0x28000000u
 #define SMALL 80u
 #define PAGES (LARGE + HOT + SMALL)
 #define OBJECT_LO 0x30000000u
 #define OBJECT 4u
-#define EARLY 40u /* pages from here on are written after each fork */
+#define EARLY 40u /* this page and the next ones are written after each fork */
+#define EARLY_PAGES 10u
 #define ROUNDS 400
 
-static u64 want[PAGES]; /* first word of each page; 0 in pages without one */
-static bool mapped[PAGES];
-static u64 turn, moved, refused, holes, compared, shared_value;
+static const struct model_range ranges[] = {
+    {0x40000000, LARGE, REGION_COLD},
+    {0x20000000, HOT, REGION_HOT},
+    {0x28000000, SMALL, REGION_COLD},
+};
+
+static u64 moved, refused, shared_value;
 static bool failing;
-
-static _Noreturn void fail(const char *what, u32 page) {
-  printf("FAIL %s: page %u in round %lu\n", what, page, (unsigned long)turn);
-  exit(1);
-}
-
-static u32 offset(u32 page) {
-  u32 size = (u32)PAGE_SIZE;
-  if (page < LARGE)
-    return LO + page * size;
-  page -= LARGE;
-  return page < HOT ? HOT_LO + page * size : SMALL_LO + (page - HOT) * size;
-}
-static u64 *word(struct region *r, u32 page) { return (u64 *)region_ptr(r, offset(page)); }
-
-static bool readable(struct region *r, u32 page, u64 *first) {
-  struct iovec local = {first, 8}, remote = {word(r, page), 8};
-  return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == 8;
-}
-
-static void check(struct region *r, const u64 *words, const bool *there, const char *who) {
-  for (u32 i = 0; i < PAGES; i++) {
-    u64 first = 0;
-    bool can = readable(r, i, &first);
-    if (can != there[i])
-      fail(can ? "a hole can be read" : "a page cannot be read", i);
-    if (can && (first != words[i] || word(r, i)[511] != words[i]))
-      fail(who, i);
-    holes += !can;
-    compared++;
-  }
-}
-
-static void map(struct region *r, u32 page, u32 n) {
-  if (region_map(r, offset(page), n * (u32)PAGE_SIZE, REGION_READ | REGION_WRITE,
-                 page >= LARGE && page < LARGE + HOT ? REGION_HOT : REGION_COLD))
-    fail("map", page);
-  memset(want + page, 0, n * sizeof(*want));
-  memset(mapped + page, true, n);
-}
-
-static void unmap(struct region *r, u32 page, u32 n) {
-  if (region_unmap(r, offset(page), n * (u32)PAGE_SIZE, false))
-    fail("unmap", page);
-  memset(mapped + page, false, n);
-  memset(want + page, 0, n * sizeof(*want));
-}
-
-static void write_page(struct region *r, u32 page, u64 value) {
-  if (!mapped[page])
-    return;
-  word(r, page)[0] = word(r, page)[511] = value;
-  want[page] = value;
-}
-
-/* There are never many holes, as in a real program. */
-static void fill_holes(struct region *r) {
-  for (u32 i = 0; i < PAGES; i++) {
-    u32 end = i;
-    while (end < PAGES && !mapped[end] && (end == i || (end != LARGE && end != LARGE + HOT)))
-      end++;
-    if (end > i && chance(80))
-      map(r, i, end - i);
-    if (end > i)
-      i = end - 1;
-  }
-}
 
 static void change(struct region *r) {
   u32 page = below(LARGE - 200), n = 1 + below(chance(80) ? 6 : 200);
@@ -106,53 +37,52 @@ static void change(struct region *r) {
     if (page < LARGE + HOT)
       n = page + n > LARGE + HOT ? 1 : n;
   }
-  switch (below(6)) {
-  case 0:
-    map(r, page, n);
-    break;
-  case 1:
-    unmap(r, page, n);
-    break;
-  case 2: /* the top moves down and up */
-    unmap(r, LARGE - n, n);
-    if (chance(50))
-      map(r, LARGE - n, n);
-    break;
-  case 3:
-    if (region_discard(r, offset(page), n * (u32)PAGE_SIZE))
-      fail("discard", page);
-    memset(want + page, 0, n * sizeof(*want));
-    break;
-  case 4: /* inaccessible and back */
-    map(r, page, n);
-    if (region_protect(r, offset(page), n * (u32)PAGE_SIZE, 0) ||
-        region_protect(r, offset(page), n * (u32)PAGE_SIZE, REGION_READ | REGION_WRITE))
-      fail("protect", page);
-    break;
-  default:
-    for (u32 i = 0; i < n; i++)
-      write_page(r, page + i, (turn << 16) + i + 1);
-  }
+  model_change(r, page, n);
 }
 
-/* A child that lives on, and what it is to see. */
-struct kept {
-  struct region *r;
-  u64 want[PAGES];
-  bool mapped[PAGES];
-};
-static struct kept older;
+static void write_early(struct region *r, u64 value) {
+  for (u32 i = EARLY; i < EARLY + EARLY_PAGES; i++)
+    model_write(r, i, (model_turn << 16) + value + i);
+}
+
+/* ---- the shared object ----------------------------------------------------------------------- */
+
+static u64 *object_word(struct region *r, u32 page) {
+  return (u64 *)region_ptr(r, OBJECT_LO + page * (u32)PAGE_SIZE);
+}
 
 static void check_object(struct region *r) {
   for (u32 i = 0; i < OBJECT; i++)
-    if (*(u64 *)region_ptr(r, OBJECT_LO + i * (u32)PAGE_SIZE) != shared_value + i)
-      fail("the shared object", i);
+    if (*object_word(r, i) != shared_value + i)
+      model_fail("the shared object", i);
 }
+
+static void write_object(struct region *r) {
+  for (u32 i = 0; i < OBJECT; i++)
+    *object_word(r, i) = shared_value + i;
+}
+
+static void map_object(struct region *r) {
+  struct memobj *o;
+  if (memobj_create(OBJECT * PAGE_SIZE, &o) ||
+      region_map_object(r, OBJECT_LO, OBJECT * (u32)PAGE_SIZE, REGION_READ | REGION_WRITE, o, 0))
+    model_fail("map the object", 0);
+  memobj_put(o);
+  write_object(r);
+}
+
+/* ---- forks ----------------------------------------------------------------------------------- */
+
+/* A child that lives on, and what it is to see. */
+static struct {
+  struct region *r;
+  struct page_model sees;
+} older;
 
 static void end_older(void) {
   if (!older.r)
     return;
-  check(older.r, older.want, older.mapped, "the older child's contents in the end");
+  model_check(older.r, &older.sees, "the older child's contents in the end");
   check_object(older.r);
   region_destroy(older.r);
   older.r = NULL;
@@ -166,9 +96,9 @@ static struct region *fork_it(struct region *r, bool may_move) {
   int err = region_fork(r, &a, &child);
   support_fail_allocations(0);
   if (err && !failing)
-    fail("fork", 0);
+    model_fail("fork", 0);
   if (r->base != base && !may_move)
-    fail("moved without leave", 0);
+    model_fail("moved without leave", 0);
   moved += r->base != base;
   refused += err != 0;
   return err ? NULL : child;
@@ -176,92 +106,71 @@ static struct region *fork_it(struct region *r, bool may_move) {
 
 /* The parent goes on, or, when it has ended, the child: the region that is left. */
 static struct region *fork_once(struct region *r) {
-  static u64 then[PAGES];
-  static bool there[PAGES];
+  static struct page_model then;
   failing = chance(15);
   struct region *child = fork_it(r, chance(93));
-  memcpy(then, want, sizeof(want));
-  memcpy(there, mapped, sizeof(mapped));
-  for (u32 i = EARLY; i < EARLY + 10; i++) /* these alone: reading others would map them */
-    if (mapped[i] && (word(r, i)[0] != want[i] || word(r, i)[511] != want[i]))
-      fail("the parent's early page", i);
-  for (u32 i = EARLY; i < EARLY + 10; i++)
-    write_page(r, i, (turn << 16) + 0x8000 + i);
+  then = model;
+  model_check_some(r, EARLY, EARLY_PAGES, "the parent's early page");
+  write_early(r, 0x8000);
   if (child)
     region_begin(child);
-  check(r, want, mapped, "the parent's contents");
+  model_check(r, &model, "the parent's contents");
   check_object(r);
   if (chance(20)) /* while it is frozen */
     change(r);
   if (!child)
     return r;
-  check(child, then, there, "the child's contents");
-  *(u64 *)region_ptr(child, OBJECT_LO) = shared_value += 10;
-  for (u32 i = 1; i < OBJECT; i++)
-    *(u64 *)region_ptr(child, OBJECT_LO + i * (u32)PAGE_SIZE) = shared_value + i;
+  model_check(child, &then, "the child's contents");
+  shared_value += 10;
+  write_object(child);
   end_older();
   bool swap = chance(10);
   if (swap) {
     region_destroy(r);
-    memcpy(want, then, sizeof(want));
-    memcpy(mapped, there, sizeof(mapped));
+    model = then;
     r = child;
   }
   for (u32 i = below(50); i < PAGES; i += 50)
-    write_page(r, i, (turn << 16) + 0x4000 + i);
-  check(r, want, mapped, "the survivor's contents");
+    model_write(r, i, (model_turn << 16) + 0x4000 + i);
+  model_check(r, &model, "the survivor's contents");
   if (swap)
     return r;
-  check(child, then, there, "the child's contents in the end");
+  model_check(child, &then, "the child's contents in the end");
   if (chance(20)) {
     older.r = child;
-    memcpy(older.want, then, sizeof(then));
-    memcpy(older.mapped, there, sizeof(there));
+    older.sees = then;
   } else {
     region_destroy(child);
   }
   return r;
 }
 
-static void map_object(struct region *r) {
-  struct memobj *o;
-  if (memobj_create(OBJECT * PAGE_SIZE, &o) ||
-      region_map_object(r, OBJECT_LO, OBJECT * (u32)PAGE_SIZE, REGION_READ | REGION_WRITE, o, 0))
-    fail("map the object", 0);
-  memobj_put(o);
-  for (u32 i = 0; i < OBJECT; i++)
-    *(u64 *)region_ptr(r, OBJECT_LO + i * (u32)PAGE_SIZE) = i;
-}
-
 int main(void) {
   struct region *r;
   support_init();
   if (region_create(1, &r))
-    fail("create", 0);
-  map(r, 0, LARGE);
-  map(r, LARGE, HOT);
-  map(r, LARGE + HOT, SMALL);
+    model_fail("create", 0);
+  model_begin(r, ranges, sizeof(ranges) / sizeof(*ranges));
   map_object(r);
-  for (turn = 1; turn <= ROUNDS; turn++) {
+  for (model_turn = 1; model_turn <= ROUNDS; model_turn++) {
     for (u32 n = below(4); n > 0; n--)
       change(r);
     if (chance(80))
-      fill_holes(r);
+      model_fill_holes(r, 80);
     if (chance(70))
       thaw_round();
     for (u32 n = chance(80) ? 1000 : below(6); n > 0 && seg_thaw_step(r, THAW_PART) > 0; n--)
       ;
     for (u32 n = below(3); n > 0; n--)
       change(r);
-    for (u32 i = EARLY; i < EARLY + 10; i++) /* what a stand-in has pages for */
-      write_page(r, i, (turn << 16) + 0x2000 + i);
+    write_early(r, 0x2000); /* what a stand-in has pages for */
     for (u32 n = below(5); n > 0; n--)
-      write_page(r, LARGE + below(HOT + SMALL), (turn << 16) + 0x1000 + n);
+      model_write(r, LARGE + below(HOT + SMALL), (model_turn << 16) + 0x1000 + n);
     r->row = 0; /* no zygote */
     r = fork_once(r);
   }
   end_older();
-  check(r, want, mapped, "the contents in the end");
+  model_check(r, &model, "the contents in the end");
   check_object(r);
   region_destroy(r);
   thaw_round();
@@ -270,7 +179,7 @@ int main(void) {
                stand_ins() == 0 && support_host_mappings() == 0;
   bool enough = moved > ROUNDS / 4;
   printf("%s, %lu pages compared, %lu holes, %lu of %d forks moved the parent, %lu failed\n",
-         clean && enough ? "ok" : "FAIL", (unsigned long)compared, (unsigned long)holes,
+         clean && enough ? "ok" : "FAIL", (unsigned long)model_compared, (unsigned long)model_holes,
          (unsigned long)moved, ROUNDS, (unsigned long)refused);
   return !(clean && enough);
 }
