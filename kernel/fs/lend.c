@@ -21,11 +21,15 @@ static struct spare *take_spare(struct lend *l) {
   return s;
 }
 
-void lend_trim(struct lend *l) {
-  spin_lock(&l->lock);
+static void trim_locked(struct lend *l) {
   while (l->n_spares > LEND_SPARES_KEPT &&
          l->n_spares > __atomic_load_n(&l->holders, __ATOMIC_RELAXED))
     kfree_as(KMEM_FILE, take_spare(l));
+}
+
+void lend_trim(struct lend *l) {
+  spin_lock(&l->lock);
+  trim_locked(l);
   spin_unlock(&l->lock);
 }
 
@@ -48,8 +52,10 @@ void *lend_take_back(struct lend *l) {
     l->lent = false;
     return NULL;
   }
-  __atomic_fetch_sub(&l->holders, 1, __ATOMIC_RELAXED);
-  return take_spare(l);
+  struct spare *s = take_spare(l);
+  if (__atomic_sub_fetch(&l->holders, 1, __ATOMIC_RELAXED) == 1)
+    trim_locked(l);
+  return s;
 }
 
 void lend_free_spares(struct lend *l) {
