@@ -165,6 +165,8 @@ int seg_map_frozen(struct region *r, struct seg *s);
 /* Enters frozen s in the child's table and books, with what the parent sees there. debt: the parent
    may have written to it. -ENOMEM. */
 int seg_share_frozen(struct region *parent, struct region *child, struct seg *s, bool debt);
+/* Enters s in r's table, with a reference, unless it is there. 0 or -errno. */
+int seg_get_to_know(struct region *r, struct seg *s);
 /* The contents of frozen s alone, to a region that has s in its table. */
 int seg_copy_frozen(struct region *parent, struct region *child, struct seg *s, bool debt);
 /* Where frozen pages of e can be read without a fault, as if it were region offset 0; 0: nowhere.

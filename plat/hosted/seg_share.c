@@ -229,13 +229,19 @@ int seg_copy_frozen(struct region *parent, struct region *child, struct seg *s, 
   return err ? -ENOMEM : 0;
 }
 
-int seg_share_frozen(struct region *parent, struct region *child, struct seg *s, bool debt) {
-  if (!has_seg(child, s)) {
-    int err = seg_enter(child, s);
-    if (err)
-      return err;
+int seg_get_to_know(struct region *r, struct seg *s) {
+  if (has_seg(r, s))
+    return 0;
+  int err = seg_enter(r, s);
+  if (!err)
     seg_get(s);
-  }
+  return err;
+}
+
+int seg_share_frozen(struct region *parent, struct region *child, struct seg *s, bool debt) {
+  int err = seg_get_to_know(child, s);
+  if (err)
+    return err;
   seg_share(s, child);
   return seg_copy_frozen(parent, child, s, debt);
 }

@@ -126,21 +126,11 @@ static int populate_early(struct stand_in *p, const struct seg *s, const struct 
   return 0;
 }
 
-static int get_to_know(struct region *place, struct seg *s) {
-  for (u32 i = 0; i < place->n_segs; i++)
-    if (place->segs[i] == s)
-      return 0;
-  int err = seg_enter(place, s);
-  if (!err)
-    seg_get(s);
-  return err;
-}
-
 /* Maps e and enters it in the place's books, if it is not there. */
 static int map_there(struct region *place, const struct extent *e) {
   if (extents_at(&place->map, e->off))
     return 0;
-  int err = e->seg ? get_to_know(place, e->seg) : 0;
+  int err = e->seg ? seg_get_to_know(place, e->seg) : 0;
   if (!err)
     err = e->seg ? seg_map_private(place, e, e->prot) : host_map(place, e);
   if (err)
@@ -242,7 +232,7 @@ int stand_in_fill(struct region *r, const struct seg *live) {
   int err = region_copy_hot(p->place, r);
   for (u32 i = 0; i < r->n_segs && !err; i++) {
     struct seg *s = r->segs[i];
-    err = get_to_know(p->place, s);
+    err = seg_get_to_know(p->place, s);
     if (!err && s->frozen)
       err = seg_copy_frozen(r, p->place, s, !s->refreshed);
   }
