@@ -69,6 +69,8 @@ void plat_switch(struct thread *from, struct thread *to);
 /* Loads the region of the running thread into %gs and its TCB slots, after exec or vfork
    changed thread->region. */
 void plat_region_activate(struct thread *t);
+/* From its next system call on the running thread comes in through syscall_traced, or as usual. */
+void plat_watch_calls(bool on);
 
 /* Resumes user mode with every register of r; r->rip and r->rsp are trusted. Never returns. */
 _Noreturn void plat_user_enter(struct thread *t, const struct uregs *r);
@@ -187,8 +189,13 @@ struct region_fork_args {
 };
 int region_fork(struct region *parent, const struct region_fork_args *a, struct region **out);
 
-/* The first thread of a region that region_fork has made begins to run. Context: thread. */
+/* Before anything else uses the memory of a region that region_fork has made: its first thread, or
+   who looks at it earlier. fork may have left work for then. More than once does no harm. Context:
+   thread. */
 void region_begin(struct region *r);
+/* A thread that forked, and whose calls the platform has watched since, goes on with other things:
+   what it has touched of r since will be touched after the next fork as well. Context: thread. */
+void region_after_fork(struct region *r);
 
 /* A fault at offset off in user code or a user copy: true if the platform resolved it itself
    (its own copy-on-write), false if the core must decide. Context: thread. */

@@ -177,6 +177,8 @@ static int show_user_bytes(struct text *t, int pid, bool environment) {
   end = environment ? p->env_end : p->arg_end;
   if (end > at + STRINGS_MAX)
     end = at + STRINGS_MAX;
+  if (s)
+    region_begin(s->region); /* it may not have run yet */
   while (s && at < end && end <= UF_REGION_SIZE) {
     size_t n = min_u64(end - at, sizeof buf);
     u64 base = region_base(s->region);

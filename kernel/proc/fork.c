@@ -50,7 +50,6 @@ static void child_registers(struct thread *t, const struct uregs *r, const struc
   t->uregs->orig_rax = (u64)-1;
   t->tcb_base = region_base(t->region);
   t->uregs->rsp = a->stack ? t->tcb_base + (u32)a->stack : r->rsp - me->tcb_base + t->tcb_base;
-  t->tcb_gate = me->tcb_gate;
   t->tcb_tp = a->flags & CLONE_SETTLS ? a->tls : me->tcb_tp;
   t->set_tid = a->flags & CLONE_CHILD_SETTID ? a->ctid : 0;
   t->clear_tid = a->flags & CLONE_CHILD_CLEARTID ? a->ctid : 0;

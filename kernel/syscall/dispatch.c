@@ -18,6 +18,7 @@
 
 #define WORK_EDGE (WORK_RESCHED | WORK_SIGNAL | WORK_PARK | WORK_MOVED)
 
+#define SYS_RT_SIGPROCMASK 14
 #define SYS_EXIT 60
 #define SYS_EXIT_GROUP 231
 
@@ -99,10 +100,27 @@ static i64 dispatch(struct uregs *r, u64 nr) {
   return s->gate == plat_gate_whole ? syscall_table.whole[nr].handler(r) : s->handler(r);
 }
 
-/* Every call of a traced instance comes here, r complete. */
+/* The return from fork, as a C library makes it, ends with the first call that is no change of the
+   signal mask. */
+static i64 syscall_after_fork(struct uregs *r, u64 nr) {
+  struct thread *t = thread_current();
+  struct region *region = t->region;
+  if (nr == SYS_RT_SIGPROCMASK)
+    return dispatch(r, nr);
+  plat_watch_calls(false);
+  i64 ret = dispatch(r, nr); /* first: it may ask how long the fork took */
+  if (t->region == region)
+    region_after_fork(region);
+  return ret;
+}
+
+/* Every call of a traced instance comes here, r complete, and the first ones after a fork that the
+   platform wants to learn from. */
 static i64 syscall_traced(struct uregs *r) {
   char line[TRACE_ARGS];
   u64 nr = r->orig_rax;
+  if (!boot.trace)
+    return syscall_after_fork(r, nr);
   trace_call(r, line, sizeof line);
   if (nr == SYS_EXIT || nr == SYS_EXIT_GROUP)
     trace_no_return(line);

@@ -73,7 +73,6 @@ static void load_gs(struct vcpu *v, u64 base) {
 }
 
 void plat_region_activate(struct thread *t) {
-  t->tcb_gate = uf_gate_address();
   t->tcb_base = t->region ? region_base(t->region) : 0;
   if (t == thread_current())
     load_gs(vcpu_self(), t->tcb_base);

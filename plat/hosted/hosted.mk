@@ -31,7 +31,7 @@ tools: $(O)/bin/ufork $(if $(DEBUG),$(O)/bin/ufork-debug)
 # ---- tests: regions on libc, with a sanitizer whose shadow memory leaves the arena alone -----------
 
 hosted-region-src := $(addprefix plat/hosted/,region.c region_end.c parked.c region_fork.c region_usage.c slots.c extent.c \
-	pool.c seg.c seg_absorb.c seg_fork.c seg_share.c seg_spare.c seg_claim.c seg_written.c stand_in.c written.c \
+	pool.c seg.c seg_absorb.c seg_fork.c seg_share.c seg_spare.c seg_claim.c seg_written.c stand_in.c early.c written.c \
 	seg_thaw.c thaw.c memobj.c pagemap.c test/support.c test/page_model.c) lib/spin.c
 
 hosted-region-tests := $(addprefix $(O)/test/hosted/,region_test warm_test ahead_test spare_test stand_in_test claim_test)
@@ -42,7 +42,7 @@ $(hosted-region-tests): $(O)/test/hosted/%: plat/hosted/test/%.c $(hosted-region
 	  -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	  -DARENA_LO=0x200000000000UL -DALIAS_LO=0x110000000000UL \
 	  '-DSETTLED_SEGMENT=(1u<<20)' -DZYGOTE_FORKS=3 \
-	  '-DABSORB_FROM=(3u<<20)' '-DCLAIM_PART=(256ul<<10)' $(filter %.c,$^) -pthread -o $@
+	  '-DABSORB_FROM=(3u<<20)' '-DCLAIM_PART=(256ul<<10)' -DLATER_LOOKS=2 $(filter %.c,$^) -pthread -o $@
 
 # The thread sanitizer takes memory of the program to be below 512 GiB, or near the top.
 $(O)/test/hosted/race_region: plat/hosted/test/race_region.c $(hosted-region-src) \

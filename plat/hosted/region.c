@@ -97,6 +97,7 @@ static void unmap_everything(struct region *r) {
 
 void region_free(struct region *r) {
   thaw_keep_off(r);
+  region_abandon(r);
   unmap_everything(r);
   parked_drop(r, 0, UINT32_MAX); /* their neighbours have gone: nothing to split, no error */
   while (r->n_segs)
@@ -105,6 +106,7 @@ void region_free(struct region *r) {
   anon_account(r, -(i64)r->anon_pages);
   extents_free(&r->map);
   kfree(r->warm_pages);
+  early_free(r);
   slot_give(r->slot);
   kfree_as(KMEM_REGION, r);
 }

@@ -13,6 +13,7 @@
  *   seg_share.c    what the child gets of it
  *   seg_spare.c    what is made ready for it
  *   stand_in.c     where the parent goes on after it
+ *   early.c        what it touches first after it
  *   seg_claim.c    what a region writes all over, copied in parts
  *   seg_written.c  what a region has written in them
  *   seg_thaw.c     its end, part by part
@@ -42,6 +43,11 @@
 /* Segments of one region; when the table is full, memory is anonymous. */
 #define REGION_SEGS_MAX 8
 
+/* Bytes of the main stack that fork need not copy: all below the stack pointer. */
+struct dead_stack {
+  u32 lo, hi;
+};
+
 struct region {
   struct hostmutex
       lock; /* the rest, against the thaw thread; a dead or new region has no use for it */
@@ -70,7 +76,11 @@ struct region {
   bool of_zygote;            /* a zygote's */
   struct stand_in *stand_in; /* where fork may move it (stand_in.c); or NULL */
   bool unmovable;            /* fork was not allowed to */
-  u64 parent_base;           /* it is to look what its parent writes (seg_spare.c); or 0 */
+  struct early *early;       /* what it touches soon after it has been moved (early.c); or NULL */
+  struct stand_in *source;   /* what its parent left there is to be copied before it is used; or
+                                NULL, then it is complete */
+  struct dead_stack dead;    /* and this is not */
+  bool begins;               /* when it does, the thaw thread is to watch its parent */
   bool warm; /* in the pool, or just out of it: does not count as a sharer of segs */
   struct parked parked[PARKED_MAX];
   u32 parked_turn;
@@ -124,8 +134,14 @@ u64 regions_bytes_used(void);
 /* `to` gets all of `from` but lazy extents, which are the same in both or in `from` alone. -ENOMEM.
  */
 int region_copy_hot(struct region *to, struct region *from);
-/* Unmaps what a warm region has and the parent has not, as whole extents. -ENOMEM. */
-int region_drop_strangers(struct region *child, const struct extents *parent);
+/* `to` maps what `from` does, and no contents are copied. -ENOMEM. */
+int region_map_ahead(struct region *to, struct region *from);
+/* Has a warm region map what r does. With r's lock; threads may run. */
+void region_prepare_child(struct region *r);
+/* Copies what a child's fork has left for later. With its lock. */
+void region_complete(struct region *child);
+/* Or gives that up: nobody will use the region. */
+void region_abandon(struct region *child);
 
 /* ---- region_end.c ---------------------------------------------------------------------------- */
 

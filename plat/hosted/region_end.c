@@ -48,10 +48,11 @@ static int note_warm(void *arg, u64 at, u64 end) {
  * while has children of the latter kind, however soon they are done.
  */
 static u32 max_kept(const struct region *r, const struct seg *s, u64 now) {
-  if (seg_extent_bytes(r, s) <= SETTLED_SEGMENT)
-    return WARM_PAGES_MAX;
-  if (!r->of_zygote)
+  bool small = seg_extent_bytes(r, s) <= SETTLED_SEGMENT;
+  if (!r->of_zygote && (!small || s->home))
     return 0;
+  if (small)
+    return WARM_PAGES_MAX;
   return now - r->born_at < SHORT_LIFE_NS ? WARM_PAGES_MAX : WARM_LARGE_MAX;
 }
 
@@ -194,7 +195,10 @@ static void to_pool(struct region *r) {
 
 void region_destroy(struct region *r) {
   thaw_keep_off(r);
-  r->usage_until = r->parent_base = 0;
+  r->usage_until = 0;
+  r->begins = false;
+  region_abandon(r);
+  early_free(r);
   for (u32 i = 0; i < r->n_segs; i++)
     seg_close_gaps(r, r->segs[i], 0);
   if (parked_drop(r, 0, UINT32_MAX) || r->anon_pages > HOT_PAGES_MAX) {

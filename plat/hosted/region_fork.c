@@ -3,6 +3,9 @@
  * fork, the eager tier: the child's region takes the shape of the parent's, then anonymous pages
  * are copied. A warm region of the same program has that shape already, so that this is memcpy
  * alone. Pages of a warm region that are not copied are zeroed: nothing of a dead µprocess stays.
+ *
+ * A parent that goes on in its stand-in leaves its pages behind as they were. Then the child copies
+ * them itself, on its own CPU, when it begins to run.
  */
 #include "kernel/errno.h"
 #include "lib/string.h"
@@ -10,11 +13,6 @@
 #include "plat/hosted/seg.h"
 
 #define RED_ZONE 128u
-
-/* Bytes of the main stack that need no copy. */
-struct dead_stack {
-  u32 lo, hi;
-};
 
 static struct dead_stack dead_stack_of(const struct region_fork_args *a) {
   struct dead_stack d = {0, 0};
@@ -87,7 +85,8 @@ static bool same_shape(const struct extents *warm, const struct extents *parent)
   return w == warm->n;
 }
 
-int region_drop_strangers(struct region *child, const struct extents *parent) {
+/* Unmaps what a warm region has and the parent has not, as whole extents. */
+static int drop_strangers(struct region *child, const struct extents *parent) {
   for (u32 i = 0; i < child->map.n;) {
     struct extent *e = &child->map.v[i];
     const struct extent *p = extents_at(parent, e->off);
@@ -105,38 +104,89 @@ int region_drop_strangers(struct region *child, const struct extents *parent) {
   return 0;
 }
 
-/* Maps, copies and enters in the child's books one extent of the parent. */
-static int fork_extent(struct region *child, struct region *parent, const struct extent *e,
-                       const struct dead_stack *dead) {
-  bool warm = extents_at(&child->map, e->off) != NULL;
-  int err = 0;
-  if (!warm) {
-    err = host_map(child, e);
-    if (err)
-      return err;
-    if (e->obj)
-      memobj_get(e->obj);
-    if (e->kind == EXTENT_ANON)
-      anon_account(child, pages_of(e->off, e->end));
-    extents_add_inherited(&child->map, e);
-  }
+/* Maps one extent of the parent and enters it in the child's books. */
+static int take_extent(struct region *child, const struct extent *e) {
+  int err = host_map(child, e);
+  if (err)
+    return err;
+  if (e->obj)
+    memobj_get(e->obj);
   if (e->kind == EXTENT_ANON)
-    err = copy_extent(child, parent, e, !warm, dead);
-  return err;
+    anon_account(child, pages_of(e->off, e->end));
+  extents_add_inherited(&child->map, e);
+  return 0;
 }
 
+/* dead NULL: mappings alone. */
 static int copy_all(struct region *child, struct region *parent, const struct dead_stack *dead) {
   int err = extents_reserve(&child->map, parent->map.n + 2);
-  if (!err && !same_shape(&child->map, &parent->map))
-    err = region_drop_strangers(child, &parent->map);
-  for (u32 i = 0; i < parent->map.n && !err; i++)
-    if (parent->map.v[i].kind != EXTENT_LAZY)
-      err = fork_extent(child, parent, &parent->map.v[i], dead);
+  bool same = same_shape(&child->map, &parent->map);
+  if (same && !dead)
+    return err;
+  if (!err && !same)
+    err = drop_strangers(child, &parent->map);
+  for (u32 i = 0; i < parent->map.n && !err; i++) {
+    const struct extent *e = &parent->map.v[i];
+    if (e->kind == EXTENT_LAZY)
+      continue;
+    bool warm = extents_at(&child->map, e->off) != NULL;
+    if (!warm)
+      err = take_extent(child, e);
+    if (!err && e->kind == EXTENT_ANON && dead)
+      err = copy_extent(child, parent, e, !warm, dead);
+  }
   return err;
 }
 
 int region_copy_hot(struct region *to, struct region *from) {
   return copy_all(to, from, &(struct dead_stack){0, 0});
+}
+
+/* Anonymous memory that can be moved is readable and writable. */
+void region_complete(struct region *child) {
+  struct stand_in *p = child->source;
+  if (!p)
+    return;
+  for (u32 i = 0; i < child->map.n; i++) {
+    const struct extent *e = &child->map.v[i];
+    if (e->kind == EXTENT_ANON)
+      copy_pages(child, stand_in_place(p), e->off, e->end, false, &child->dead);
+  }
+  __atomic_store_n(&child->source, NULL, __ATOMIC_RELEASE);
+  stand_in_put(p, NULL);
+}
+
+void region_abandon(struct region *child) {
+  if (child->source)
+    stand_in_put(child->source, NULL);
+  child->source = NULL;
+}
+
+void region_begin(struct region *child) {
+  if (likely(!child->begins && !__atomic_load_n(&child->source, __ATOMIC_ACQUIRE)))
+    return;
+  hostmutex_lock(&child->lock);
+  for (u32 i = 0; child->begins && i < child->n_segs; i++)
+    seg_watch(child->segs[i]);
+  child->begins = false;
+  region_complete(child);
+  hostmutex_unlock(&child->lock);
+}
+
+int region_map_ahead(struct region *to, struct region *from) {
+  int err = copy_all(to, from, NULL);
+  return err ? err : segs_map_ahead(to, from);
+}
+
+void region_prepare_child(struct region *r) {
+  struct region *child = pool_take(r->group);
+  if (!child && region_new(r->group, &child))
+    return;
+  child->warm = true;
+  if (region_map_ahead(child, r))
+    region_free(child);
+  else
+    pool_put(child);
 }
 
 /* Tells the thaw thread and the rest of fork how often this region forks. */
@@ -151,9 +201,11 @@ static void note_fork(struct region *r) {
 static int fork_locked(struct region *parent, const struct region_fork_args *a,
                        struct region **out) {
   struct dead_stack dead = dead_stack_of(a);
+  struct stand_in *left = NULL;
   if (parent->n_segs)
     note_fork(parent);
-  int err = parent->n_segs ? segs_prepare(parent) : 0;
+  bool moves = parent->n_segs && stand_in_ready(parent, a->may_move);
+  int err = parent->n_segs && !moves ? segs_prepare(parent) : 0;
   if (err)
     return err;
   struct region *child = pool_take(parent->group);
@@ -164,11 +216,15 @@ static int fork_locked(struct region *parent, const struct region_fork_args *a,
   if (!plat_mem_fits((u64)parent->anon_pages * PAGE_SIZE))
     err = -ENOMEM;
   if (!err)
-    err = copy_all(child, parent, &dead);
+    err = copy_all(child, parent, moves ? NULL : &dead);
   if (err)
     segs_drop_warm(parent, 0, child);
   else if (parent->n_segs)
-    err = segs_fork(parent, child, a->may_move);
+    err = segs_fork(parent, child, moves ? &left : NULL);
+  if (left) {
+    child->source = left;
+    child->dead = dead;
+  }
   child->warm = false;
   child->is_child = true;
   child->of_zygote = region_is_zygote(parent);
@@ -177,6 +233,8 @@ static int fork_locked(struct region *parent, const struct region_fork_args *a,
     region_free(child);
     return err;
   }
+  if (child->begins) /* a large segment has been frozen */
+    plat_watch_calls(true);
   *out = child;
   return 0;
 }

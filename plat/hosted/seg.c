@@ -55,6 +55,7 @@ void seg_free(struct seg *s) {
   seg_spare_drop(s);
   memobj_put(s->obj);
   extents_free(&s->shape);
+  kfree(s->pieces);
   kfree(s->written.v);
   kfree(s);
 }

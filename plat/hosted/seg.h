@@ -32,12 +32,6 @@ struct piece {
   int prot;
 };
 
-/* A page written soon after a fork. */
-struct seg_early {
-  u32 off, score;
-};
-#define SEG_EARLY_MAX 24
-
 /* Where written.h has found pages written that are readable and writable. */
 struct runs {
   u64 faults; /* good while there are no more of them (written_faults) */
@@ -75,17 +69,14 @@ struct seg {
   u32 private_pages;     /* that the parent had at the last fork */
   u32 enough;     /* a zygote's: with more than this they go to the object; 0: not known yet, */
   u32 forks;      /* before there were so many forks */
+  u64 frozen_at;  /* by its owner's fork at this time */
   u64 refresh_ns; /* how long the last refresh took */
   u64 changed;    /* the object changed last then (seg_changes) */
   struct extents shape; /* extents of the owner when it was frozen */
   struct piece *pieces;
-  u32 n_pieces;
+  u32 n_pieces, max_pieces;
   const struct region *whole; /* in this region one host mapping spans [whole_lo, whole_hi), its */
   u32 whole_lo, whole_hi;     /* gaps covered by guard pages; or NULL. Atomic */
-  const struct region
-      *pupil; /* the child that is to note, when it begins to run, the early pages */
-  struct seg_early early[SEG_EARLY_MAX]; /* of its owner, in order */
-  u32 n_early;
   struct region *writer; /* the sharer that may claim parts; or NULL. Under the lock of thaw.c */
   u64 claim_fork;        /* the rest is of its fork at this time; the thaw thread's alone: */
   u64 claim_at;          /* how far claiming has come; UINT64_MAX: it has not begun */
@@ -134,9 +125,10 @@ int seg_each_piece(struct region *r, struct seg *s, int (*f)(void *arg, u64 from
 /* Of segments that the parent has to itself, makes the object what the parent sees. May change
    which segment an extent belongs to, so the child is matched with the parent after it. */
 int segs_prepare(struct region *parent);
-/* Shares all segments of parent with child; may_move: parent may get another base. Errors leave the
-   parent as it was, and what the child has got in its books. */
-int segs_fork(struct region *parent, struct region *child, bool may_move);
+/* Shares all segments of parent with child. moved, unless NULL: parent goes to its stand-in, which
+   is ready; *moved: what it has left, with a reference. Errors leave the parent what it had, and in
+   the child's books what that has got. */
+int segs_fork(struct region *parent, struct region *child, struct stand_in **moved);
 /* Unmaps the alias of frozen s and gives it back; owner: who has s to itself and may use a
    stand-in, or NULL. Forgets the shape that s had. */
 void seg_free_alias(struct seg *s, struct region *owner);
@@ -162,6 +154,8 @@ void seg_has_changed(struct seg *s);
 /* Maps all of frozen s, its owner's, private. Neighbours get one host mapping, as each costs as
    much as several gaps in one. -ENOMEM. */
 int seg_map_frozen(struct region *r, struct seg *s);
+/* Has a region of the pool, or new, map the parent's segments, which may be live. -ENOMEM. */
+int segs_map_ahead(struct region *child, const struct region *parent);
 /* Enters frozen s in the child's table and books, with what the parent sees there. debt: the parent
    may have written to it. -ENOMEM. */
 int seg_share_frozen(struct region *parent, struct region *child, struct seg *s, bool debt);
@@ -249,6 +243,9 @@ void seg_free(struct seg *s);
 /* When s has become large: takes small anonymous mappings in. An error leaves some out. `running`:
    threads of r's µprocess run; what they do to such a mapping may wait in region_fault. */
 int seg_absorb(struct region *r, struct seg *s, bool running);
+/* Takes in all anonymous memory that is readable and writable, new segments where need be. Threads
+   of r's µprocess may run. -ENOMEM: some is left, which does no harm. */
+int seg_absorb_all(struct region *r);
 /* The segment that the next seg_absorb would make take in an anonymous mapping at [off, end), which
    is free; or NULL. */
 struct seg *seg_absorbing(struct region *r, u32 off, u32 end);
@@ -291,21 +288,38 @@ void seg_close_gaps(struct region *r, struct seg *s, u32 from);
 /* ---- stand-ins (stand_in.c); with r's lock
  * ----------------------------------------------------- */
 
-/* Makes one of r ready, whose segment has just been thawed; or makes anew. false: r has none.
+/* Makes one of r ready, whose segments have just been thawed; or makes anew. false: r has none.
    Threads may run. */
 bool stand_in_make(struct region *r);
-/* fork: the live segment that may be frozen by moving r; or NULL. */
-struct seg *stand_in_ready(struct region *r, bool may_move);
-/* Then, when all other segments are frozen: all that r has is where it will be moved. -ENOMEM. */
-int stand_in_fill(struct region *r, const struct seg *live);
-/* Inside the freeze of s, whose shape has been recorded, after stand_in_fill: moves r. */
-void stand_in_use(struct region *r, struct seg *s);
-/* r gets p back, whose place is no alias any more, or p is freed. */
-void stand_in_return(struct region *r, struct stand_in *p);
-void stand_in_free(struct stand_in *p);
+/* Has r one, or will it have one when its segments have been thawed? */
+bool stand_in_wanted(const struct region *r);
+/* fork: are all segments live, and may they be frozen by moving r? If that does not follow, the
+   stand-in has to be made anew. */
+bool stand_in_ready(struct region *r, bool may_move);
+/* Then: all that r has will be where it goes. -ENOMEM. */
+int stand_in_fill(struct region *r);
+/* After that, when the shapes of all segments have been recorded: moves r. What it has left is the
+   alias of each. */
+struct stand_in *stand_in_use(struct region *r);
+/* References: each segment's whose alias it is, and those of children that copy from it. */
+void stand_in_get(struct stand_in *p);
+/* With the last one r gets it back, or (NULL) it is freed. */
+void stand_in_put(struct stand_in *p, struct region *r);
+/* The pages that were left; they do not change while there are references. */
+struct region *stand_in_place(const struct stand_in *p);
+/* Gives up one that r has not used. */
 void stand_in_drop(struct region *r);
 /* How many there are. */
 u32 stand_ins(void);
+
+/* ---- what is touched soon after a fork (early.c); with r's lock ------------------------------ */
+
+#define EARLY_PAGES_MAX 48
+/* At `base`, where extent x of r is mapped as after a fork: maps what will be read early, makes
+   private what will be written, and adds these pages to the list. */
+int early_populate(const struct region *r, u64 base, const struct extent *x, u32 *pages, u32 *n);
+/* Forgets what has been found. */
+void early_free(struct region *r);
 
 /* ---- inside -------------------------------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
 /*
  * A segment that grows large takes in the small anonymous mappings around it and starts at its GiB
  * from then on, so that freezing it moves whole page tables: O(1) instead of one step per 2 MiB.
+ * A region that fork will move has no anonymous memory at all, as this is what fork has to copy.
  */
 #include "kernel/errno.h"
 #include "plat/hosted/linux.h"
@@ -97,6 +98,61 @@ static int extend_down(struct region *r, struct seg *s) {
   s->absorbed = true;
   return err;
 }
+
+/* ---- all anonymous memory -------------------------------------------------------------------- */
+
+/* What s has taken in without mapping it is anonymous again. */
+static void bring_back(struct region *r, const struct seg *s, const struct extent *e) {
+  u64 len = e->end - e->off;
+  if (host_map(r, e) ||
+      LX_RETRY(lx4(pread64, s->obj->fd, region_ptr(r, e->off), len, e->off)) != (i64)len)
+    plat_panic("cannot undo the move of anonymous memory to a segment");
+}
+
+/* Turns extent i, inside the span of s or where that can grow to, into one of s. Who writes to it
+   meanwhile waits in region_fault. */
+static int take_in(struct region *r, struct seg *s, u32 i) {
+  struct extent *e = &r->map.v[i];
+  struct sink w = {s, r->base};
+  if (e->off < s->top)
+    return absorb_extent(r, s, i, true);
+  r->steps++;
+  int err = host_protect(r, e->off, e->end, REGION_READ);
+  if (!err)
+    err = memobj_resize(s->obj, e->end);
+  if (!err)
+    err = pagemap_each_private(r->base + e->off, r->base + e->end, write_run, &w, NULL);
+  if (err) {
+    memobj_resize(s->obj, s->top);
+    host_protect(r, e->off, e->end, e->prot);
+    return err;
+  }
+  err = seg_map(r, s, e->off, e->end, e->prot);
+  if (err) {
+    bring_back(r, s, e);
+    return err;
+  }
+  anon_account(r, -(i64)pages_of(e->off, e->end));
+  e->kind = EXTENT_LAZY;
+  e->seg = s;
+  return 0;
+}
+
+int seg_absorb_all(struct region *r) {
+  int err = 0;
+  for (u32 i = 0; i < r->map.n && !err; i++) {
+    const struct extent *e = &r->map.v[i];
+    if (e->kind != EXTENT_ANON || e->prot != RW)
+      continue;
+    struct seg *s = seg_for(r, e->off);
+    err = s ? take_in(r, s, i) : -ENOMEM;
+  }
+  extents_merge(&r->map, 0, UINT32_MAX);
+  seg_drop_unused(r);
+  return err;
+}
+
+/* ---- a large segment ------------------------------------------------------------------------- */
 
 int seg_absorb(struct region *r, struct seg *s, bool running) {
   if (!is_large(r, s) || (running && !s->absorbed))

@@ -35,13 +35,24 @@ static int record_piece(void *arg, u64 from, u64 to, int prot) {
   return 0;
 }
 
+/* Room for n of them. */
+static int reserve_pieces(struct seg *s, u32 n) {
+  if (n <= s->max_pieces)
+    return 0;
+  struct piece *v = kmalloc(n * sizeof(*v));
+  if (!v)
+    return -ENOMEM;
+  kfree(s->pieces);
+  s->pieces = v;
+  s->max_pieces = n;
+  return 0;
+}
+
 /* Notes what the host maps for s: pieces, and which parts of them are accessible. */
 static int record_shape(struct region *r, struct seg *s) {
   u32 n = 0;
   seg_each_piece(r, s, count_piece, &n);
-  s->pieces = kmalloc(n * sizeof(*s->pieces));
-  s->n_pieces = 0;
-  if (!s->pieces || extents_reserve(&s->shape, r->map.n))
+  if (reserve_pieces(s, n) || extents_reserve(&s->shape, r->map.n))
     return -ENOMEM;
   seg_each_piece(r, s, record_piece, s);
   for (u32 i = 0; i < r->map.n; i++)
@@ -50,12 +61,8 @@ static int record_shape(struct region *r, struct seg *s) {
   return 0;
 }
 
-static void forget_shape(struct seg *s) {
-  kfree(s->pieces);
-  s->pieces = NULL;
-  s->n_pieces = 0;
-  extents_free(&s->shape);
-}
+/* The next one will need as much room. */
+static void forget_shape(struct seg *s) { s->n_pieces = s->shape.n = 0; }
 
 static int move_pieces(const struct seg *s, u32 n, u64 from_base, u64 to_base, u32 *moved) {
   for (u32 i = 0; i < n; i++) {
@@ -70,24 +77,28 @@ static int move_pieces(const struct seg *s, u32 n, u64 from_base, u64 to_base, u
   return 0;
 }
 
-static void is_frozen_now(struct seg *s) {
+static void is_frozen_now(const struct region *r, struct seg *s) {
+  s->frozen_at = r->forked_at;
   __atomic_store_n(&s->frozen, true, __ATOMIC_RELAXED);
   s->enough = s->forks = 0;
   seg_has_changed(s);
 }
 
-/* The mapping stays where it is, and r goes to its stand-in. */
-static int freeze_in_place(struct region *r, struct seg *s) {
-  int err = stand_in_fill(r, s);
-  if (!err)
-    err = record_shape(r, s);
+/* All segments are live. Their mappings stay where they are, and r goes to its stand-in. The
+   reference is the caller's. */
+static int freeze_in_place(struct region *r, struct stand_in **left) {
+  int err = stand_in_fill(r);
+  for (u32 i = 0; i < r->n_segs && !err; i++)
+    err = record_shape(r, r->segs[i]);
   if (err) {
-    forget_shape(s);
+    for (u32 i = 0; i < r->n_segs; i++)
+      forget_shape(r->segs[i]);
     stand_in_drop(r);
     return err;
   }
-  stand_in_use(r, s);
-  is_frozen_now(s);
+  *left = stand_in_use(r);
+  for (u32 i = 0; i < r->n_segs; i++)
+    is_frozen_now(r, r->segs[i]);
   return 0;
 }
 
@@ -104,7 +115,7 @@ static int freeze(struct region *r, struct seg *s) {
   if (!err)
     err = seg_map_frozen(r, s);
   if (err >= 0) {
-    is_frozen_now(s);
+    is_frozen_now(r, s);
     return 0;
   }
   seg_spare_drop(s);
@@ -250,20 +261,21 @@ static bool is_alone(const struct seg *s) {
   return __atomic_load_n(&s->sharers, __ATOMIC_SEQ_CST) == 1;
 }
 
-/* Freezes and shares s. If that fails after the freeze, and the child has s in its table, the child
-   counts as a sharer. */
-static int fork_seg(struct region *parent, struct region *child, struct seg *s, bool in_place) {
-  bool fresh = !s->frozen;
-  int err = 0;
-  if (fresh)
-    err = in_place ? freeze_in_place(parent, s) : freeze(parent, s);
-  if (!err && fresh && s->absorbed && !region_is_zygote(parent)) {
-    __atomic_store_n(&s->pupil, child, __ATOMIC_RELAXED);
-    child->parent_base = parent->base;
+/* Shares s, which is frozen, in this fork if `fresh`. */
+static int share(struct region *parent, struct region *child, struct seg *s, bool fresh) {
+  if (fresh && s->absorbed && !region_is_zygote(parent)) {
+    child->begins = true;
     seg_set_writer(s, parent);
   }
-  err = err ? err : seg_share_frozen(parent, child, s, !fresh && !s->refreshed);
-  return err;
+  return seg_share_frozen(parent, child, s, !fresh && !s->refreshed);
+}
+
+/* Freezes and shares s. If that fails after the freeze, and the child has s in its table, the child
+   counts as a sharer. */
+static int fork_seg(struct region *parent, struct region *child, struct seg *s) {
+  bool fresh = !s->frozen;
+  int err = fresh ? freeze(parent, s) : 0;
+  return err ? err : share(parent, child, s, fresh);
 }
 
 /* Of a small segment fork copies the pages that the parent has ever written since the first one, as
@@ -316,26 +328,23 @@ int segs_prepare(struct region *parent) {
   return err;
 }
 
-/* The one that moves its owner: what was written in others is known as long as that has not moved.
- */
-static void put_last(struct region *r, struct seg *s) {
-  u32 i = 0;
-  while (r->segs[i] != s)
-    i++;
-  r->segs[i] = r->segs[r->n_segs - 1];
-  r->segs[r->n_segs - 1] = s;
+static int fork_in_place(struct region *parent, struct region *child, u32 *shared,
+                         struct stand_in **left) {
+  int err = freeze_in_place(parent, left);
+  for (; *shared < parent->n_segs && !err; ++*shared)
+    err = share(parent, child, parent->segs[*shared], true);
+  if (err && *left) {
+    stand_in_put(*left, NULL);
+    *left = NULL;
+  }
+  return err;
 }
 
-int segs_fork(struct region *parent, struct region *child, bool may_move) {
-  struct seg *moves = stand_in_ready(parent, may_move);
-  int err = 0;
+int segs_fork(struct region *parent, struct region *child, struct stand_in **moved) {
   u32 shared = 0;
-  if (moves)
-    put_last(parent, moves);
-  for (u32 i = 0; i < parent->n_segs && !err; i++) {
-    err = fork_seg(parent, child, parent->segs[i], parent->segs[i] == moves);
-    shared += parent->segs[i]->frozen;
-  }
+  int err = moved ? fork_in_place(parent, child, &shared, moved) : 0;
+  for (; shared < parent->n_segs && !err; shared += parent->segs[shared]->frozen)
+    err = fork_seg(parent, child, parent->segs[shared]);
   if (err)
     segs_drop_warm(parent, shared, child);
   child->warm = false;
@@ -349,10 +358,8 @@ void seg_free_alias(struct seg *s, struct region *owner) {
   for (u32 i = 0; i < s->n_pieces; i++)
     lx2(munmap, s->alias + s->pieces[i].from, s->pieces[i].to - s->pieces[i].from);
   s->home = NULL;
-  if (home && owner)
-    stand_in_return(owner, home);
-  else if (home)
-    stand_in_free(home);
+  if (home)
+    stand_in_put(home, owner);
   else
     alias_give(s->alias_slot);
   forget_shape(s);

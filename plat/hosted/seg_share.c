@@ -238,6 +238,16 @@ int seg_get_to_know(struct region *r, struct seg *s) {
   return err;
 }
 
+int segs_map_ahead(struct region *child, const struct region *parent) {
+  int err = 0;
+  for (u32 i = 0; i < parent->n_segs && !err; i++)
+    err = seg_get_to_know(child, parent->segs[i]);
+  for (u32 i = 0; i < parent->map.n && !err; i++)
+    if (parent->map.v[i].seg)
+      err = map_in_child(child, &parent->map.v[i]);
+  return err;
+}
+
 int seg_share_frozen(struct region *parent, struct region *child, struct seg *s, bool debt) {
   int err = seg_get_to_know(child, s);
   if (err)

@@ -3,7 +3,7 @@
  * A spare of a large live segment: the private mapping that the next freeze puts in its place, made
  * ahead by the thaw thread out of all µprocesses' reach. It is one host mapping, in which guard
  * pages cover what has no extent, and it has private pages already where the µprocess wrote soon
- * after its last forks. fork moves it, and copies the frozen contents to these pages.
+ * after its last forks (early.c). fork moves it, and copies the frozen contents to these pages.
  *
  * What covers and uncovers the live segment does so with its spare. Where the two differ more, the
  * spare is given up, and fork maps extent by extent.
@@ -12,7 +12,6 @@
 #include "kernel/mm/kmalloc.h"
 #include "lib/string.h"
 #include "plat/hosted/linux.h"
-#include "plat/hosted/pagemap.h"
 #include "plat/hosted/seg.h"
 
 #define RW (REGION_READ | REGION_WRITE)
@@ -24,86 +23,11 @@ struct spare {
   u32 slot;
   u32 lo, end; /* of the host mapping */
   u32 n;       /* private pages, among them all that there are */
-  u32 pages[SEG_EARLY_MAX];
+  u32 pages[EARLY_PAGES_MAX];
 };
 
 static bool is_mine(const struct extent *e, const struct seg *s) {
   return e->kind == EXTENT_LAZY && e->seg == s;
-}
-
-static bool has_page(const struct region *r, const struct seg *s, u32 off) {
-  const struct extent *e = extents_at(&r->map, off);
-  return e && is_mine(e, s) && e->prot == RW;
-}
-
-/* ---- which pages are written early ----------------------------------------------------------- */
-
-struct early {
-  u64 base;
-  u32 n;
-  u32 pages[SEG_EARLY_MAX];
-};
-
-static int note_early(void *arg, u64 at, u64 end) {
-  struct early *e = arg;
-  for (; at < end; at += PAGE_SIZE) {
-    if (e->n == SEG_EARLY_MAX)
-      return -E2BIG;
-    e->pages[e->n++] = (u32)(at - e->base);
-  }
-  return 0;
-}
-
-#define FOUND 2 /* what a page's score gains, */
-#define SCORE_MAX 8
-
-/* The child may have looked too early or late: a page that is not found loses less than one that is
-   found gains. Both lists are in order. */
-static void learn(struct seg *s, const struct early *e) {
-  struct seg_early merged[SEG_EARLY_MAX];
-  u32 n = 0, i = 0, k = 0;
-  while (n < SEG_EARLY_MAX && (i < s->n_early || k < e->n)) {
-    struct seg_early p;
-    if (k == e->n || (i < s->n_early && s->early[i].off < e->pages[k])) {
-      p = s->early[i++];
-      p.score--;
-    } else if (i < s->n_early && s->early[i].off == e->pages[k]) {
-      p = s->early[i++];
-      p.score = p.score + FOUND < SCORE_MAX ? p.score + FOUND : SCORE_MAX;
-      k++;
-    } else {
-      p = (struct seg_early){e->pages[k++], FOUND};
-    }
-    if (p.score)
-      merged[n++] = p;
-  }
-  memcpy(s->early, merged, n * sizeof(*merged));
-  s->n_early = n;
-}
-
-/* The parent may be gone, and something else be at its place: what is found is a guess anyway. */
-void region_begin(struct region *child) {
-  u64 parent = child->parent_base;
-  if (likely(!parent))
-    return;
-  child->parent_base = 0;
-  hostmutex_lock(&child->lock);
-  for (u32 i = 0; i < child->n_segs; i++) {
-    struct seg *s = child->segs[i];
-    if (__atomic_load_n(&s->pupil, __ATOMIC_RELAXED) != child)
-      continue;
-    struct early e = {.base = parent};
-    __atomic_store_n(&s->pupil, NULL, __ATOMIC_RELAXED);
-    seg_watch(s);
-    for (u32 k = 0; k < child->map.n; k++) {
-      const struct extent *x = &child->map.v[k];
-      if (is_mine(x, s) && x->prot == RW &&
-          pagemap_each_private(parent + x->off, parent + x->end, note_early, &e, NULL))
-        break;
-    }
-    learn(s, &e);
-  }
-  hostmutex_unlock(&child->lock);
 }
 
 /* ---- making one ------------------------------------------------------------------------------ */
@@ -153,15 +77,11 @@ void seg_spare_drop(struct seg *s) {
 }
 
 static int populate(struct region *r, struct seg *s, struct spare *p) {
-  for (u32 i = 0; i < s->n_early; i++) {
-    u32 off = s->early[i].off;
-    if (!has_page(r, s, off))
-      continue;
-    if (LX_RETRY(lx3(madvise, p->base + off, PAGE_SIZE, LX_MADV_POPULATE_WRITE)))
-      return -ENOMEM;
-    p->pages[p->n++] = off;
-  }
-  return 0;
+  int err = 0;
+  for (u32 i = 0; i < r->map.n && !err; i++)
+    if (is_mine(&r->map.v[i], s))
+      err = early_populate(r, p->base, &r->map.v[i], p->pages, &p->n);
+  return err;
 }
 
 void seg_spare_make(struct region *r, struct seg *s) {
@@ -233,9 +153,11 @@ int seg_spare_use(struct region *r, struct seg *s) {
   }
   s->spare = NULL;
   int err = map_rest(r, s, p->end);
-  for (u32 i = 0; i < p->n && !err; i++)
-    if (has_page(r, s, p->pages[i]))
+  for (u32 i = 0; i < p->n && !err; i++) {
+    const struct extent *e = extents_at(&r->map, p->pages[i]);
+    if (e && is_mine(e, s) && e->prot == RW)
       memcpy(region_ptr(r, p->pages[i]), (const void *)(s->alias + p->pages[i]), PAGE_SIZE);
+  }
   if (!err) {
     __atomic_store_n(&s->whole, r, __ATOMIC_RELAXED);
     s->whole_lo = p->lo;

@@ -83,7 +83,7 @@ bool seg_is_worth_thawing(const struct region *r, const struct seg *s) {
   u32 few;
   if (!s->frozen || !is_alone(s))
     return false;
-  if (!seg_may_settle(r, s, &few))
+  if (s->home || stand_in_wanted(r) || !seg_may_settle(r, s, &few))
     return true;
   for (u32 i = 0; i < r->map.n; i++) {
     const struct extent *e = &r->map.v[i];
@@ -416,6 +416,20 @@ static void pad(struct region *r, struct seg *s) {
     s->end = end;
 }
 
+/* s has been thawed; with the last one, what the next fork wants is made. */
+static void prepare_fork(struct region *r, struct seg *s) {
+  seg_absorb(r, s, true);
+  bool moves = stand_in_wanted(r);
+  if (moves && largest_alone(r))
+    return;
+  if (moves)
+    seg_absorb_all(r);
+  if (moves && stand_in_make(r))
+    region_prepare_child(r);
+  else
+    seg_spare_make(r, s);
+}
+
 /* ---- interface ------------------------------------------------------------------------------- */
 
 static int step(struct region *r, struct seg *s, u64 part, bool running) {
@@ -434,16 +448,14 @@ static int step(struct region *r, struct seg *s, u64 part, bool running) {
   seg_drop_unused(r);
   if (seg_is_used(r, s)) {
     pad(r, s);
-    if (running) { /* else fork follows */
-      seg_absorb(r, s, true);
-      if (!stand_in_make(r))
-        seg_spare_make(r, s);
-    }
+    if (running) /* else fork follows */
+      prepare_fork(r, s);
   }
   return 0;
 }
 
 int seg_thaw_step(struct region *r, u64 part) {
+  region_complete(r);
   struct seg *s = begun(r);
   if (!s)
     s = largest_alone(r);

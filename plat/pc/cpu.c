@@ -199,7 +199,6 @@ static void leave_region(struct vcpu *v) {
 }
 
 void plat_region_activate(struct thread *t) {
-  t->tcb_gate = uf_gate_address();
   t->tcb_base = t->region ? region_base(t->region) : 0;
   if (t != thread_current())
     return;

@@ -293,3 +293,5 @@ int region_fork(struct region *parent, const struct region_fork_args *a, struct 
 }
 
 void region_begin(struct region *r) { (void)r; }
+
+void region_after_fork(struct region *r) { (void)r; }

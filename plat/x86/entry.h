@@ -18,7 +18,7 @@ _Static_assert(UF_TRAP_ROOM >= sizeof(struct trap_info) && UF_TRAP_ROOM % 16 == 
 
 /* ---- entry.S --------------------------------------------------------------------------------- */
 
-extern char uf_gate[], uf_gate_traced[]; /* the latter: every call through syscall_traced */
+extern char uf_gate[], uf_gate_traced[]; /* the latter: every call goes through syscall_traced */
 extern char uf_exit_leaf[], uf_exit_leaf_end[], uf_exit_fast[], uf_exit_fast_end[];
 extern char uf_exit_full[], uf_exit_full_end[];
 extern char uf_trap_tick[], uf_trap_fault[], uf_thread_start[];

@@ -7,6 +7,10 @@
 
 u64 uf_gate_address(void) { return (u64)(boot.trace ? uf_gate_traced : uf_gate); }
 
+void plat_watch_calls(bool on) {
+  thread_current()->tcb_gate = on ? (u64)uf_gate_traced : uf_gate_address();
+}
+
 static bool between(u64 pc, const char *from, const char *to) {
   return pc >= (u64)from && pc < (u64)to;
 }

@@ -195,6 +195,8 @@ int region_fork(struct region *parent, const struct region_fork_args *a, struct 
 
 void region_begin(struct region *r) { (void)r; }
 
+void region_after_fork(struct region *r) { (void)r; }
+
 bool region_fault(struct region *r, u32 off, bool write) {
   (void)r, (void)off, (void)write;
   return false;

@@ -45,6 +45,8 @@ static struct region *fork_once(struct region *r) {
   then = model;
   model_check_some(r, EARLY, EARLY_PAGES, "the parent's early page");
   write_early(r, 0x8000);
+  if (support_watched())
+    region_after_fork(r);
   region_begin(child);
   model_check(r, &model, "the parent's contents");
   if (chance(20)) /* while it is frozen */

@@ -16,7 +16,7 @@
 #define PAGES (LARGE + HOT + SMALL)
 #define OBJECT_LO 0x30000000u
 #define OBJECT 4u
-#define EARLY 40u /* this page and the next ones are written after each fork */
+#define EARLY (40u + model_turn / 8 % 16 * EARLY_PAGES) /* from here on, written after forks */
 #define EARLY_PAGES 10u
 #define ROUNDS 400
 
@@ -112,7 +112,9 @@ static struct region *fork_once(struct region *r) {
   then = model;
   model_check_some(r, EARLY, EARLY_PAGES, "the parent's early page");
   write_early(r, 0x8000);
-  if (child)
+  if (support_watched())
+    region_after_fork(r);
+  if (child && chance(90))
     region_begin(child);
   model_check(r, &model, "the parent's contents");
   check_object(r);
@@ -120,6 +122,7 @@ static struct region *fork_once(struct region *r) {
     change(r);
   if (!child)
     return r;
+  region_begin(child);
   model_check(child, &then, "the child's contents");
   shared_value += 10;
   write_object(child);

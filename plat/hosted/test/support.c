@@ -48,6 +48,16 @@ bool plat_mem_fits(u64 more) {
   return true;
 }
 
+static bool watching;
+
+void plat_watch_calls(bool on) { watching = on; }
+
+bool support_watched(void) {
+  bool was = watching;
+  watching = false;
+  return was;
+}
+
 void support_init(void) {
   if (slots_init() || pagemap_init())
     abort();
