@@ -3,6 +3,7 @@
 #include "plat/hosted/cpu.h"
 #include "kernel/errno.h"
 #include "lib/string.h"
+#include "plat/hosted/behind.h"
 #include "plat/hosted/hostio.h"
 #include "plat/hosted/region.h"
 
@@ -73,7 +74,7 @@ static void load_gs(struct vcpu *v, u64 base) {
 }
 
 void plat_region_activate(struct thread *t) {
-  t->tcb_gate = uf_gate_address();
+  t->tcb_gate = behind_gate(t);
   t->tcb_base = t->region ? region_base(t->region) : 0;
   if (t == thread_current())
     load_gs(vcpu_self(), t->tcb_base);
