@@ -415,6 +415,34 @@ def host_directory(cli):
 
 
 @test
+def written_in_pieces(cli):
+    """The host has what a program wrote when it can know of that; soon, if it cannot."""
+    def start(*words):
+        return subprocess.Popen([cli.ufork, "run", f"--dir=/host:{cli.work}", cli.probe, "pieces",
+                                 "/host/file", *words], text=True, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE)
+
+    file = cli.work / "file"
+    for count in (1, 15, 16, 17, 100, 5000, 65535, 65537, 200000):
+        file.unlink(missing_ok=True)
+        process = start(str(count))
+        assert process.stdout.readline() == "written\n"
+        assert file.stat().st_size == count, (count, file.stat().st_size)
+        process.kill()
+        process.wait(20)
+        assert file.read_text() == "a" * count
+        process = start(str(count))
+        assert process.communicate("\n", 20)[0] == "written\n" and file.stat().st_size == count
+    process = start("70000", "spin")
+    deadline = time.monotonic() + 20
+    while not file.exists() or file.stat().st_size < 70000:
+        assert time.monotonic() < deadline, file.stat().st_size
+        time.sleep(0.01)
+    process.kill()
+    process.wait(20)
+
+
+@test
 def watched_host_directory(cli):
     expect(cli.raw("run", f"--dir=/host:{cli.work}", str(cli.build / "test/cli/inotify"), "/host"),
            out="ok\n")

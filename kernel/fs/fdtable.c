@@ -131,12 +131,14 @@ int fdtable_unshare(void) {
 void fdtable_get(struct fdtable *t) { lend_get(&t->lend); }
 
 /* A descriptor of the table is gone: its process's record locks on the file go, too. */
-static void close_file(struct fdtable *t, struct file *f) {
+static int close_file(struct fdtable *t, struct file *f) {
+  int err = 0;
   if (f->inode && f->inode->locks)
     flock_close(f, t);
   if (f->ops->flush)
-    f->ops->flush(f);
+    err = f->ops->flush(f);
   file_put(f);
+  return err;
 }
 
 static __attribute__((noinline)) void destroy(struct fdtable *t) {
@@ -282,8 +284,7 @@ int fd_close(int fd) {
   spin_unlock(&t->lend.lock);
   if (!old)
     return -EBADF;
-  close_file(t, fd_slot_file(old));
-  return 0;
+  return close_file(t, fd_slot_file(old));
 }
 
 struct file *fdtable_file(struct fdtable *t, int fd, bool *cloexec) {

@@ -79,7 +79,7 @@ struct file_ops {
   int (*may_map)(struct file *f, bool write, bool *may_write);
   /* VMA_COUNTED mappings: one more (1) or less (-1); the space's lock is held. */
   void (*mapped)(struct file *f, int change);
-  void (*flush)(struct file *f); /* each close() of a descriptor */
+  int (*flush)(struct file *f); /* each close() of a descriptor, which returns the result */
   void (*release)(struct file *f);
 };
 

@@ -7,7 +7,7 @@ hosted-libc-src := plat/hosted/main.c plat/hosted/options.c \
 	$(patsubst $(S)/%,%,$(wildcard $(S)/plat/hosted/vm/*.c))
 
 hosted-objs := $(hosted-kern-src:%.c=$(O)/obj/kern/hosted/%.o) \
-	$(O)/obj/kern/hosted/plat/hosted/idle.o $(O)/obj/kern/hosted/plat/x86/entry.o
+	$(O)/obj/kern/hosted/plat/hosted/idle.o $(O)/obj/kern/hosted/plat/hosted/behind-gate.o $(O)/obj/kern/hosted/plat/x86/entry.o
 hosted-libc-objs := $(hosted-libc-src:%.c=$(O)/obj/hosted-libc/%.o)
 
 $(O)/obj/hosted-libc/%.o: $(S)/%.c
@@ -76,12 +76,18 @@ $(O)/test/hosted/together_test: plat/hosted/test/together_test.c plat/hosted/tes
 	$(CC) -std=gnu11 -O1 -g $(WARN) -D_GNU_SOURCE -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/hosted \
 	  -I$(S)/plat/x86 -pthread $(filter %.c,$^) -o $@
 
+$(O)/test/hosted/behind_test: plat/hosted/test/behind_test.c plat/hosted/behind.c $(wildcard plat/hosted/*.h)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O1 -g $(WARN) -D_GNU_SOURCE -fno-strict-aliasing -mno-red-zone -I$(S) -I$(S)/include -I$(S)/plat/hosted \
+	  -I$(S)/plat/x86 -pthread $(filter %.c,$^) -o $@
+
 .PHONY: hosted-unit-tests
 unit-tests: hosted-unit-tests
 hosted-unit-tests: $(hosted-region-tests) $(addprefix $(O)/test/hosted/,clock_test pages_test pairing_test \
-		together_test)
+		together_test behind_test)
 	timeout 60 $(O)/test/hosted/pairing_test
 	timeout 60 $(O)/test/hosted/together_test
+	timeout 60 $(O)/test/hosted/behind_test
 	timeout 120 $(O)/test/hosted/clock_test
 	timeout 60 $(O)/test/hosted/pages_test
 	timeout 300 $< auto 1 12000

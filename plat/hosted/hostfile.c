@@ -3,6 +3,7 @@
 #include "kernel/fs/vfs.h"
 #include "kernel/mm/kmalloc.h"
 #include "lib/string.h"
+#include "plat/hosted/behind.h"
 #include "plat/hosted/hostxfer.h"
 #include "plat/hosted/linux.h"
 #include "plat/hosted/memobj.h"
@@ -35,6 +36,7 @@ struct host_open *host_open_get(struct host_open *o) {
 void host_open_put(struct host_open *o) {
   if (__atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL) != 0)
     return;
+  behind_settle(o);
   lx1(close, o->fd);
   kfree(o);
 }
@@ -53,6 +55,7 @@ static void learn_position(struct file *f) {
 static i64 file_read_op(struct file *f, struct uio *u, u64 *pos) {
   i64 sum = 0, n;
   together_end();
+  behind_settle_all();
   if (pos == &f->pos)
     learn_position(f);
   do {
@@ -101,6 +104,7 @@ static i64 append_gathered(struct file *f, struct uio *u) {
 
 static i64 file_append_op(struct file *f, struct uio *u) {
   together_end();
+  behind_settle_all();
   bool gathered = u->count - u->at > HOST_IOV_MAX && u->left <= GATHERED_MAX;
   i64 n = gathered ? append_gathered(f, u) : append_at(f, u, HOST_POSITION);
   if (n > 0)
@@ -114,8 +118,15 @@ static i64 file_write_op(struct file *f, struct uio *u, u64 *pos) {
   bool moves = pos == &f->pos;
   if (f->flags & O_APPEND)
     return moves ? file_append_op(f, u) : append_at(f, u, 0);
-  if (moves)
+  if (moves) {
     learn_position(f);
+    n = behind_write(f, of(f), u);
+    if (n != -EAGAIN && (n < 0 || u->left == 0))
+      return n;
+    if (n > 0)
+      sum = n;
+  }
+  behind_settle_all();
   do {
     n = HOST_XFER(u, SIZE_MAX, false, lx5(pwritev, fd_of(f), iov, n_iov, *pos, 0));
     if (n > 0) {
@@ -130,12 +141,14 @@ static i64 file_write_op(struct file *f, struct uio *u, u64 *pos) {
 static i64 file_seek_op(struct file *f, i64 off, int whence) {
   i64 at;
   learn_position(f);
-  if (whence == 0)
+  if (whence == 0) {
     at = off;
-  else if (whence == 1)
+  } else if (whence == 1) {
     at = (i64)f->pos + off;
-  else
+  } else {
+    behind_settle_all();
     at = lx3(lseek, fd_of(f), off, whence);
+  }
   if (at < 0)
     return whence > 1 ? at : -EINVAL;
   f->pos = (u64)at;
@@ -143,18 +156,22 @@ static i64 file_seek_op(struct file *f, i64 off, int whence) {
 }
 
 static int file_truncate_op(struct file *f, u64 size) {
+  behind_settle_all();
   return (int)LX_RETRY(lx2(ftruncate, fd_of(f), size));
 }
 
 static int file_sync_op(struct file *f, bool data_only) {
-  return (int)offload_call(data_only ? LX_fdatasync : LX_fsync, fd_of(f), 0, 0, 0);
+  int late = behind_settle(of(f));
+  return late ? late : (int)offload_call(data_only ? LX_fdatasync : LX_fsync, fd_of(f), 0, 0, 0);
 }
 
 static int file_sync_range_op(struct file *f, u64 off, u64 n, u32 flags) {
-  return (int)offload_call(LX_sync_file_range, fd_of(f), off, n, flags);
+  int late = behind_settle(of(f));
+  return late ? late : (int)offload_call(LX_sync_file_range, fd_of(f), off, n, flags);
 }
 
 static int file_memobj_op(struct file *f, struct memobj **out) {
+  behind_stop();
   return memobj_from_host(fd_of(f), out);
 }
 
@@ -171,6 +188,8 @@ static int file_set_flags_op(struct file *f, u32 flags) {
   return (int)err;
 }
 
+static int file_flush_op(struct file *f) { return behind_settle(of(f)); }
+
 static void file_release_op(struct file *f) { host_open_put(f->priv); }
 
 const struct file_ops host_file_ops = {
@@ -184,6 +203,7 @@ const struct file_ops host_file_ops = {
     .sync_range = file_sync_range_op,
     .set_flags = file_set_flags_op,
     .memobj = file_memobj_op,
+    .flush = file_flush_op,
     .release = file_release_op,
 };
 

@@ -16,6 +16,7 @@
 #include "kernel/mm/kmalloc.h"
 #include "lib/fmt.h"
 #include "lib/string.h"
+#include "plat/hosted/behind.h"
 #include "plat/hosted/hostfile.h"
 #include "plat/hosted/linux.h"
 #include "plat/hosted/offload.h"
@@ -262,6 +263,7 @@ static i64 host_readlink(struct inode *i, char *buf, size_t size) {
 
 static int host_getattr(struct inode *i, struct kstat *st) {
   struct lx_stat h;
+  behind_settle_all();
   int err = host_stat(handle_of(i), &h);
   if (err)
     return err;
@@ -311,6 +313,7 @@ static int host_setattr(struct inode *i, const struct iattr *a) {
   struct host_super *s = super_of(i);
   struct proc_path p = proc_path(handle_of(i));
   i64 err = 0;
+  behind_settle_all();
   if (a->valid & ATTR_SIZE)
     err = set_size(i, a->size);
   if (err == 0 && (a->valid & (ATTR_UID | ATTR_GID))) {

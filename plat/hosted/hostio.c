@@ -5,6 +5,7 @@
  */
 #include "plat/hosted/hostio.h"
 #include "kernel/errno.h"
+#include "plat/hosted/behind.h"
 #include "plat/hosted/cpu.h"
 #include "plat/hosted/hosted.h"
 #include "plat/hosted/together.h"
@@ -278,6 +279,7 @@ void hostio_wait(u64 deadline, const u32 *kicked) {
   struct lx_timespec ts;
   u64 until = deadline;
   together_poll(v, true);
+  behind_poll(v);
   if (deadline && may_need_help(v->id))
     until = min_u64(deadline, plat_now() + ((u64)SHORT_SLEEP_NS << v->idle_looks));
   i64 n = listen_at(&listeners[v->id], timeout_arg(until, &ts), kicked);
@@ -292,6 +294,7 @@ void hostio_wait(u64 deadline, const u32 *kicked) {
 void plat_poll_io(void) {
   u32 me = here();
   together_poll(&vcpus[me], false);
+  behind_poll(&vcpus[me]);
   if (hostio_has_members(me))
     look_at(&listeners[me]);
   help_others(me);

@@ -6,6 +6,7 @@
 #include "kernel/mm/kmalloc.h"
 #include "kernel/net/sock.h"
 #include "lib/string.h"
+#include "plat/hosted/behind.h"
 #include "plat/hosted/hostfile.h"
 #include "plat/hosted/hostio.h"
 #include "plat/hosted/hostsockopt.h"
@@ -297,6 +298,7 @@ static i64 sock_send_file(struct sock *s, struct file *in, u64 *pos, u64 n, bool
   int fd = host_file_fd(in);
   if (fd < 0 || s->type != HOST_SOCK_STREAM)
     return -EOPNOTSUPP;
+  behind_settle_all();
   together_begin(h, false, false);
   i64 sum = send_file(h, fd, pos, n, nonblock);
   together_done(h, 0, sum > 0 && (u64)sum == n);

@@ -5,6 +5,7 @@
  * host restores the vector registers and the signal mask.
  */
 #include "lib/fmt.h"
+#include "plat/hosted/behind.h"
 #include "plat/hosted/cpu.h"
 #include "plat/hosted/hosted.h"
 #include "plat/hosted/hostio.h"
@@ -111,7 +112,8 @@ void hosted_signal(int sig, struct lx_siginfo *info, struct lx_ucontext *uc) {
       return;
     sample(v, g);
     /* Nobody else may be awake to look at what the host has to tell this vCPU. */
-    bool user = g[LX_REG_RIP] < UF_WINDOW_HI, held = v->sent.kind == SENT_HELD;
+    bool user = g[LX_REG_RIP] < UF_WINDOW_HI;
+    bool held = v->sent.kind == SENT_HELD || behind_holds(v);
     if (user && (held || hostio_has_members(v->id)))
       enter_kernel(v->current, sig, info, g);
     else if (held)
@@ -129,14 +131,21 @@ void hosted_signal(int sig, struct lx_siginfo *info, struct lx_ucontext *uc) {
 
 /* ---- the kernel's side ----------------------------------------------------------------------- */
 
+/* Before a signal may be delivered, or the thread ends. */
+static struct vcpu *settle(void) {
+  struct vcpu *v = vcpu_self();
+  behind_poll(v);
+  return v;
+}
+
 void uf_user_work(struct uregs *r) {
-  vcpu_self()->pending = 0;
+  settle()->pending = 0;
   deliver_external_signals();
   trap_tick(r);
 }
 
 void uf_user_leave(struct uregs *r) {
-  vcpu_self()->pending = 0;
+  settle()->pending = 0;
   deliver_external_signals();
   syscall_leave(r);
 }
@@ -144,7 +153,7 @@ void uf_user_leave(struct uregs *r) {
 void uf_user_fault(struct uregs *r) {
   struct trap_info info = *(struct trap_info *)((char *)r - UF_TRAP_ROOM);
   struct region *region = thread_current()->region;
-  vcpu_self()->pending = 0; /* this thread has its share of the kick; the next one owes nothing */
+  settle()->pending = 0; /* this thread has its share of the kick; the next one owes nothing */
   /* Memory of a lazy segment ends with its object: past the end there is no mapping. */
   if (info.signo == HOST_SIGBUS && info.page_fault && region &&
       !region_is_object(region, info.addr - region_base(region))) {

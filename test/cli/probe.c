@@ -39,6 +39,23 @@ static int get(const char *path) {
   return n < 0 && !path ? complain() : close(fd);
 }
 
+/* Writes `a` n times, one by one, says so, and goes on with line after line of standard input, or
+   computes for ever. */
+static int pieces(const char *path, int n, bool spin) {
+  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  char c;
+  if (fd < 0)
+    return complain();
+  for (int i = 0; i < n; i++)
+    if (write(fd, "a", 1) != 1)
+      return complain();
+  while (spin)
+    __asm__ volatile("");
+  if (write(1, "written\n", 8) != 8 || read(0, &c, 1) < 0)
+    return complain();
+  return 0;
+}
+
 /* Commands of standard input, `get PATH` or `put PATH TEXT`, each answered by a line. */
 static int serve(void) {
   char line[1000], path[500], text[400];
@@ -151,6 +168,8 @@ int main(int argc, char **argv) {
   }
   if (!strcmp(what, "put"))
     return put(arg, argv[3]);
+  if (!strcmp(what, "pieces"))
+    return pieces(arg, atoi(argv[3]), argc > 4);
   if (!strcmp(what, "serve"))
     return serve();
   if (!strcmp(what, "symlink"))
