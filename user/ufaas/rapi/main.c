@@ -159,9 +159,9 @@ static void obey(const struct ufaas_order *order, const int *fds) {
 static bool take_order(void) {
   struct ufaas_order order;
   int fds[2], error = control_order(&order, fds);
-  if (error == -EAGAIN || error == -EINTR)
-    return error == -EINTR;
-  if (error || (order.kind == UFAAS_INVOKE && fds[0] < 0))
+  if (error == -EAGAIN || error == -EINTR || error == -EMFILE)
+    return error != -EAGAIN;
+  if (error)
     leave(error != -EPIPE);
   obey(&order, fds);
   return true;
