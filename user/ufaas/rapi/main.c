@@ -48,15 +48,11 @@ void rapi_go_on(void) {
 /* ---- calls and environments --------------------------------------------------------------- */
 
 void rapi_forget(struct call *c) {
-  for (struct call **link = &waiting; *link; link = &(*link)->after)
-    if (*link == c) {
-      *link = c->after;
-      if (!*link)
-        waiting_end = link;
-      c->waits = false;
-      waiting_count--;
-      break;
-    }
+  struct call **link = list_take(waiting, c, after);
+  if (!*link)
+    waiting_end = link;
+  c->waits = false;
+  waiting_count--;
 }
 
 static unsigned count(enum environment_state state) {
