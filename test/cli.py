@@ -124,7 +124,7 @@ def help_text(cli):
     done = cli.raw("run", "--help")
     expect(done)
     for option in ("--isolation", "--cpus", "--memory", "--root", "--dir", "--env", "--workdir",
-                   "--fork", "--quiet", "--stats", "--trace"):
+                   "--here", "--fork", "--quiet", "--stats", "--trace"):
         assert option in done.stdout, f"{option} is not in the help"
     expect(cli.raw("--help"))
 
@@ -211,6 +211,8 @@ def working_directory(cli):
     expect(cli.run("cwd"), out="/\n")
     expect(cli.run("cwd", options=["--workdir=/tmp"]), out="/tmp\n")
     expect(cli.run("cwd", options=[f"--dir=/here:{cli.work}", "--workdir=/here"]), out="/here\n")
+    here = os.path.realpath(cli.work)
+    expect(cli.raw("run", "--here", cli.probe, "cwd", cwd=cli.work), out=here + "\n")
     expect(cli.run("cwd", options=["--workdir=/no/such"]), lambda s: s > 0, "", r"\S")
 
 

@@ -113,5 +113,5 @@ $(O)/test/as-sanitized: $(wildcard $(TC)/as/*.[ch]) $(TC)/common/args.c
 
 .PHONY: toolchain-tests
 unit-tests: toolchain-tests
-toolchain-tests: toolchain $(O)/test/load $(O)/test/as-sanitized $(O)/bin/ufork-verify
+toolchain-tests: toolchain $(O)/bin/ufork $(O)/test/load $(O)/test/as-sanitized $(O)/bin/ufork-verify
 	python3 $(TC)/test/toolchain_test.py $(O)
