@@ -383,6 +383,16 @@ def window_size(cli):
 
 
 @test
+def terminal_name(cli):
+    """The terminal is /dev/console, for who may not open that as well."""
+    for options in ((), ("--vm",)):
+        shown = as_job(cli, "fg", options, ["tty"], [])
+        assert "tty /dev/console link /dev/console same 1 1 char 1 open 1\n" in shown, shown
+        assert shown.endswith("status 0\n"), shown
+    expect(cli.run("tty"), 1, "not a terminal\n")
+
+
+@test
 def ignored_signals(cli):
     """What the one who starts us ignores is ignored until the program wants it otherwise."""
     def start(*words):

@@ -69,6 +69,25 @@ static int type(void) {
   return 0;
 }
 
+/* The terminal's name, as several ways tell it. */
+static int name(void) {
+  char link[100] = "";
+  struct stat at_name, of_file, at_link;
+  const char *tty = ttyname(0);
+  if (!tty)
+    return printf("%s\n", errno == ENOTTY ? "not a terminal" : "no name"), 1;
+  if (readlink("/proc/self/fd/0", link, sizeof link - 1) < 0 || stat(tty, &at_name) ||
+      fstat(0, &of_file) || stat("/dev/stdin", &at_link))
+    return printf("errno %d\n", errno), 1;
+  int fd = open(tty, O_RDWR | O_NOCTTY);
+  printf("tty %s link %s same %d %d char %d open %d\n", tty, link,
+         at_name.st_rdev == of_file.st_rdev, at_link.st_ino == of_file.st_ino,
+         S_ISCHR(of_file.st_mode), isatty(fd));
+  if (setuid(1000) || open("/dev/stdin", O_RDWR) < 0)
+    return printf("errno %d\n", errno), 1;
+  return 0;
+}
+
 /* Waits for another size of the window. */
 static int window(void) {
   struct winsize w;
@@ -167,6 +186,8 @@ int main(int argc, char **argv) {
     return eat(!strcmp(arg, "shared"));
   if (!strcmp(what, "type"))
     return type();
+  if (!strcmp(what, "tty"))
+    return name();
   if (!strcmp(what, "window"))
     return window();
   if (!strcmp(what, "touch"))
