@@ -67,7 +67,7 @@ $(O)/test/hosted/pages_test: plat/hosted/test/pages_test.c plat/hosted/pages.c l
 	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/hosted \
 	  -fsanitize=undefined -fno-sanitize-recover=undefined $(filter %.c,$^) -o $@
 
-$(O)/test/hosted/pairing_test: plat/hosted/test/pairing_test.c plat/hosted/pairing.h
+$(O)/test/hosted/pairing_test: plat/hosted/test/pairing_test.c plat/hosted/pairing.h kernel/test/fake/check_once.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O1 -g $(WARN) -I$(S) -fsanitize=undefined -fno-sanitize-recover=undefined $< -o $@
 
