@@ -393,6 +393,15 @@ def terminal_name(cli):
 
 
 @test
+def fork_bomb(cli):
+    """Memory that fork uses up is refused to fork: no process is killed for it."""
+    for options in (["--memory=64M"], ["--vm", "--memory=256M", "--cpus=2"]):
+        done = cli.run("bomb", options=options)
+        expect(done)
+        assert re.match(r"all: \d+ forks", done.stdout) and "out of memory" not in done.stderr, done
+
+
+@test
 def ignored_signals(cli):
     """What the one who starts us ignores is ignored until the program wants it otherwise."""
     def start(*words):

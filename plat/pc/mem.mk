@@ -9,7 +9,7 @@ $(O)/test/pc/region_test: plat/pc/test/region_test.c $(pc-mem-src) \
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/pc/test \
 	  -fsanitize=address,undefined -fno-sanitize-recover=undefined \
-	  -DDIRECT_LO=0x300000000000UL -DREGION_AREA_HI=0x12000000000UL -DFRAMES_CHECK $(filter %.c,$^) -o $@
+	  -DDIRECT_LO=0x300000000000UL -DREGION_AREA_HI=0x12000000000UL -DFRAMES_CHECK -DSCARCE_MAX=20 $(filter %.c,$^) -o $@
 
 # Several threads; slots enough for all, memory where the thread sanitizer allows it.
 $(O)/test/pc/race_test: plat/pc/test/race_test.c $(pc-mem-src) \

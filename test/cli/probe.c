@@ -69,6 +69,27 @@ static int type(void) {
   return 0;
 }
 
+/* Processes that fork as long as they can, each from its first moment on: all live to see fork
+ * fail. */
+static int bomb(void) {
+  unsigned *n = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  pid_t top = n == MAP_FAILED ? -1 : fork();
+  if (top < 0)
+    return 1;
+  if (top == 0) {
+    setpgid(0, 0);
+    while (fork() >= 0)
+      __atomic_add_fetch(&n[0], 1, __ATOMIC_RELAXED); /* once in each of both */
+    __atomic_add_fetch(&n[1], 1, __ATOMIC_RELAXED);
+    for (;;)
+      pause();
+  }
+  for (unsigned i = 0; i < 600 && (n[1] == 0 || n[1] < n[0] / 2 + 1); i++)
+    usleep(100000);
+  printf("%s: %u forks, %u ends\n", n[1] == n[0] / 2 + 1 ? "all" : "not all", n[0] / 2, n[1]);
+  return kill(-top, SIGKILL) || n[0] < 200;
+}
+
 /* The terminal's name, as several ways tell it. */
 static int name(void) {
   char link[100] = "";
@@ -186,6 +207,8 @@ int main(int argc, char **argv) {
     return eat(!strcmp(arg, "shared"));
   if (!strcmp(what, "type"))
     return type();
+  if (!strcmp(what, "bomb"))
+    return bomb();
   if (!strcmp(what, "tty"))
     return name();
   if (!strcmp(what, "window"))
