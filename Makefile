@@ -2,7 +2,7 @@
 # Every folder with something to build has a fragment FOLDER/NAME.mk that is included here.
 
 BUILD ?= build
-O := $(abspath $(BUILD))
+override O := $(abspath $(if $(filter command,$(origin O)),$(O),$(BUILD)))
 S := $(CURDIR)
 export O S
 
@@ -18,6 +18,10 @@ CFLAGS_COMMON := -std=gnu11 -O2 -g -I$(S)/include -MMD -MP $(WARN)
 
 # Programs and libraries of the host (tools): $(O)/obj/host/DIR/FILE.o
 CFLAGS_HOST := $(CFLAGS_COMMON)
+
+# What is compiled with the variables FLAGS_NAME (% is any text) depends on $(O)/flags/NAME, which is written when their
+# contents are others than the last time. Without one the flags count as those of what is there.
+FLAGS_host := CC CFLAGS_HOST CFLAGS_toolchain_% CFLAGS_verifier_%
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -36,7 +40,17 @@ unit-tests:
 include $(wildcard lib/*.mk toolchain/*.mk verifier/*.mk kernel/*.mk kernel/test/*.mk plat/*/*.mk user/*.mk \
 	ports/*.mk test/*.mk bench/*.mk bench/*/*.mk)
 
-$(O)/obj/host/%.o: $(S)/%.c
+# Stripped, since make 4.3 does not always take off the end of line.
+flags-now = $(strip $(foreach v,$(sort $(filter $(FLAGS_$(1)),$(.VARIABLES))),$(v)=$(subst $(SAY),,$($(v)))))
+flags-then = $(strip $(file <$(O)/flags/$(1)))
+flags-write = $(file >$(O)/flags/$(1),$(flags-now))
+flags-first = $(shell mkdir -p $(O)/flags)$(flags-write)$(shell touch -d @1 $(O)/flags/$(1))
+flags-check = $(if $(wildcard $(O)/flags/$(1)),\
+	$(if $(subst x$(flags-now)x,,x$(flags-then)x),$(flags-write)),$(flags-first))
+$(foreach n,$(patsubst FLAGS_%,%,$(filter FLAGS_%,$(.VARIABLES))),$(call flags-check,$(n)))
+$(O)/flags/%: ; $(call flags-first,$*)
+
+$(O)/obj/host/%.o: $(S)/%.c $(O)/flags/host
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_HOST) $(CFLAGS_$(subst /,_,$(dir $*))) -c $< -o $@
 

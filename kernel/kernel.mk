@@ -22,12 +22,13 @@ LTO_DIRS := kernel/sched/ kernel/proc/ kernel/signal/ kernel/mm/ kernel/ipc/ pla
 # A debug kernel has the same folders, objects of its own, and checks: of locks, of freed memory.
 CFLAGS_PLAT_hosted-debug := -I$(S)/plat/hosted -DLOCK_CHECK -DKMALLOC_DEBUG
 define kern_rules
-$(O)/obj/kern/$(1)/%.o: $(S)/%.c
+FLAGS_kern-$(1) := CC CFLAGS_KERN% CFLAGS_PLAT_$(1)
+$(O)/obj/kern/$(1)/%.o: $(S)/%.c $(O)/flags/kern-$(1)
 	@mkdir -p $$(@D)
 	$$(CC) $$(CFLAGS_KERN) -I$(S)/plat/$(1) -I$(S)/plat/x86 $$(CFLAGS_PLAT_$(1)) \
 	  $$(CFLAGS_KERN_$$(subst /,_,$$(dir $$*))) -c $$< -o $$@
 
-$(O)/obj/kern/$(1)/%.o: $(S)/%.S
+$(O)/obj/kern/$(1)/%.o: $(S)/%.S $(O)/flags/kern-$(1)
 	@mkdir -p $$(@D)
 	$$(CC) -I$(S) -I$(S)/include -MMD -MP -c $$< -o $$@
 
@@ -37,3 +38,4 @@ endef
 $(eval $(call kern_rules,hosted))
 $(eval $(call kern_rules,hosted-debug))
 $(eval $(call kern_rules,pc))
+FLAGS_kern-pc += LTO_DIRS

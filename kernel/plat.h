@@ -209,6 +209,10 @@ struct region_usage {
   u64 record_bytes, table_bytes;
 };
 void region_usage(struct region *r, struct region_usage *u);
+/* The same of [off, end), the first two alone (the others are 0): never more than its size. What a
+   region keeps elsewhere for its children's or its own sake is not in any range. Takes as long as
+   page tables take to be walked. */
+void region_usage_of(struct region *r, u64 off, u64 end, struct region_usage *u);
 
 /* Memory objects (MAP_SHARED anonymous, memfd, tmpfs file contents, shared rodata of images):
    reference-counted, sparse, zero-filled, grow on demand up to the size given to resize. */

@@ -124,7 +124,7 @@ def help_text(cli):
     done = cli.raw("run", "--help")
     expect(done)
     for option in ("--isolation", "--cpus", "--memory", "--root", "--dir", "--env", "--workdir",
-                   "--fork", "--quiet", "--stats", "--trace"):
+                   "--here", "--fork", "--quiet", "--stats", "--trace"):
         assert option in done.stdout, f"{option} is not in the help"
     expect(cli.raw("--help"))
 
@@ -211,6 +211,8 @@ def working_directory(cli):
     expect(cli.run("cwd"), out="/\n")
     expect(cli.run("cwd", options=["--workdir=/tmp"]), out="/tmp\n")
     expect(cli.run("cwd", options=[f"--dir=/here:{cli.work}", "--workdir=/here"]), out="/here\n")
+    here = os.path.realpath(cli.work)
+    expect(cli.raw("run", "--here", cli.probe, "cwd", cwd=cli.work), out=here + "\n")
     expect(cli.run("cwd", options=["--workdir=/no/such"]), lambda s: s > 0, "", r"\S")
 
 
@@ -378,6 +380,25 @@ def window_size(cli):
     for options in ((), ("--vm",)):
         shown = as_job(cli, "fg", options, ["window"], [(b"ready", resize)])
         assert "33 77\n" in shown and shown.endswith("status 0\n"), shown
+
+
+@test
+def terminal_name(cli):
+    """The terminal is /dev/console, for who may not open that as well."""
+    for options in ((), ("--vm",)):
+        shown = as_job(cli, "fg", options, ["tty"], [])
+        assert "tty /dev/console link /dev/console same 1 1 char 1 open 1\n" in shown, shown
+        assert shown.endswith("status 0\n"), shown
+    expect(cli.run("tty"), 1, "not a terminal\n")
+
+
+@test
+def fork_bomb(cli):
+    """Memory that fork uses up is refused to fork: no process is killed for it."""
+    for options in (["--memory=64M"], ["--vm", "--memory=256M", "--cpus=2"]):
+        done = cli.run("bomb", options=options)
+        expect(done)
+        assert re.match(r"all: \d+ forks", done.stdout) and "out of memory" not in done.stderr, done
 
 
 @test

@@ -607,6 +607,24 @@ def few_descriptors(rig):
         s.end()
 
 
+def zygote_without_descriptors(rig):
+    """What cannot be passed to a zygote has no worker, with the cause, and the zygote lives on."""
+    functions = "".join(f'[function.left{n}]\ncommand = ["{{work}}/probe"]\n'
+                        f'environment = {{ WARM = "descriptors", LEFT = "{n}" }}\n' for n in range(3))
+    s = rig.serve(functions)
+    try:
+        for name in ("left0", "left1"):
+            for _ in range(3):
+                reply = s.plain("hello", name)
+                assert reply.status == 502 and "no worker could be started: " in reply.text, reply
+            assert s.metric("ufaas_zygote_failures_total", name) == 0
+        for _ in range(3):
+            assert s.plain("hello", "left2").text == "hello"
+        s.stop()
+    finally:
+        s.end()
+
+
 def slow_log(rig):
     """A log that nobody reads stops nobody; what does not fit is lost, counted, and cut at line ends."""
     s = rig.serve(log="stderr")
@@ -660,7 +678,7 @@ def command_line(rig):
 
 
 ALONE = [command_line, deploy_under_load, reconfigure, cannot_start, orderly_end, end_in_time,
-         few_descriptors, slow_log, *faas_rapi.ALONE]
+         few_descriptors, zygote_without_descriptors, slow_log, *faas_rapi.ALONE]
 
 
 def main():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Custom runtimes of AWS Lambda behind ufaas: faas/bootstrap.c, which knows only the Runtime API."""
 import base64
+import errno
 import os
 import random
 import re
@@ -306,6 +307,9 @@ def runtime_sanitized(rig):
     for conversation, log_end in many:
         os.close(log_end)
         conversation.close()
+    # An order that has lost its descriptors.
+    b.order(b.INVOKE, 77)
+    assert b.note() == (b.FAILED, errno.EMFILE, 77, 0)
     # Requests of any form to the Runtime API, and connections that end anywhere.
     address = b.call(b"env AWS_LAMBDA_RUNTIME_API")[1].decode().split(":")
     good = (b"POST /2018-06-01/runtime/invocation/id-1/response HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"

@@ -1,6 +1,6 @@
 # `make test`: every step below in this order, each even if one before it failed, then one line
 # with the counts of all. STEP:N lets make run N jobs at once within the step.
-TEST_STEPS := deps tools:2 unit-tests:2 test-sys-native test-core-links test-lock-order test-sys-matrix \
+TEST_STEPS := deps tools:2 test-build unit-tests:2 test-sys-native test-core-links test-lock-order test-sys-matrix \
 	test-sys-debug test-soak test-sys-clang test-sys-pc test-sys-pc-cpus test-pc-devices test-pc-loaders \
 	test-pc-stacks test-cli ports:2 test-ports test-faas test-faas-python check-format tidy
 
@@ -54,6 +54,9 @@ test-cli: tools
 .PHONY: test-faas-python
 test-faas-python: tools image ufaas port-base port-python3 port-python3-native
 	@python3 $(S)/test/faas_python.py --build $(O) $(NAMES)
+.PHONY: test-build
+test-build:
+	@python3 $(S)/test/build.py
 test-core-links: $(O)/obj/kern/hosted/kernel-core.o
 	@python3 $(S)/test/core-links.py $< $(S)/kernel/plat.h
 

@@ -106,12 +106,12 @@ $(O)/test/load: $(O)/obj/host/toolchain/test/load.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_HOST) $< -o $@
 
-$(O)/test/as-sanitized: $(wildcard $(TC)/as/*.[ch]) $(TC)/common/args.c
+$(O)/test/as-sanitized: $(wildcard $(TC)/as/*.[ch]) $(TC)/common/args.c $(O)/flags/host
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CFLAGS_HOST)) -D_GNU_SOURCE -fsanitize=address,undefined \
 	  -fno-sanitize-recover $(filter %.c,$^) -o $@
 
 .PHONY: toolchain-tests
 unit-tests: toolchain-tests
-toolchain-tests: toolchain $(O)/test/load $(O)/test/as-sanitized $(O)/bin/ufork-verify
+toolchain-tests: toolchain $(O)/bin/ufork $(O)/test/load $(O)/test/as-sanitized $(O)/bin/ufork-verify
 	python3 $(TC)/test/toolchain_test.py $(O)

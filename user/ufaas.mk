@@ -8,10 +8,12 @@ UFAAS_EXAMPLES := $(basename $(notdir $(wildcard $(S)/$(UFAAS)/examples/*.c)))
 UFAAS_RAPI_SRC := $(patsubst $(S)/%,%,$(wildcard $(S)/$(UFAAS)/rapi/*.c)) \
 	$(addprefix $(UFAAS)/,conn.c http.c log.c loop.c resident.c text.c tree.c)
 CFLAGS_UFAAS := $(CFLAGS_COMMON) -D_GNU_SOURCE
+FLAGS_ufaas := CFLAGS_UFAAS
+FLAGS_ufaas-tests := CC UFAAS_SANITIZE
 
 # $(1): ufork or native; $(2): compiler; $(3), $(4): where programs and examples go
 define ufaas_variant
-$(O)/obj/ufaas-$(1)/%.o: $(S)/%.c | $(O)/bin/$(2) toolchain
+$(O)/obj/ufaas-$(1)/%.o: $(S)/%.c $(O)/flags/ufaas | $(O)/bin/$(2) toolchain
 	@mkdir -p $$(@D)
 	$$(SAY) $(O)/bin/$(2) $(CFLAGS_UFAAS) -c $$< -o $$@
 $(3)/ufaas: $(UFAAS_SRC:%.c=$(O)/obj/ufaas-$(1)/%.o)
@@ -42,7 +44,7 @@ UFAAS_SANITIZE := $(filter-out -MMD -MP -O2,$(CFLAGS_UFAAS)) -O1 -fsanitize=addr
 	-fno-sanitize-recover=undefined
 $(O)/test/ufaas/unit: $(wildcard $(S)/$(UFAAS)/test/unit*.c)
 $(O)/test/ufaas/fuzz: $(S)/$(UFAAS)/test/fuzz.c
-$(O)/test/ufaas/unit $(O)/test/ufaas/fuzz: $(UFAAS_BYTES) $(wildcard $(S)/$(UFAAS)/*.h $(S)/$(UFAAS)/*/*.h)
+$(O)/test/ufaas/unit $(O)/test/ufaas/fuzz: $(UFAAS_BYTES) $(O)/flags/ufaas-tests $(wildcard $(S)/$(UFAAS)/*.h $(S)/$(UFAAS)/*/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(UFAAS_SANITIZE) $(filter %.c,$^) -o $@
 
@@ -55,7 +57,7 @@ ufaas-unit-tests: $(O)/test/ufaas/unit $(O)/test/ufaas/fuzz
 # The whole server and the bridge, for test/faas.py.
 $(O)/test/ufaas/sanitized-ufaas: $(UFAAS_SRC)
 $(O)/test/ufaas/sanitized-rapi: $(UFAAS_RAPI_SRC)
-$(O)/test/ufaas/sanitized-ufaas $(O)/test/ufaas/sanitized-rapi: $(wildcard $(S)/$(UFAAS)/*.h $(S)/$(UFAAS)/rapi/*.h)
+$(O)/test/ufaas/sanitized-ufaas $(O)/test/ufaas/sanitized-rapi: $(O)/flags/ufaas-tests $(wildcard $(S)/$(UFAAS)/*.h $(S)/$(UFAAS)/rapi/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(UFAAS_SANITIZE) $(filter %.c,$^) -o $@
 

@@ -21,12 +21,13 @@ tools: $(O)/lib/libufverify.a $(O)/bin/ufork-verify
 verifier-test-obj := $(O)/obj/verifier-test
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_VERIFIER_TEST := $(CFLAGS_COMMON) -I$(S)/verifier/test
+FLAGS_verifier-test := CC CLANG CFLAGS_VERIFIER_TEST SANITIZE
 
-$(verifier-test-obj)/%.o: $(S)/verifier/%.c
+$(verifier-test-obj)/%.o: $(S)/verifier/%.c $(O)/flags/verifier-test
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_VERIFIER_TEST) $(SANITIZE) -c $< -o $@
 
-$(verifier-test-obj)/%.o: $(S)/verifier/%.S
+$(verifier-test-obj)/%.o: $(S)/verifier/%.S $(O)/flags/verifier-test
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_VERIFIER_TEST) -c $< -o $@
 
@@ -36,7 +37,7 @@ $(verifier-test-obj)/verifier-test: $(addprefix $(verifier-test-obj)/,check.o de
 	$(CC) $(SANITIZE) -o $@ $^ -lZydis -lZycore
 
 # Without sanitizers: it runs instructions with registers of its own choosing.
-$(verifier-test-obj)/plain/%.o: $(S)/verifier/%.c
+$(verifier-test-obj)/plain/%.o: $(S)/verifier/%.c $(O)/flags/verifier-test
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_VERIFIER_TEST) -c $< -o $@
 
@@ -46,7 +47,7 @@ $(verifier-test-obj)/verifier-sweep: $(addprefix $(verifier-test-obj)/plain/test
 
 # The fuzzer needs clang's runtime. Bounded: FUZZ_SECONDS, always the same seed.
 FUZZ_SECONDS ?= 10
-$(verifier-test-obj)/fuzz/%.o: $(S)/verifier/%.c
+$(verifier-test-obj)/fuzz/%.o: $(S)/verifier/%.c $(O)/flags/verifier-test
 	@mkdir -p $(@D)
 	$(CLANG) $(CFLAGS_VERIFIER_TEST) -fsanitize=fuzzer-no-link,address,undefined \
 		-fno-sanitize-recover=all -c $< -o $@

@@ -46,7 +46,7 @@ struct poller;
 void poll_wait(struct poller *p, struct waitq *q);
 
 struct file_ops {
-  const char *name; /* "pipe", "socket"...; for /proc/PID/fd links "pipe:[ino]" */
+  const char *name; /* "pipe"...; for /proc/PID/fd links "pipe:[ino]"; with : or / as it is */
   /* Transfer at *pos (ignored by streams); bytes or -errno. Blocks unless O_NONBLOCK. */
   i64 (*read)(struct file *f, struct uio *u, u64 *pos);
   i64 (*write)(struct file *f, struct uio *u, u64 *pos);

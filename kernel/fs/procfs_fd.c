@@ -43,7 +43,7 @@ static int fd_target(const struct pfs_who *w, char *buf, size_t size) {
     return -ENOENT;
   if (f->dentry)
     e = vfs_path_of(f, buf, size);
-  else if (strchr(f->ops->name, ':') || file_getattr(f, &st) < 0)
+  else if (strchr(f->ops->name, ':') || strchr(f->ops->name, '/') || file_getattr(f, &st) < 0)
     str_copy(buf, f->ops->name, size);
   else
     fmt(buf, size, "%s:[%lu]", f->ops->name, st.ino);

@@ -61,9 +61,10 @@ void pfs_memory(struct proc *p, struct pfs_memory *m) {
 
 struct vma_text {
   struct text *text;
+  struct region *region;
   const char *image;
-  char *path;     /* PATH_MAX bytes of scratch */
-  bool with_size; /* smaps */
+  char *path;      /* PATH_MAX bytes of scratch */
+  bool with_pages; /* smaps */
 };
 
 static const char *vma_name(const struct vma *v, const char *image, char *buf) {
@@ -81,42 +82,69 @@ static const char *vma_name(const struct vma *v, const char *image, char *buf) {
   }
 }
 
+static u64 kib(u64 bytes) { return (bytes + 1023) >> 10; }
+
+static void show_size(struct text *t, u64 bytes) {
+  text_printf(t, "Size: %18lu kB\nKernelPageSize: %8lu kB\nMMUPageSize: %11lu kB\n", kib(bytes),
+              PAGE_SIZE >> 10, PAGE_SIZE >> 10);
+}
+
+/* Pss counts shared memory in full for nobody: who else has it is not known here. */
+static void show_resident(struct text *t, u64 private_, u64 shared) {
+  text_printf(t,
+              "Rss: %19lu kB\nPss: %19lu kB\nShared_Clean: %10lu kB\nShared_Dirty: %10u kB\n"
+              "Private_Clean: %9u kB\nPrivate_Dirty: %9lu kB\n",
+              kib(private_ + shared), kib(private_), kib(shared), 0, 0, kib(private_));
+}
+
+static void show_pages(const struct vma_text *x, const struct vma *v) {
+  struct region_usage u;
+  region_usage_of(x->region, v->off, vma_end(v), &u);
+  show_size(x->text, v->len);
+  show_resident(x->text, u.private_bytes, u.shared_bytes);
+  text_printf(x->text, "Anonymous: %13lu kB\nSwap: %18u kB\n",
+              v->obj ? 0UL : kib(u.private_bytes + u.shared_bytes), 0);
+}
+
 static void show_vma(void *arg, const struct vma *v) {
   struct vma_text *x = arg;
   text_printf(x->text, "%08x-%08lx %c%c-%c %08lx 00:00 0 %24s%s\n", v->off, vma_end(v),
               v->prot & PROT_READ ? 'r' : '-', v->prot & PROT_WRITE ? 'w' : '-',
               v->kind == VMA_SHARED ? 's' : 'p', v->obj_off, "", vma_name(v, x->image, x->path));
-  if (x->with_size)
-    text_printf(x->text, "Size: %18u kB\n", v->len >> 10);
+  if (x->with_pages)
+    show_pages(x, v);
 }
 
-static int show_vmas(struct text *t, struct space *s, bool with_size) {
-  struct vma_text x = {t, image_path(s->image), kmalloc(PATH_MAX), with_size};
+static int show_vmas(struct text *t, struct space *s, bool with_pages) {
+  struct vma_text x = {t, s->region, image_path(s->image), kmalloc(PATH_MAX), with_pages};
   u32 lo, hi;
   if (!x.path)
     return -ENOMEM;
   image_text_range(s->image, &lo, &hi); /* not in the region, but the program sees it there */
   text_printf(t, "%08x-%08x r-xp 00000000 00:00 0 %24s%s\n", lo, hi, "", x.image);
+  if (with_pages) /* which no process is charged with, nor is it in the totals */
+    show_size(t, hi - lo);
   space_each_vma(s, show_vma, &x);
   kfree(x.path);
   return 0;
 }
 
-int pfs_show_maps(struct text *t, const struct pfs_who *w) {
+static int show_space(struct text *t, int pid, bool with_pages) {
   int e;
-  struct space *s = space_of_pid(w->pid, &e);
+  struct space *s = space_of_pid(pid, &e);
   if (!s)
     return e;
-  e = show_vmas(t, s, false);
+  e = show_vmas(t, s, with_pages);
   space_put(s);
   return e;
 }
 
-static u64 kib(u64 bytes) { return (bytes + 1023) >> 10; }
+int pfs_show_maps(struct text *t, const struct pfs_who *w) { return show_space(t, w->pid, false); }
 
-/* Pss counts shared memory in full for nobody: who else has it is not known here. */
-static int show_totals(struct text *t, int pid) {
-  struct proc *p = proc_find(pid);
+int pfs_show_smaps(struct text *t, const struct pfs_who *w) { return show_space(t, w->pid, true); }
+
+int pfs_show_smaps_rollup(struct text *t, const struct pfs_who *w) {
+  struct proc *p = proc_find(w->pid);
   if (!p)
     return -ESRCH;
   struct pfs_memory m;
@@ -124,28 +152,11 @@ static int show_totals(struct text *t, int pid) {
   proc_put(p);
   const struct proc_footprint *c = &m.cost;
   text_printf(t, "%08x-%08lx ---p 00000000 00:00 0 %24s[rollup]\n", UF_DATA_LO, UF_REGION_SIZE, "");
-  text_printf(t,
-              "Rss: %19lu kB\nPss: %19lu kB\nShared_Clean: %10lu kB\nShared_Dirty: %10u kB\n"
-              "Private_Clean: %9u kB\nPrivate_Dirty: %9lu kB\nSwap: %18u kB\n",
-              kib(m.resident), kib(c->private_), kib(c->shared), 0, 0, kib(c->private_), 0);
+  show_resident(t, c->private_, c->shared);
+  text_printf(t, "Swap: %18u kB\n", 0);
   text_printf(t, "KernelStructs: %9lu kB\nKernelStack: %11lu kB\nPageTables: %12lu kB\n",
               kib(c->structs), kib(c->stacks), kib(c->tables));
   return 0;
-}
-
-int pfs_show_smaps_rollup(struct text *t, const struct pfs_who *w) {
-  return show_totals(t, w->pid);
-}
-
-/* The platform counts pages per region, not per mapping: sizes per mapping, then the totals. */
-int pfs_show_smaps(struct text *t, const struct pfs_who *w) {
-  int e;
-  struct space *s = space_of_pid(w->pid, &e);
-  if (!s)
-    return e;
-  e = show_vmas(t, s, true);
-  space_put(s);
-  return e ? e : show_totals(t, w->pid);
 }
 
 int pfs_show_statm(struct text *t, const struct pfs_who *w) {

@@ -3,6 +3,7 @@
 #include "kernel/fs/tty.h"
 #include "kernel/errno.h"
 #include "kernel/fs/devfs.h"
+#include "kernel/fs/namei.h"
 #include "kernel/fs/vfs.h"
 #include "kernel/mm/kmalloc.h"
 #include "kernel/proc/proc.h"
@@ -356,26 +357,37 @@ static void tty_release(struct file *f) {
   tty_put(t);
 }
 
-static const struct file_ops tty_file_ops = {
-    .name = "tty",
-    .read = tty_read,
-    .write = tty_write,
-    .poll = tty_poll,
-    .ioctl = tty_ioctl,
-    .stat = tty_stat,
-    .release = tty_release,
-};
+#define CONSOLE_PATH "/dev/console"
+#define FILE_OPS                                                                                   \
+  .read = tty_read, .write = tty_write, .poll = tty_poll, .ioctl = tty_ioctl, .stat = tty_stat,    \
+  .release = tty_release
+static const struct file_ops tty_file_ops = {.name = "tty", FILE_OPS};
+static const struct file_ops console_file_ops = {.name = CONSOLE_PATH, FILE_OPS};
+
+/* What stands for a terminal that nobody has opened by a name: its node, which names it to programs
+   (ttyname), but cannot be opened by everybody who has the terminal, as the file itself can. */
+static struct inode *node_of(const struct tty *t) {
+  struct dentry *d;
+  if (t != console || path_walk(NULL, CONSOLE_PATH, WALK_FOLLOW, &d) < 0)
+    return NULL;
+  struct inode *i = inode_get(d->inode);
+  dentry_put(d);
+  return i;
+}
 
 int tty_file(struct tty *t, u32 flags, struct file **out) {
   int e = t->ops->open ? t->ops->open(t) : 0;
   if (e < 0)
     return e;
-  *out = file_alloc(&tty_file_ops, flags, t);
+  struct inode *node = node_of(t);
+  *out = file_alloc(node ? &console_file_ops : &tty_file_ops, flags, t);
   if (!*out) {
     if (t->ops->close)
       t->ops->close(t);
+    inode_put(node);
     return -ENOMEM;
   }
+  (*out)->inode = node;
   tty_get(t);
   return 0;
 }

@@ -57,7 +57,8 @@ struct tty *tty_alloc(const struct tty_ops *ops, void *priv);
 struct tty *tty_create(const struct tty_ops *ops, void *priv);
 void tty_get(struct tty *t);
 void tty_put(struct tty *t);
-/* An open file on t (takes its own reference). */
+/* An open file on t (takes its own reference). One on the console is known as /dev/console, if that
+   is there already. */
 int tty_file(struct tty *t, u32 flags, struct file **out);
 
 /* f (fresh) becomes an open file on t, and t maybe the controlling terminal of whoever opens. */

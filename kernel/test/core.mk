@@ -3,6 +3,7 @@
 CFLAGS_FAKE := -std=gnu11 -O1 -g -fno-strict-aliasing -MMD -MP $(WARN) -I$(S) -I$(S)/include \
 	-I$(S)/kernel/test/fake
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+FLAGS_tests := CC WARN CFLAGS_FAKE SANITIZE%
 
 FAKE_SRC := kernel/test/fake/plat.c kernel/klog.c lib/fmt.c lib/spin.c
 # Contexts of the C library confuse the address sanitizer: the scheduler goes without.
@@ -16,7 +17,7 @@ SRC_test_fork_time := kernel/proc/fork_time.c kernel/test/no_sched.c
 CORE_TESTS := test_sched test_timer test_pid test_sigqueue test_fork_time
 
 define core_test
-$(O)/test/kernel/$(1): $(S)/kernel/test/$(1).c $(addprefix $(S)/,$(SRC_$(1)) $(FAKE_SRC)) \
+$(O)/test/kernel/$(1): $(S)/kernel/test/$(1).c $(addprefix $(S)/,$(SRC_$(1)) $(FAKE_SRC)) $(O)/flags/tests \
 		$(wildcard $(S)/kernel/*/*.h $(S)/kernel/*.h $(S)/kernel/test/fake/*.h)
 	@mkdir -p $$(@D)
 	$$(CC) $(filter-out -MMD -MP,$(CFLAGS_FAKE)) $(or $(SANITIZE_$(1)),$(SANITIZE)) \
@@ -28,7 +29,7 @@ $(foreach t,$(CORE_TESTS),$(eval $(call core_test,$(t))))
 # It does not know fences; ours order a store before a load (who sleeps, who wakes) and publish nothing.
 # $(1): program; $(2): its sources
 define race_test
-$(O)/test/kernel/$(1): $(addprefix $(S)/,$(2) $(FAKE_SRC)) $(wildcard $(S)/kernel/*/*.h $(S)/kernel/*.h \
+$(O)/test/kernel/$(1): $(addprefix $(S)/,$(2) $(FAKE_SRC)) $(O)/flags/tests $(wildcard $(S)/kernel/*/*.h $(S)/kernel/*.h \
 		$(S)/lib/*.h $(S)/kernel/test/fake/*.h)
 	@mkdir -p $$(@D)
 	$$(CC) $(filter-out -MMD -MP -DKMALLOC_DEBUG,$(CFLAGS_FAKE)) -fsanitize=thread -Wno-tsan $$(filter %.c,$$^) -pthread -o $$@
@@ -46,12 +47,12 @@ test-tsan: $(RACE_TESTS:%=$(O)/test/kernel/%)
 	  TSAN_OPTIONS=halt_on_error=1 timeout 120 $(O)/test/kernel/$$t 4; done
 
 # The library under other names, beside the C library's.
-$(O)/test/kernel/string.o: $(S)/lib/string.c
+$(O)/test/kernel/string.o: $(S)/lib/string.c $(O)/flags/kern-hosted
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_KERN) $(foreach f,memcpy memmove memset memcmp memchr strlen strnlen strcmp \
 		strncmp strchr strrchr str_copy,-D$(f)=uf_$(f)) -I$(S)/kernel/test/fake -c $< -o $@
-$(O)/test/kernel/test_string: $(S)/kernel/test/test_string.c $(O)/test/kernel/string.o
-	$(CC) $(CFLAGS_FAKE) $^ -o $@
+$(O)/test/kernel/test_string: $(S)/kernel/test/test_string.c $(O)/test/kernel/string.o $(O)/flags/tests
+	$(CC) $(CFLAGS_FAKE) $(filter %.c %.o,$^) -o $@
 
 # doc/syscalls.md is generated; the tests say when it is out of date.
 .PHONY: syscalls-doc core-unit-tests

@@ -10,7 +10,8 @@ hosted-objs := $(hosted-kern-src:%.c=$(O)/obj/kern/hosted/%.o) \
 	$(O)/obj/kern/hosted/plat/hosted/idle.o $(O)/obj/kern/hosted/plat/hosted/behind-gate.o $(O)/obj/kern/hosted/plat/x86/entry.o
 hosted-libc-objs := $(hosted-libc-src:%.c=$(O)/obj/hosted-libc/%.o)
 
-$(O)/obj/hosted-libc/%.o: $(S)/%.c
+FLAGS_hosted-libc := CC CFLAGS_COMMON
+$(O)/obj/hosted-libc/%.o: $(S)/%.c $(O)/flags/hosted-libc
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_COMMON) -D_GNU_SOURCE -fPIE -I$(S) -I$(S)/plat/hosted -I$(S)/plat/x86 -c $< -o $@
 
@@ -66,7 +67,7 @@ $(O)/test/hosted/pages_test: plat/hosted/test/pages_test.c plat/hosted/pages.c l
 	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/hosted \
 	  -fsanitize=undefined -fno-sanitize-recover=undefined $(filter %.c,$^) -o $@
 
-$(O)/test/hosted/pairing_test: plat/hosted/test/pairing_test.c plat/hosted/pairing.h
+$(O)/test/hosted/pairing_test: plat/hosted/test/pairing_test.c plat/hosted/pairing.h kernel/test/fake/check_once.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O1 -g $(WARN) -I$(S) -fsanitize=undefined -fno-sanitize-recover=undefined $< -o $@
 
@@ -76,15 +77,18 @@ $(O)/test/hosted/together_test: plat/hosted/test/together_test.c plat/hosted/tes
 	$(CC) -std=gnu11 -O1 -g $(WARN) -D_GNU_SOURCE -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/hosted \
 	  -I$(S)/plat/x86 -pthread $(filter %.c,$^) -o $@
 
-$(O)/test/hosted/behind_test: plat/hosted/test/behind_test.c plat/hosted/behind.c $(wildcard plat/hosted/*.h)
+$(O)/test/hosted/behind_test: plat/hosted/test/behind_test.c plat/hosted/behind.c $(wildcard plat/hosted/*.h) \
+		kernel/test/fake/check_once.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O1 -g $(WARN) -D_GNU_SOURCE -fno-strict-aliasing -mno-red-zone -I$(S) -I$(S)/include -I$(S)/plat/hosted \
 	  -I$(S)/plat/x86 -pthread $(filter %.c,$^) -o $@
 
+hosted-other-tests := $(addprefix $(O)/test/hosted/,clock_test pages_test pairing_test together_test behind_test)
+$(hosted-region-tests) $(O)/test/hosted/race_region $(hosted-other-tests): $(O)/flags/tests
+
 .PHONY: hosted-unit-tests
 unit-tests: hosted-unit-tests
-hosted-unit-tests: $(hosted-region-tests) $(addprefix $(O)/test/hosted/,clock_test pages_test pairing_test \
-		together_test behind_test)
+hosted-unit-tests: $(hosted-region-tests) $(hosted-other-tests)
 	timeout 60 $(O)/test/hosted/pairing_test
 	timeout 60 $(O)/test/hosted/together_test
 	timeout 60 $(O)/test/hosted/behind_test

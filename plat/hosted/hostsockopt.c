@@ -9,8 +9,13 @@
 #include "lib/string.h"
 #include "plat/hosted/together.h"
 
-enum { LEVEL_SOCKET = 1, LEVEL_IP = 0, LEVEL_TCP = 6, LEVEL_UDP = 17, LEVEL_IPV6 = 41 };
-enum { TCP_CORK = 3 };
+enum {
+  LEVEL_SOCKET = 1,
+  LEVEL_IP = 0,
+  LEVEL_TCP = HOST_IPPROTO_TCP,
+  LEVEL_UDP = 17,
+  LEVEL_IPV6 = 41
+};
 enum { RCVTIMEO = 20, SNDTIMEO = 21, RCVTIMEO_NEW = 66, SNDTIMEO_NEW = 67 };
 
 struct option_range {
@@ -76,7 +81,7 @@ int host_setsockopt(struct sock *s, int level, int name, const void *val, u32 le
   if (!is_allowed(level, name))
     return -ENOPROTOOPT;
   together_end();
-  if (level == LEVEL_TCP && name == TCP_CORK)
+  if (level == LEVEL_TCP && name == HOST_TCP_CORK)
     return together_cork(h, val, len);
   together_push(h);
   return (int)lx5(setsockopt, h->io.fd, level, name, val, len);

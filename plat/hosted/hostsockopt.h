@@ -7,6 +7,11 @@
 #include "plat/hosted/hostio.h"
 #include "plat/hosted/pairing.h"
 
+/* Linux's numbers. */
+#define HOST_MSG_MORE 0x8000u
+#define HOST_IPPROTO_TCP 6
+#define HOST_TCP_CORK 3
+
 struct host_sock {
   struct sock sock;
   struct hostio io;

@@ -17,6 +17,9 @@ struct memobj {
 /* The bytes of an open host file as an object, for shared mappings; fd is duplicated. */
 int memobj_from_host(int fd, struct memobj **out);
 
+#define SEEK_DATA 3 /* Linux's, for lseek on an object */
+#define SEEK_HOLE 4
+
 /* Bytes of page frames that all objects hold. */
 u64 memobj_bytes_used(void);
 

@@ -29,6 +29,7 @@ static const char usage[] =
     "  --dir=GUEST[:HOST][:ro]      shows a host directory at GUEST; may be repeated\n"
     "  --env=K=V                    sets a variable; may be repeated\n"
     "  --workdir=DIR                where PROGRAM starts (/)\n"
+    "  --here                       shows the current directory and starts PROGRAM there\n"
     "  --fork=auto|copy|eager|lazy  how memory is forked, to compare (auto)\n"
     "  --vm                         in a virtual machine (QEMU) of its own instead of this "
     "process\n"
@@ -142,6 +143,11 @@ static void add_mount(struct options *o, const char *v) {
   o->boot.mounts = all;
 }
 
+static void here(struct options *o) {
+  o->boot.workdir = must(getcwd(NULL, 0));
+  add_mount(o, o->boot.workdir);
+}
+
 /* ---- environment ----------------------------------------------------------------------------- */
 
 static const char **env;
@@ -232,6 +238,8 @@ static bool flag(struct options *o, const char *name) {
     o->boot.trace = true;
   else if (strcmp(name, "vm") == 0)
     o->vm = true;
+  else if (strcmp(name, "here") == 0)
+    here(o);
   else
     return false;
   return true;

@@ -14,6 +14,21 @@ static u64 object_bytes(const struct memobj *o) {
   return lx2(fstat, o->fd, &st) == 0 ? (u64)st.blocks * 512 : 0;
 }
 
+/* Of these, what is in [at, end) of the object. */
+static u64 object_bytes_of(const struct memobj *o, u64 at, u64 end) {
+  u64 bytes = 0;
+  for (i64 from = (i64)at; (u64)from < end;) {
+    from = lx3(lseek, o->fd, from, SEEK_DATA);
+    if (from < 0 || (u64)from >= end)
+      break;
+    i64 hole = lx3(lseek, o->fd, from, SEEK_HOLE);
+    i64 to = hole < 0 || (u64)hole > end ? (i64)end : hole;
+    bytes += round_up((u64)(to - from), PAGE_SIZE);
+    from = to;
+  }
+  return bytes;
+}
+
 /* Pages that only this region has: anonymous ones. */
 static u64 anonymous_bytes(const struct region *r, const struct extent *e) {
   u64 pages = 0;
@@ -63,7 +78,7 @@ static void usage_locked(struct region *r, struct region_usage *u) {
     if (e->kind == EXTENT_ANON || (e->kind == EXTENT_LAZY && e->seg->frozen))
       u->private_bytes += anonymous_bytes(r, e);
     else if (e->kind == EXTENT_OBJECT)
-      u->shared_bytes += min_u64(e->end - e->off, object_bytes(e->obj));
+      u->shared_bytes += object_bytes_of(e->obj, e->obj_off, e->obj_off + (e->end - e->off));
   }
   for (u32 i = 0; i < r->n_segs; i++) {
     const struct seg *s = r->segs[i];
@@ -74,6 +89,51 @@ static void usage_locked(struct region *r, struct region_usage *u) {
   }
   u->record_bytes = kmalloc_size(r) + kmalloc_size(r->map.v);
   u->table_bytes = table_bytes(r, u);
+}
+
+struct beneath {
+  const struct region *r;
+  const struct memobj *obj;
+  u64 bytes;
+};
+
+static int count_beneath(void *arg, u64 from, u64 to) {
+  struct beneath *b = arg;
+  b->bytes += object_bytes_of(b->obj, from - b->r->base, to - b->r->base);
+  return 0;
+}
+
+/* Part of an extent. */
+static void usage_of_part(const struct region *r, const struct extent *e, struct region_usage *u) {
+  if (e->kind == EXTENT_ANON)
+    u->private_bytes += anonymous_bytes(r, e);
+  else if (e->kind == EXTENT_OBJECT)
+    u->shared_bytes += object_bytes_of(e->obj, e->obj_off, e->obj_off + (e->end - e->off));
+  else if (e->kind == EXTENT_LAZY) {
+    const struct seg *s = e->seg;
+    bool alone = !s->frozen || __atomic_load_n(&s->sharers, __ATOMIC_RELAXED) == 1;
+    struct beneath b = {r, s->obj, 0};
+    u64 written = 0;
+    if (s->frozen)
+      seg_each_private(r, s, e->off, e->end, count_beneath, &b, &written);
+    u->private_bytes += written * PAGE_SIZE;
+    *(alone ? &u->private_bytes : &u->shared_bytes) +=
+        object_bytes_of(s->obj, e->off, e->end) - b.bytes;
+  }
+}
+
+void region_usage_of(struct region *r, u64 off, u64 end, struct region_usage *u) {
+  *u = (struct region_usage){0};
+  hostmutex_lock(&r->lock);
+  for (u32 i = extents_find(&r->map, (u32)off); i < r->map.n && r->map.v[i].off < end; i++) {
+    struct extent e = r->map.v[i];
+    u64 before = e.off < off ? off - e.off : 0;
+    e.off += (u32)before;
+    e.obj_off += before;
+    e.end = (u32)min_u64(e.end, end);
+    usage_of_part(r, &e, u);
+  }
+  hostmutex_unlock(&r->lock);
 }
 
 #define DEAR_NS 200000 /* cheaper: always asked anew */

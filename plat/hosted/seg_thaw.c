@@ -19,8 +19,6 @@
 #include "plat/hosted/seg.h"
 
 #define RW (REGION_READ | REGION_WRITE)
-#define SEEK_DATA 3
-#define SEEK_HOLE 4
 #define NEAR (64u << 20)     /* segments that far away are taken in */
 #define GAP_STEP (64u << 20) /* holes are passed in strides of this */
 

@@ -255,9 +255,6 @@ static int terminal_file(struct stream *s, struct file **out) {
     if (!terminal)
       return -ENOMEM;
     terminal_stream = s;
-    struct lx_stat st;
-    if (lx2(fstat, s->fd, &st) == 0)
-      terminal->rdev = st.rdev;
   }
   return tty_file(terminal, O_RDWR, out);
 }

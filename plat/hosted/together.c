@@ -11,10 +11,6 @@
 #include "lib/string.h"
 #include "plat/hosted/hostio.h"
 
-#define HOST_MSG_MORE 0x8000u
-#define HOST_IPPROTO_TCP 6
-#define HOST_TCP_CORK 3
-
 static struct pairing *pairing_of(struct host_sock *h) {
   struct kin *k = __atomic_load_n(&h->kin, __ATOMIC_ACQUIRE);
   return k ? &k->sends : &h->sends;

@@ -9,7 +9,7 @@ PC_P9_SRC := $(PC_VIRTIO_SRC) plat/pc/test/p9server.c plat/pc/test/p9_env.c
 
 # $(1): test; $(2): its sources beside plat/pc/test/$(1).c
 define pc_test
-$(O)/test/pc/$(1): $(addprefix $(S)/,$(2) $(FAKE_SRC)) $(wildcard $(S)/plat/pc/*.h $(S)/plat/pc/*/*.h \
+$(O)/test/pc/$(1): $(addprefix $(S)/,$(2) $(FAKE_SRC)) $(O)/flags/tests $(wildcard $(S)/plat/pc/*.h $(S)/plat/pc/*/*.h \
 		$(S)/kernel/*/*.h $(S)/kernel/test/fake/*.h)
 	@mkdir -p $$(@D)
 	$$(CC) $(filter-out -MMD -MP,$(CFLAGS_FAKE)) $(SANITIZE) $$(filter %.c,$$^) \
@@ -20,7 +20,7 @@ $(eval $(call pc_test,p9_model,kernel/test/fs_model.c plat/pc/test/p9_model.c $(
 $(eval $(call pc_test,virtio_test,plat/pc/test/virtio_test.c $(PC_VIRTIO_SRC) $(FS_TEST_SRC)))
 $(eval $(call pc_test,random_test,plat/pc/test/random_test.c kernel/test/no_sched.c))
 $(eval $(call pc_test,mmio_test,plat/pc/test/mmio_test.c kernel/test/no_sched.c))
-$(O)/test/pc/cpulist_test: $(addprefix $(S)/plat/pc/,test/cpulist_test.c cpulist.c cpulist.h)
+$(O)/test/pc/cpulist_test: $(addprefix $(S)/plat/pc/,test/cpulist_test.c cpulist.c cpulist.h) $(O)/flags/tests
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O1 -g $(WARN) -I$(S) -I$(S)/include $(SANITIZE) $(filter %.c,$^) -o $@
 

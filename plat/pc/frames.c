@@ -9,6 +9,10 @@
 #define ORDERS 19 /* blocks of up to 1 GiB */
 #define CPU_FRAMES 64u
 #define CPU_BATCH 32u
+#define SCARCE_PART 32u /* of all frames, */
+#ifndef SCARCE_MAX      /* but not more */
+#define SCARCE_MAX (MIB(16) / PAGE_SIZE)
+#endif
 
 enum frame_state { FRAME_RESERVED, FRAME_FREE, FRAME_CACHED, FRAME_USED };
 
@@ -28,6 +32,7 @@ _Static_assert(sizeof(struct frame) == 16, "one 256th of a frame");
 
 static struct frame *frames;
 static u64 frame_count;  /* numbers are below this */
+static u64 scarce;       /* frames_scarce: fewer free ones than that */
 static u64 total_frames; /* given out to frames_init, less the books */
 
 static struct spin lock; /* the next four */
@@ -151,6 +156,7 @@ static void give_range(const struct frame_range *r, u64 taken, u64 lo, u64 hi) {
     return;
   range_free((u32)from, to - from);
   total_frames += to - from;
+  scarce = min_u64(total_frames / SCARCE_PART, SCARCE_MAX);
 }
 
 void frames_init(const struct frame_range *ranges, unsigned n, paddr top) {
@@ -414,6 +420,12 @@ void *frame_owner(paddr p) { return frame_at(p)->owner; }
 /* ---- accounts -------------------------------------------------------------------------------- */
 
 u64 frames_total(void) { return total_frames * PAGE_SIZE; }
+
+bool frames_scarce(void) {
+  return __atomic_load_n(&free_blocks_frames, __ATOMIC_RELAXED) +
+             __atomic_load_n(&zero_count, __ATOMIC_RELAXED) <
+         scarce;
+}
 
 u64 frames_used(void) {
   u64 n = __atomic_load_n(&free_blocks_frames, __ATOMIC_RELAXED) +

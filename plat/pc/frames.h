@@ -66,6 +66,8 @@ void *frame_owner(paddr p);
 
 /* Bytes. What the per-CPU stacks hold is free. */
 u64 frames_total(void), frames_used(void);
+/* Is so little left that processes could soon find no frame for what they write first? */
+bool frames_scarce(void);
 
 /* Gives back what the calling CPU's stacks hold, and the frames known to be zero. */
 void frames_drain(void);

@@ -9,7 +9,7 @@ $(O)/test/pc/region_test: plat/pc/test/region_test.c $(pc-mem-src) \
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/pc/test \
 	  -fsanitize=address,undefined -fno-sanitize-recover=undefined \
-	  -DDIRECT_LO=0x300000000000UL -DREGION_AREA_HI=0x12000000000UL -DFRAMES_CHECK $(filter %.c,$^) -o $@
+	  -DDIRECT_LO=0x300000000000UL -DREGION_AREA_HI=0x12000000000UL -DFRAMES_CHECK -DSCARCE_MAX=20 $(filter %.c,$^) -o $@
 
 # Several threads; slots enough for all, memory where the thread sanitizer allows it.
 $(O)/test/pc/race_test: plat/pc/test/race_test.c $(pc-mem-src) \
@@ -29,10 +29,13 @@ $(O)/test/pc/kstack_test: plat/pc/test/kstack_test.c plat/pc/kstack.c lib/spin.c
 	$(CC) -std=gnu11 -O1 -g $(WARN) -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/pc \
 	  -fsanitize=undefined -fno-sanitize-recover=undefined -DSTACK_LO=0x300000000000UL $(filter %.c,$^) -o $@
 
+pc-mem-tests := $(addprefix $(O)/test/pc/,region_test race_test page_test kstack_test)
+$(pc-mem-tests): $(O)/flags/tests
+
 .PHONY: pc-mem-unit-tests
 unit-tests: pc-mem-unit-tests
 # Seeds: odd ones with few mappings; 3 CPUs, or 1 where bit 1 is set.
-pc-mem-unit-tests: $(O)/test/pc/region_test $(O)/test/pc/race_test $(O)/test/pc/page_test $(O)/test/pc/kstack_test
+pc-mem-unit-tests: $(pc-mem-tests)
 	$(O)/test/pc/page_test
 	timeout 60 $(O)/test/pc/kstack_test
 	timeout 120 $< 1 8000

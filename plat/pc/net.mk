@@ -22,7 +22,7 @@ $(LWIP_SRC:%=$(LWIP)/%): $(LWIP)/.fetched ;
 $(pc-lwip-objs) $(NET_SRC:%.c=$(O)/obj/kern/pc/%.o): | $(LWIP)/.fetched
 
 # Others' code: warnings are theirs.
-$(O)/obj/kern/pc/lwip/%.o: $(LWIP)/%.c
+$(O)/obj/kern/pc/lwip/%.o: $(LWIP)/%.c $(O)/flags/kern-pc
 	@mkdir -p $(@D)
 	$(CC) $(filter-out $(WARN),$(CFLAGS_KERN)) $(CFLAGS_PLAT_pc) -w -I$(S)/plat/pc/net -I$(S)/plat/pc/net/libc \
 	  -I$(LWIP)/src/include -c $< -o $@
@@ -35,7 +35,7 @@ NET_TEST_SRC := $(NET_SRC) plat/pc/net/test/net_env.c kernel/net/socket.c kernel
 NET_TESTS := net_linux net_sock net_wire
 lwip-test-objs := $(LWIP_SRC:%.c=$(O)/test/pc/lwip/%.o)
 
-$(O)/test/pc/lwip/%.o: $(LWIP)/%.c $(wildcard $(S)/plat/pc/net/*.h $(S)/plat/pc/net/arch/*.h) | $(LWIP)/.fetched
+$(O)/test/pc/lwip/%.o: $(LWIP)/%.c $(O)/flags/tests $(wildcard $(S)/plat/pc/net/*.h $(S)/plat/pc/net/arch/*.h) | $(LWIP)/.fetched
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O1 -g -w -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/pc/net \
 	  -I$(LWIP)/src/include $(SANITIZE) -c $< -o $@
@@ -44,7 +44,7 @@ net-test-objs := $(patsubst %.c,$(O)/test/pc/net/%.o,$(NET_TEST_SRC) $(FAKE_SRC)
 net-test-headers := $(wildcard $(S)/plat/pc/*.h $(S)/plat/pc/net/*.h $(S)/plat/pc/net/*/*.h $(S)/kernel/*.h \
 	$(S)/kernel/*/*.h $(S)/kernel/test/fake/*.h $(S)/lib/*.h)
 
-$(O)/test/pc/net/%.o: $(S)/%.c $(net-test-headers) | $(LWIP)/.fetched
+$(O)/test/pc/net/%.o: $(S)/%.c $(O)/flags/tests $(net-test-headers) | $(LWIP)/.fetched
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CFLAGS_FAKE)) $(SANITIZE) $(NET_INCLUDE) -c $< -o $@
 

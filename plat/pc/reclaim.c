@@ -38,6 +38,13 @@ static void ask_all(void) {
     plat_relax();
 }
 
+void reclaim_kept(void) {
+  kernel_reclaim();
+  region_trim();
+  hotsets_drain();
+  kstack_drain();
+}
+
 enum fault_result reclaim_touch(struct region *r, u32 off, bool write) {
   for (int tries = 0;; tries++) {
     enum fault_result result = region_touch(r, off, write);
@@ -45,10 +52,7 @@ enum fault_result reclaim_touch(struct region *r, u32 off, bool write) {
       return result;
     if (tries == TRIES)
       break;
-    kernel_reclaim();
-    region_trim();
-    hotsets_drain();
-    kstack_drain();
+    reclaim_kept();
     ask_all();
   }
   kernel_out_of_memory();

@@ -8,6 +8,9 @@
 
 #include "plat/pc/region.h"
 
+/* What all CPUs keep together is given back. Thread context, no spinlocks. */
+void reclaim_kept(void);
+
 /* region_touch that never ends in FAULT_NO_MEMORY but after having killed the running µprocess,
    which ends on its way to user code. Thread context, no spinlocks. */
 enum fault_result reclaim_touch(struct region *r, u32 off, bool write);

@@ -13,6 +13,7 @@
 #include "kernel/errno.h"
 #include "kernel/mm/kmalloc.h"
 #include "lib/string.h"
+#include "plat/pc/reclaim.h"
 #include "plat/pc/region.h"
 
 #define RED_ZONE 128u
@@ -235,9 +236,13 @@ static struct region *new_child(struct fork *f, int *err) {
   return c;
 }
 
-/* All of it, but for what the child is made of. */
+/* All of it, but for what the child is made of. Not when memory is scarce: what the child writes
+   first, and others, could be refused only by killing them. */
 static int fork_cold(struct fork *f) {
   int err;
+  f->child = NULL;
+  if (unlikely(frames_scarce()))
+    return -ENOMEM;
   f->child = new_child(f, &err);
   if (f->child == NULL)
     return err;
@@ -267,7 +272,7 @@ static void lend_again(struct fork *f) {
   }
 }
 
-int region_fork(struct region *parent, const struct region_fork_args *a, struct region **out) {
+static int try_fork(struct region *parent, const struct region_fork_args *a, struct region **out) {
   struct fork f;
   int err = 0;
   f.parent = parent;
@@ -289,6 +294,15 @@ int region_fork(struct region *parent, const struct region_fork_args *a, struct 
     *out = f.child;
   }
   spin_unlock(&parent->lock);
+  return err;
+}
+
+int region_fork(struct region *parent, const struct region_fork_args *a, struct region **out) {
+  int err = try_fork(parent, a, out);
+  if (unlikely(err == -ENOMEM)) {
+    reclaim_kept();
+    err = try_fork(parent, a, out);
+  }
   return err;
 }
 

@@ -86,6 +86,46 @@ static int type(void) {
   return 0;
 }
 
+/* Processes that fork as long as they can, each from its first moment on: all live to see fork
+ * fail. */
+static int bomb(void) {
+  unsigned *n = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  pid_t top = n == MAP_FAILED ? -1 : fork();
+  if (top < 0)
+    return 1;
+  if (top == 0) {
+    setpgid(0, 0);
+    while (fork() >= 0)
+      __atomic_add_fetch(&n[0], 1, __ATOMIC_RELAXED); /* once in each of both */
+    __atomic_add_fetch(&n[1], 1, __ATOMIC_RELAXED);
+    for (;;)
+      pause();
+  }
+  for (unsigned i = 0; i < 600 && (n[1] == 0 || n[1] < n[0] / 2 + 1); i++)
+    usleep(100000);
+  printf("%s: %u forks, %u ends\n", n[1] == n[0] / 2 + 1 ? "all" : "not all", n[0] / 2, n[1]);
+  return kill(-top, SIGKILL) || n[0] < 200;
+}
+
+/* The terminal's name, as several ways tell it. */
+static int name(void) {
+  char link[100] = "";
+  struct stat at_name, of_file, at_link;
+  const char *tty = ttyname(0);
+  if (!tty)
+    return printf("%s\n", errno == ENOTTY ? "not a terminal" : "no name"), 1;
+  if (readlink("/proc/self/fd/0", link, sizeof link - 1) < 0 || stat(tty, &at_name) ||
+      fstat(0, &of_file) || stat("/dev/stdin", &at_link))
+    return printf("errno %d\n", errno), 1;
+  int fd = open(tty, O_RDWR | O_NOCTTY);
+  printf("tty %s link %s same %d %d char %d open %d\n", tty, link,
+         at_name.st_rdev == of_file.st_rdev, at_link.st_ino == of_file.st_ino,
+         S_ISCHR(of_file.st_mode), isatty(fd));
+  if (setuid(1000) || open("/dev/stdin", O_RDWR) < 0)
+    return printf("errno %d\n", errno), 1;
+  return 0;
+}
+
 /* Waits for another size of the window. */
 static int window(void) {
   struct winsize w;
@@ -186,6 +226,10 @@ int main(int argc, char **argv) {
     return eat(!strcmp(arg, "shared"));
   if (!strcmp(what, "type"))
     return type();
+  if (!strcmp(what, "bomb"))
+    return bomb();
+  if (!strcmp(what, "tty"))
+    return name();
   if (!strcmp(what, "window"))
     return window();
   if (!strcmp(what, "touch"))

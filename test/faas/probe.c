@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -184,6 +185,18 @@ static void obey(const struct ufaas_request *r) {
     ufaas_fail("ValueError", "no such command");
 }
 
+/* Leaves so many descriptors that can still be had. */
+static void use_up(int left) {
+  struct rlimit limit = {64, 64};
+  if (setrlimit(RLIMIT_NOFILE, &limit) || open("/dev/null", O_RDONLY) < 0)
+    _exit(5);
+  int last = 0;
+  for (int fd; (fd = open("/dev/null", O_RDONLY)) >= 0;)
+    last = fd;
+  while (left-- > 0)
+    close(last--);
+}
+
 int main(void) {
   const char *warm = getenv("WARM");
   if (warm && !strcmp(warm, "fail")) {
@@ -192,6 +205,8 @@ int main(void) {
   }
   if (warm && !strcmp(warm, "hang"))
     pause_ms(60000);
+  if (warm && !strcmp(warm, "descriptors"))
+    use_up(atoi(getenv("LEFT")));
   if (warm && *warm == '/') /* a file that must be there */
     if (access(warm, F_OK)) {
       printf("%s is not there\n", warm);

@@ -363,6 +363,12 @@ def without_descriptors():
     with Zygote("handlers.echo") as zygote:
         zygote.order(INVOKE, 77)
         assert zygote.until(FAILED, 77)[1] == errno.EMFILE
+        read, write = os.pipe()
+        socket.send_fds(zygote.control, [ORDER.pack(INVOKE, 0, 78)], [write])
+        os.close(write)
+        assert zygote.until(FAILED, 78)[1] == errno.EMFILE
+        assert os.read(read, 1) == b""  # the zygote has closed it, too
+        os.close(read)
         assert zygote.call({}) == (RESPONSE, {})
 
 

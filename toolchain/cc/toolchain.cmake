@@ -15,3 +15,5 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 set(BUILD_SHARED_LIBS OFF CACHE BOOL "")
 set(CMAKE_SHARED_LIBRARY_LINK_C_FLAGS "")
 set_property(GLOBAL PROPERTY TARGET_SUPPORTS_SHARED_LIBS FALSE)
+# What ctest and try_run start runs on uFork, which shows it the sources and where it is started.
+set(CMAKE_CROSSCOMPILING_EMULATOR "${UFORK_ROOT}/bin/ufork;run;--dir=${CMAKE_SOURCE_DIR};--here")

@@ -278,14 +278,26 @@ def driver(tmp, compiler):
     subprocess.run(["gcc", "-fPIC", "-c", "-x", "c", "-", "-o", "n.o"], cwd=tmp, text=True, check=True,
                    input="long *p; long v; long g(long x) { p = &v; return x; }")
     expect("foreign object", cc("n.c", "n.o", "-o", "f"), 1, err="ufork-cc")
-    write("CMakeLists.txt", "cmake_minimum_required(VERSION 3.13)\nproject(t C ASM)\n"
+    write("where.c", "#include <stdio.h>\n#include <sys/utsname.h>\nint main(int argc, char **argv) {\n"
+          "  struct utsname u;\n  uname(&u);\n  puts(u.version);\n"
+          "  return !fopen(\"made\", \"w\") || (argc > 1 && !fopen(argv[1], \"r\")) ? 1 : 5;\n}\n")
+    write("CMakeLists.txt", "cmake_minimum_required(VERSION 3.13)\nproject(t C ASM)\nenable_testing()\n"
           "add_library(b b.c c.S)\nadd_executable(t a.c)\n"
-          "target_compile_definitions(t PRIVATE X=6)\ntarget_link_libraries(t b)\n")
+          "target_compile_definitions(t PRIVATE X=6)\ntarget_link_libraries(t b)\n"
+          "add_executable(w where.c)\n"
+          "add_test(NAME where COMMAND w ${CMAKE_SOURCE_DIR}/where.c)\n"
+          "set_tests_properties(where PROPERTIES PASS_REGULAR_EXPRESSION uFork)\n"
+          "try_run(status compiled ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR}/where.c RUN_OUTPUT_VARIABLE said)\n"
+          "file(WRITE ${CMAKE_BINARY_DIR}/tried \"${compiled} ${status} ${said}\")\n")
     r = run("cmake", f"-DCMAKE_TOOLCHAIN_FILE={BUILD}/share/ufork/toolchain.cmake", "-S", ".", "-B",
             "cm", cwd=tmp, env=env)
     if r.returncode == 0:
         r = run("cmake", "--build", "cm", cwd=tmp, env=env)
     expect("cmake", r)
+    expect("cmake: try_run", run("cat", f"{tmp}/cm/tried"), out="^TRUE 5 uFork ")
+    expect("cmake: ctest", run("ctest", "-V", cwd=f"{tmp}/cm"), out="100% tests passed")
+    report(f"driver: {compiler}: cmake: where a test runs",
+           "" if os.path.exists(f"{tmp}/cm/made") else "not in the build directory")
     expect("cmake program runs", run(LOAD, f"{tmp}/cm/t"), out="^12$")
 
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* Sends a note. That the server has gone is seen when the next order is taken. */
 static inline void control_note(uint32_t kind, int32_t value, uint64_t id, uint64_t figure) {
@@ -19,8 +20,10 @@ static inline void control_note(uint32_t kind, int32_t value, uint64_t id, uint6
   while (sent < 0 && errno == EINTR);
 }
 
-/* Takes an order, without waiting; fds are -1 if none came with it. 0; -EAGAIN, -EINTR: not now;
- * -EPIPE: the server has gone; -EPROTO: it does not keep to the protocol. */
+/* Takes an order, without waiting; with INVOKE two descriptors, which are the caller's. 0; -EAGAIN:
+ * there is none; -EINTR: try again; -EMFILE: an INVOKE has lost its descriptors, as this process
+ * can have no more, and the server knows; -EPIPE: the server has gone; -EPROTO: it does not keep to
+ * the protocol. */
 static inline int control_order(struct ufaas_order *order, int fds[2]) {
   struct iovec iov = {order, sizeof *order};
   union {
@@ -38,9 +41,14 @@ static inline int control_order(struct ufaas_order *order, int fds[2]) {
   if (n != (ssize_t)sizeof *order)
     return n ? -EPROTO : -EPIPE;
   const struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-  if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(2 * sizeof(int)))
-    memcpy(fds, CMSG_DATA(c), 2 * sizeof(int));
-  return 0;
+  if (c && c->cmsg_type == SCM_RIGHTS)
+    memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+  if (order->kind != UFAAS_INVOKE || fds[1] >= 0)
+    return 0;
+  if (fds[0] >= 0)
+    close(fds[0]);
+  control_note(UFAAS_FAILED, EMFILE, order->id, 0);
+  return -EMFILE;
 }
 
 #endif

@@ -48,7 +48,7 @@ enum ufaas_note_kind {
   UFAAS_READY = 1,   /* warm; `value` 0 */
   UFAAS_STARTED = 2, /* worker of `id` runs; `value`: its process id, for logs */
   UFAAS_ENDED = 3,   /* worker of `id` was waited for; `value` is the wait status */
-  UFAAS_FAILED = 4,  /* no worker for `id`; `value` is the errno of fork */
+  UFAAS_FAILED = 4,  /* no worker for `id`; `value`: why, an errno, as a rule of fork */
 };
 
 struct ufaas_note {

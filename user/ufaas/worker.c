@@ -147,7 +147,7 @@ static void zygote(const sigset_t *mask) {
       continue;
     }
     int error = control_order(&order, fds);
-    if (error == -EAGAIN || error == -EINTR)
+    if (error == -EAGAIN || error == -EINTR || error == -EMFILE)
       continue;
     if (error)
       end();

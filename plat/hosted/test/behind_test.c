@@ -9,6 +9,7 @@
 #include "kernel/fs/vfs.h"
 #include "kernel/mm/space.h"
 #include "kernel/proc/proc.h"
+#include "kernel/test/fake/check_once.h"
 #include "plat/hosted/behind.h"
 #include "plat/hosted/hostxfer.h"
 #include <pthread.h>
@@ -19,14 +20,6 @@
 #include <unistd.h>
 
 int open(const char *path, int flags, ...);
-
-#define CHECK(cond)                                                                                \
-  do {                                                                                             \
-    if (!(cond)) {                                                                                 \
-      dprintf(1, "FAIL behind_test:%d: %s\n", __LINE__, #cond);                                    \
-      _exit(1);                                                                                    \
-    }                                                                                              \
-  } while (0)
 
 #define PIECE 100
 #define ROW 16 /* pieces in a row before one is held */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Blocks of threads: their guards, and that what is given back can be used for anything. */
+#include "kernel/test/fake/check_once.h"
 #include "kernel/thread.h"
 #include "plat/hosted/hosted.h"
 #include "plat/hosted/linux.h"
@@ -7,17 +8,8 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#define CHECK(c)                                                                                   \
-  do {                                                                                             \
-    if (!(c)) {                                                                                    \
-      printf("FAIL pages_test, line %d: %s\n", __LINE__, #c);                                      \
-      exit(1);                                                                                     \
-    }                                                                                              \
-  } while (0)
 
 #define BLOCKS 500
 #define GUARD (KSTACK_SPAN - KSTACK_SIZE)

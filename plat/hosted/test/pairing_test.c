@@ -1,16 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What pairing.h expects after what it has seen. */
+#include "kernel/test/fake/check_once.h"
 #include "plat/hosted/pairing.h"
 #include <stdio.h>
-#include <stdlib.h>
-
-#define CHECK(cond)                                                                                \
-  do {                                                                                             \
-    if (!(cond)) {                                                                                 \
-      printf("FAIL pairing_test:%d: %s\n", __LINE__, #cond);                                       \
-      exit(1);                                                                                     \
-    }                                                                                              \
-  } while (0)
 
 /* Pairs until the next is expected, at most `most`. */
 static unsigned learn(struct pairing *p, unsigned most) {

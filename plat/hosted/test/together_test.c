@@ -5,6 +5,7 @@
  */
 #include "kernel/errno.h"
 #include "kernel/mm/kmalloc.h"
+#include "kernel/test/fake/check_once.h"
 #include "kernel/thread.h"
 #include "plat/hosted/test/tcp.h"
 #include "plat/hosted/together.h"
@@ -16,14 +17,6 @@
 #define HEADER 200
 #define BODY 600
 #define TRIES 20
-
-#define CHECK(cond)                                                                                \
-  do {                                                                                             \
-    if (!(cond)) {                                                                                 \
-      dprintf(1, "FAIL together_test:%d: %s\n", __LINE__, #cond);                                  \
-      _exit(1);                                                                                    \
-    }                                                                                              \
-  } while (0)
 
 struct vcpu vcpus[MAX_CPUS];
 unsigned vcpu_count = 2;

@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The firmware's tables of CPUs, well-formed and broken; how far apart two counters are. */
+#include "kernel/test/fake/check_once.h"
 #include "plat/pc/cpulist.h"
 #include "plat/pc/skew.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CHECK(c)                                                                                   \
-  do {                                                                                             \
-    if (!(c)) {                                                                                    \
-      printf("FAIL cpulist_test, line %d: %s\n", __LINE__, #c);                                    \
-      exit(1);                                                                                     \
-    }                                                                                              \
-  } while (0)
 
 static u8 buf[1024];
 static unsigned len;

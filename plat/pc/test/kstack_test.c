@@ -4,6 +4,7 @@
  * guard is one. Frames count who has them; TLBs remember what has not been flushed.
  */
 #define _GNU_SOURCE
+#include "kernel/test/fake/check_once.h"
 #include "plat/pc/kstack.h"
 #include "plat/pc/pagetable.h"
 #include "plat/pc/pc.h"
@@ -15,14 +16,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#define CHECK(c)                                                                                   \
-  do {                                                                                             \
-    if (!(c)) {                                                                                    \
-      printf("FAIL kstack_test, line %d: %s\n", __LINE__, #c);                                     \
-      exit(1);                                                                                     \
-    }                                                                                              \
-  } while (0)
 
 #define FRAMES 1024u
 #define BLOCKS 100u

@@ -4,6 +4,8 @@
 #include "kernel/plat.h"
 #include "kernel/test/fake/kinds.h"
 #include "plat/pc/frames.h"
+#include "plat/pc/hotset.h"
+#include "plat/pc/reclaim.h"
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,4 +88,9 @@ void support_init(u64 bytes) {
   frames_add(late, late + hole);
   if (frames_total() != before + hole)
     abort();
+}
+
+void reclaim_kept(void) {
+  region_trim();
+  hotsets_drain();
 }

@@ -367,7 +367,10 @@ class Zygote:
         if kind == INVOKE:
             if len(extra) == 1 and len(extra[0][2]) == DESCRIPTORS.size:
                 self.invoke(request, *DESCRIPTORS.unpack(extra[0][2]))
-            else:
+            else:  # lost, or one of them, as this process can have no more
+                for _, _, descriptors in extra:
+                    for descriptor in memoryview(descriptors).cast("i"):
+                        os.close(descriptor)
                 self.send(NOTE.pack(FAILED, errno.EMFILE, request, 0))
         elif kind == KILL:
             for pid, worker in self.workers.items():

@@ -22,11 +22,7 @@ struct call *call_find(uint64_t id) {
 }
 
 static void call_free(struct call *c) {
-  for (struct call **link = &calls; *link; link = &(*link)->next)
-    if (*link == c) {
-      *link = c->next;
-      break;
-    }
+  list_take(calls, c, next);
   if (c->waits)
     rapi_forget(c);
   loop_drop(&c->conversation);

@@ -24,14 +24,6 @@
 
 struct environment *environments;
 
-static void unlink_environment(struct environment *e) {
-  for (struct environment **link = &environments; *link; link = &(*link)->next)
-    if (*link == e) {
-      *link = e->next;
-      break;
-    }
-}
-
 /* ---- what it prints ----------------------------------------------------------------------- */
 
 /* To the log of the call that it has; else to our own, which the server reads at any time. false:
@@ -119,7 +111,7 @@ void environment_give(struct environment *e, struct call *c) {
   e->call = c;
   c->env = e;
   timer_clear(&e->timer);
-  unlink_environment(e); /* to the front */
+  list_take(environments, e, next); /* to the front */
   e->next = environments;
   environments = e;
   control_note(UFAAS_STARTED, e->pid, c->id, (uint64_t)loop_clock());
@@ -273,7 +265,7 @@ static void describe(struct environment *e, int status) {
 static void ended(struct environment *e, int status, uint64_t max_rss) {
   kill(-e->pid, SIGKILL); /* what it has left behind in its group */
   environment_pump(e);
-  unlink_environment(e);
+  list_take(environments, e, next);
   struct call *c = e->call;
   enum environment_state state = e->state;
   e->call = NULL;

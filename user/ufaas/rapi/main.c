@@ -48,15 +48,11 @@ void rapi_go_on(void) {
 /* ---- calls and environments --------------------------------------------------------------- */
 
 void rapi_forget(struct call *c) {
-  for (struct call **link = &waiting; *link; link = &(*link)->after)
-    if (*link == c) {
-      *link = c->after;
-      if (!*link)
-        waiting_end = link;
-      c->waits = false;
-      waiting_count--;
-      break;
-    }
+  struct call **link = list_take(waiting, c, after);
+  if (!*link)
+    waiting_end = link;
+  c->waits = false;
+  waiting_count--;
 }
 
 static unsigned count(enum environment_state state) {
@@ -159,9 +155,9 @@ static void obey(const struct ufaas_order *order, const int *fds) {
 static bool take_order(void) {
   struct ufaas_order order;
   int fds[2], error = control_order(&order, fds);
-  if (error == -EAGAIN || error == -EINTR)
-    return error == -EINTR;
-  if (error || (order.kind == UFAAS_INVOKE && fds[0] < 0))
+  if (error == -EAGAIN || error == -EINTR || error == -EMFILE)
+    return error != -EAGAIN;
+  if (error)
     leave(error != -EPIPE);
   obey(&order, fds);
   return true;

@@ -21,6 +21,17 @@ struct conn;
 struct conn_server;
 struct listener;
 
+/* Takes `item` off the list that begins at `first` and goes on at `next`; it must be there. The
+ * pointer that led to it. */
+#define list_take(first, item, next)                                                               \
+  ({                                                                                               \
+    typeof(first) *link_ = &(first);                                                               \
+    while (*link_ != (item))                                                                       \
+      link_ = &(*link_)->next;                                                                     \
+    *link_ = (item)->next;                                                                         \
+    link_;                                                                                         \
+  })
+
 /* The command line. */
 struct rapi_settings {
   char *bootstrap; /* the program */
