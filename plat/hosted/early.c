@@ -6,8 +6,8 @@
  * touched; the next stand-in or spare has these pages mapped, and those that were written private,
  * and fork copies these.
  *
- * Such pages cannot be told from those that are needed once more, so none is forgotten until there
- * is no room for another one; then all are found anew.
+ * Pages that have been found before are private whether they were needed again or not; so all are
+ * found anew after many forks.
  */
 #include "kernel/errno.h"
 #include "kernel/mm/kmalloc.h"
@@ -19,6 +19,9 @@
 #define FIRST_LOOKS 3 /* after that many forks, */
 #ifndef LATER_LOOKS
 #define LATER_LOOKS 16 /* and then after each of so many, as it takes as long as some faults */
+#endif
+#ifndef ALL_ANEW
+#define ALL_ANEW 256
 #endif
 
 struct early {
@@ -55,8 +58,8 @@ static int note_run(void *arg, u64 at, u64 end) {
   return 0;
 }
 
-/* An error: there are more than have room. */
-static int look(struct region *r, struct early *e) {
+/* Until there is no more room. */
+static void look(struct region *r, struct early *e) {
   struct look k = {e, r->base};
   int err = 0;
   e->n = e->n_reads = 0;
@@ -68,7 +71,6 @@ static int look(struct region *r, struct early *e) {
     if (!err)
       err = pagemap_each_present(r->base + x->off, r->base + x->end, note_run, &k);
   }
-  return err;
 }
 
 void region_after_fork(struct region *r) {
@@ -76,11 +78,9 @@ void region_after_fork(struct region *r) {
   if (!r->early)
     r->early = kzalloc(sizeof(*r->early));
   struct early *e = r->early;
-  bool due = e && (e->forks < FIRST_LOOKS || e->forks % LATER_LOOKS == 0);
-  bool first = due && e->n == 0;
-  if (e)
-    e->forks++;
-  if (due && look(r, e) && !first)
+  if (e && (e->forks < FIRST_LOOKS || e->forks % LATER_LOOKS == 0))
+    look(r, e);
+  if (e && ++e->forks == ALL_ANEW)
     e->n = e->n_reads = e->forks = 0;
   hostmutex_unlock(&r->lock);
 }

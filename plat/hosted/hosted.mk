@@ -43,7 +43,7 @@ $(hosted-region-tests): $(O)/test/hosted/%: plat/hosted/test/%.c $(hosted-region
 	  -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	  -DARENA_LO=0x200000000000UL -DALIAS_LO=0x110000000000UL \
 	  '-DSETTLED_SEGMENT=(1u<<20)' -DZYGOTE_FORKS=3 \
-	  '-DABSORB_FROM=(3u<<20)' '-DCLAIM_PART=(256ul<<10)' -DLATER_LOOKS=2 $(filter %.c,$^) -pthread -o $@
+	  '-DABSORB_FROM=(3u<<20)' '-DCLAIM_PART=(256ul<<10)' -DLATER_LOOKS=2 -DALL_ANEW=20 $(filter %.c,$^) -pthread -o $@
 
 # The thread sanitizer takes memory of the program to be below 512 GiB, or near the top.
 $(O)/test/hosted/race_region: plat/hosted/test/race_region.c $(hosted-region-src) \
