@@ -2,6 +2,7 @@
 /* The gate of a thread that holds something (behind.h): behind_before_call, then the usual one. */
 #include "include/ufork/abi.h"
 #include "kernel/regs.h"
+#include "plat/x86/asm_args.h"
 #include "plat/x86/asm_offsets.h"
 
 	.text
@@ -13,13 +14,7 @@ uf_gate_behind:
 	lea	UF_UREGS(%r15), %rsp
 	and	$UF_CODE_MASK, %r11d
 	mov	%rax, UF_ORIG_RAX(%rsp)
-	mov	%rdx, REGS_RDX(%rsp)
-	mov	%rsi, REGS_RSI(%rsp)
-	mov	%rdi, REGS_RDI(%rsp)
-	mov	%r8, REGS_R8(%rsp)
-	mov	%r9, REGS_R9(%rsp)
-	mov	%r10, REGS_R10(%rsp)
-	mov	%r11, REGS_RIP(%rsp)
+	save_args
 	mov	%rsp, %rdi
 	call	behind_before_call
 	mov	UF_ORIG_RAX(%rsp), %rax

@@ -9,20 +9,10 @@
  */
 #include "include/ufork/abi.h"
 #include "kernel/regs.h"
+#include "plat/x86/asm_args.h"
 #include "plat/x86/asm_offsets.h"
 
 	.text
-
-/* Arguments, and the address after the call, to the uregs at %rsp. */
-	.macro	save_args
-	mov	%rdx, REGS_RDX(%rsp)
-	mov	%rsi, REGS_RSI(%rsp)
-	mov	%rdi, REGS_RDI(%rsp)
-	mov	%r8, REGS_R8(%rsp)
-	mov	%r9, REGS_R9(%rsp)
-	mov	%r10, REGS_R10(%rsp)
-	mov	%r11, REGS_RIP(%rsp)
-	.endm
 
 /*
  * The gate: %r15 thread, %r11 return address, %rsp the user's. Vector registers stay live. Every
