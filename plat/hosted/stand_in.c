@@ -199,6 +199,10 @@ static void leave_alias(struct stand_in *p, struct seg *s) {
 
 /* Pages that r will write at once. */
 static void copy_early(struct region *r, const struct stand_in *p) {
+  for (u32 i = 0; i < p->n; i++) { /* translations are cold, too: all at once */
+    __builtin_prefetch(region_ptr(p->place, p->pages[i]), 0);
+    __builtin_prefetch(region_ptr(r, p->pages[i]), 1);
+  }
   for (u32 i = 0; i < p->n; i++) {
     const struct extent *e = extents_at(&r->map, p->pages[i]);
     if (e && e->seg)
