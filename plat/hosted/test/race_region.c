@@ -60,10 +60,12 @@ static void check(struct region *r, u64 seed, u64 round) {
 }
 
 static void child(struct region *parent, u64 seed, u64 round) {
-  struct region_fork_args a = {.sp = 0};
+  struct region_fork_args a = {.may_move = round % 8 != 0};
   struct region *r;
   if (region_fork(parent, &a, &r))
     fail("fork", (long)round);
+  if (support_watched())
+    region_after_fork(parent);
   mine[1] = r;
   region_begin(r);                   /* from now on the parent's parts may be claimed */
   for (u32 i = 0; i < PAGES; i += 3) /* while the child has the old contents */

@@ -48,7 +48,7 @@ bool plat_mem_fits(u64 more) {
   return true;
 }
 
-static bool watching;
+static __thread bool watching;
 
 void plat_watch_calls(bool on) { watching = on; }
 

@@ -20,7 +20,7 @@ static inline u32 below(u32 n) { return (u32)(rnd() >> 20) % n; }
 static inline bool chance(u32 percent) { return below(100) < percent; }
 /* Makes the next allocation of kernel memory fail, and every n-th after it; 0: none. */
 void support_fail_allocations(unsigned every);
-/* Has the region asked since the last time that region_after_fork be called? */
+/* Has a fork of this thread asked since the last time that region_after_fork be called? */
 bool support_watched(void);
 
 #endif
