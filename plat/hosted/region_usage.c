@@ -14,9 +14,12 @@ static u64 object_bytes(const struct memobj *o) {
   return lx2(fstat, o->fd, &st) == 0 ? (u64)st.blocks * 512 : 0;
 }
 
-/* Of these, what is in [at, end) of the object. */
+/* Of these, what is in [at, end) of the object; of a host file, whose position is not ours to move,
+   at most that much. */
 static u64 object_bytes_of(const struct memobj *o, u64 at, u64 end) {
   u64 bytes = 0;
+  if (o->host_file)
+    return min_u64(end - at, object_bytes(o));
   for (i64 from = (i64)at; (u64)from < end;) {
     from = lx3(lseek, o->fd, from, SEEK_DATA);
     if (from < 0 || (u64)from >= end)
