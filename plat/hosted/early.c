@@ -27,10 +27,8 @@
 struct early {
   u32 forks;
   u32 n, n_reads;
-  u32 pages[EARLY_PAGES_MAX]; /* written, in order */
-  struct early_run {
-    u32 off, end;
-  } reads[READS_MAX]; /* can be read without a fault, neighbours that the host has mapped too */
+  u32 pages[EARLY_PAGES_MAX];  /* written, in order */
+  struct run reads[READS_MAX]; /* readable without a fault, neighbours that the host maps too */
 };
 
 /* ---- looking --------------------------------------------------------------------------------- */
@@ -54,7 +52,7 @@ static int note_run(void *arg, u64 at, u64 end) {
   struct look *k = arg;
   if (k->e->n_reads == READS_MAX)
     return -ENOMEM;
-  k->e->reads[k->e->n_reads++] = (struct early_run){(u32)(at - k->base), (u32)(end - k->base)};
+  k->e->reads[k->e->n_reads++] = (struct run){(u32)(at - k->base), (u32)(end - k->base)};
   return 0;
 }
 

@@ -77,8 +77,8 @@ $(O)/test/hosted/together_test: plat/hosted/test/together_test.c plat/hosted/tes
 	$(CC) -std=gnu11 -O1 -g $(WARN) -D_GNU_SOURCE -fno-strict-aliasing -I$(S) -I$(S)/include -I$(S)/plat/hosted \
 	  -I$(S)/plat/x86 -pthread $(filter %.c,$^) -o $@
 
-$(O)/test/hosted/behind_test: plat/hosted/test/behind_test.c plat/hosted/behind.c $(wildcard plat/hosted/*.h) \
-		kernel/test/fake/check_once.h
+$(O)/test/hosted/behind_test: plat/hosted/test/behind_test.c plat/hosted/behind.c \
+		$(wildcard plat/hosted/*.h plat/hosted/test/*.h)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O1 -g $(WARN) -D_GNU_SOURCE -fno-strict-aliasing -mno-red-zone -I$(S) -I$(S)/include -I$(S)/plat/hosted \
 	  -I$(S)/plat/x86 -pthread $(filter %.c,$^) -o $@

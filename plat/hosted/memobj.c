@@ -83,6 +83,24 @@ int memobj_punch(struct memobj *o, u64 at, u64 n) {
       lx4(fallocate, o->fd, LX_FALLOC_FL_PUNCH_HOLE | LX_FALLOC_FL_KEEP_SIZE, at, n));
 }
 
+#define SEEK_DATA 3
+#define SEEK_HOLE 4
+
+int memobj_each_data(const struct memobj *o, u64 from, u64 to, int (*f)(void *arg, u64 at, u64 end),
+                     void *arg) {
+  int err = 0;
+  for (i64 at = (i64)from; !err && (u64)at < to;) {
+    at = lx3(lseek, o->fd, at, SEEK_DATA);
+    if (at < 0 || (u64)at >= to)
+      break;
+    i64 hole = lx3(lseek, o->fd, at, SEEK_HOLE);
+    u64 end = hole < 0 || (u64)hole > to ? to : (u64)hole;
+    err = f(arg, (u64)at, end);
+    at = (i64)end;
+  }
+  return err;
+}
+
 u64 memobj_bytes_used(void) {
   u64 sum = 0;
   spin_lock(&list_lock);

@@ -17,8 +17,10 @@ struct memobj {
 /* The bytes of an open host file as an object, for shared mappings; fd is duplicated. */
 int memobj_from_host(int fd, struct memobj **out);
 
-#define SEEK_DATA 3 /* Linux's, for lseek on an object */
-#define SEEK_HOLE 4
+/* Calls f for each run of [from, to) that the object has data in, until it returns an error. Moves
+   the position of the host's file. */
+int memobj_each_data(const struct memobj *o, u64 from, u64 to, int (*f)(void *arg, u64 at, u64 end),
+                     void *arg);
 
 /* Bytes of page frames that all objects hold. */
 u64 memobj_bytes_used(void);

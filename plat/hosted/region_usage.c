@@ -14,21 +14,18 @@ static u64 object_bytes(const struct memobj *o) {
   return lx2(fstat, o->fd, &st) == 0 ? (u64)st.blocks * 512 : 0;
 }
 
+static int add_run(void *arg, u64 at, u64 end) {
+  *(u64 *)arg += round_up(end - at, PAGE_SIZE);
+  return 0;
+}
+
 /* Of these, what is in [at, end) of the object; of a host file, whose position is not ours to move,
    at most that much. */
 static u64 object_bytes_of(const struct memobj *o, u64 at, u64 end) {
   u64 bytes = 0;
   if (o->host_file)
     return min_u64(end - at, object_bytes(o));
-  for (i64 from = (i64)at; (u64)from < end;) {
-    from = lx3(lseek, o->fd, from, SEEK_DATA);
-    if (from < 0 || (u64)from >= end)
-      break;
-    i64 hole = lx3(lseek, o->fd, from, SEEK_HOLE);
-    i64 to = hole < 0 || (u64)hole > end ? (i64)end : hole;
-    bytes += round_up((u64)(to - from), PAGE_SIZE);
-    from = to;
-  }
+  memobj_each_data(o, at, end, add_run, &bytes);
   return bytes;
 }
 

@@ -159,10 +159,6 @@ int segs_map_ahead(struct region *child, const struct region *parent);
 /* Enters frozen s in the child's table and books, with what the parent sees there. debt: the parent
    may have written to it. -ENOMEM. */
 int seg_share_frozen(struct region *parent, struct region *child, struct seg *s, bool debt);
-/* Enters s in r's table, with a reference, unless it is there. 0 or -errno. */
-int seg_get_to_know(struct region *r, struct seg *s);
-/* The contents of frozen s alone, to a region that has s in its table. */
-int seg_copy_frozen(struct region *parent, struct region *child, struct seg *s, bool debt);
 /* Where frozen pages of e can be read without a fault, as if it were region offset 0; 0: nowhere.
  */
 u64 seg_frozen_base(const struct extent *e);
@@ -301,9 +297,8 @@ int stand_in_fill(struct region *r);
 /* After that, when the shapes of all segments have been recorded: moves r. What it has left is the
    alias of each. */
 struct stand_in *stand_in_use(struct region *r);
-/* References: each segment's whose alias it is, and those of children that copy from it. */
-void stand_in_get(struct stand_in *p);
-/* With the last one r gets it back, or (NULL) it is freed. */
+/* One reference less: each segment has one whose alias it is, and children that copy from it. With
+   the last one r gets it back, or (NULL) it is freed. */
 void stand_in_put(struct stand_in *p, struct region *r);
 /* The pages that were left; they do not change while there are references. */
 struct region *stand_in_place(const struct stand_in *p);

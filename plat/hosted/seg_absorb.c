@@ -25,6 +25,12 @@ static int write_run(void *arg, u64 from, u64 to) {
   return seg_write(w->s, (const void *)from, to - from, from - w->base);
 }
 
+static void belongs_to(struct region *r, struct seg *s, struct extent *e) {
+  anon_account(r, -(i64)pages_of(e->off, e->end));
+  e->kind = EXTENT_LAZY;
+  e->seg = s;
+}
+
 /* Turns anonymous extent i, inside the span, into one of s. If user code runs, who writes to it
    meanwhile waits in region_fault. */
 static int absorb_extent(struct region *r, struct seg *s, u32 i, bool running) {
@@ -44,9 +50,7 @@ static int absorb_extent(struct region *r, struct seg *s, u32 i, bool running) {
     return err;
   }
   seg_spare_cover(s, e->off, e->end, false);
-  anon_account(r, -(i64)pages_of(e->off, e->end));
-  e->kind = EXTENT_LAZY;
-  e->seg = s;
+  belongs_to(r, s, e);
   return seg_protect(r, s, e->off, e->end, RW, e->prot);
 }
 
@@ -132,9 +136,7 @@ static int take_in(struct region *r, struct seg *s, u32 i) {
     bring_back(r, s, e);
     return err;
   }
-  anon_account(r, -(i64)pages_of(e->off, e->end));
-  e->kind = EXTENT_LAZY;
-  e->seg = s;
+  belongs_to(r, s, e);
   return 0;
 }
 

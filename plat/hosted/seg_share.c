@@ -210,7 +210,8 @@ static int map_in_child(struct region *child, const struct extent *e) {
   return err;
 }
 
-int seg_copy_frozen(struct region *parent, struct region *child, struct seg *s, bool debt) {
+/* The contents of frozen s alone. */
+static int copy_frozen(struct region *parent, struct region *child, struct seg *s, bool debt) {
   struct copy c = {.from = parent->base, .to = child->base};
   bool noted = debt && (s->tracked == parent || parent->watched);
   int err = 0;
@@ -229,7 +230,8 @@ int seg_copy_frozen(struct region *parent, struct region *child, struct seg *s, 
   return err ? -ENOMEM : 0;
 }
 
-int seg_get_to_know(struct region *r, struct seg *s) {
+/* Enters s in r's table, with a reference, unless it is there. */
+static int get_to_know(struct region *r, struct seg *s) {
   if (has_seg(r, s))
     return 0;
   int err = seg_enter(r, s);
@@ -241,7 +243,7 @@ int seg_get_to_know(struct region *r, struct seg *s) {
 int segs_map_ahead(struct region *child, const struct region *parent) {
   int err = 0;
   for (u32 i = 0; i < parent->n_segs && !err; i++)
-    err = seg_get_to_know(child, parent->segs[i]);
+    err = get_to_know(child, parent->segs[i]);
   for (u32 i = 0; i < parent->map.n && !err; i++)
     if (parent->map.v[i].seg)
       err = map_in_child(child, &parent->map.v[i]);
@@ -249,9 +251,9 @@ int segs_map_ahead(struct region *child, const struct region *parent) {
 }
 
 int seg_share_frozen(struct region *parent, struct region *child, struct seg *s, bool debt) {
-  int err = seg_get_to_know(child, s);
+  int err = get_to_know(child, s);
   if (err)
     return err;
   seg_share(s, child);
-  return seg_copy_frozen(parent, child, s, debt);
+  return copy_frozen(parent, child, s, debt);
 }

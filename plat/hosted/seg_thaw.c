@@ -199,19 +199,9 @@ static int write_back(const struct thaw *t, const struct extent *e, u32 from, u3
   return err || pages == 0 ? err : write_back_hidden(t->r, t->live, from, to);
 }
 
-/* The data of u's object in [from, to) goes to live's, through a mapping at `window`. */
-static int copy_data(const struct seg *u, const struct seg *live, u64 window, u32 from, u32 to) {
-  int err = 0;
-  for (i64 at = from; !err && at < to;) {
-    at = lx3(lseek, u->obj->fd, at, SEEK_DATA);
-    if (at < 0 || at >= to)
-      break;
-    i64 hole = lx3(lseek, u->obj->fd, at, SEEK_HOLE);
-    u64 end = hole < 0 || hole > to ? to : (u64)hole;
-    err = seg_write(live, (const void *)(window + (u64)at - from), end - (u64)at, (u64)at);
-    at = (i64)end;
-  }
-  return err;
+static int copy_data(void *arg, u64 at, u64 end) {
+  const struct write_back *w = arg;
+  return write_run(arg, w->base + at, w->base + end);
 }
 
 /* What extent e of u has in [from, to) replaces what live's object has there. */
@@ -220,11 +210,12 @@ static int take_over(const struct thaw *t, const struct extent *e, u32 from, u32
   i64 p = lx6(mmap, NULL, to - from, LX_PROT_READ, 1 /* MAP_SHARED */, e->seg->obj->fd, from);
   if (lx_failed(p))
     return -ENOMEM;
+  struct write_back w = {t->live, (u64)p - from};
   int err = from < o->size ? memobj_punch(o, from, to - from) : 0;
   if (!err && o->size < to)
     err = memobj_resize(o, to);
   if (!err)
-    err = copy_data(e->seg, t->live, (u64)p, from, to);
+    err = memobj_each_data(e->seg->obj, from, to, copy_data, &w);
   lx2(munmap, p, to - from);
   if (!err && e->seg->frozen)
     err = write_back(t, e, from, to);

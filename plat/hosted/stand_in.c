@@ -61,7 +61,7 @@ void stand_in_drop(struct region *r) {
     stand_in_free(p);
 }
 
-void stand_in_get(struct stand_in *p) { __atomic_add_fetch(&p->refs, 1, __ATOMIC_RELAXED); }
+static void stand_in_get(struct stand_in *p) { __atomic_add_fetch(&p->refs, 1, __ATOMIC_RELAXED); }
 
 void stand_in_put(struct stand_in *p, struct region *r) {
   if (__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL) != 0)
@@ -79,7 +79,7 @@ struct region *stand_in_place(const struct stand_in *p) {
 /* ---- making it ready ------------------------------------------------------------------------- */
 
 /* Is there a large segment, and is r simple enough? */
-static bool is_simple(const struct region *r) {
+bool stand_in_wanted(const struct region *r) {
   bool large = false;
   if (region_is_zygote(r) || r->unmovable || r->map.n > EXTENTS_MAX)
     return false;
@@ -93,15 +93,13 @@ static bool is_simple(const struct region *r) {
   return large;
 }
 
-/* Is it simple, and are all segments live? */
+/* Does r want one, and are all segments live? */
 static bool is_worthy(const struct region *r) {
   for (u32 i = 0; i < r->n_segs; i++)
     if (r->segs[i]->frozen || seg_is_shared_object(r->segs[i]) || r->segs[i]->top == r->segs[i]->lo)
       return false;
-  return is_simple(r);
+  return stand_in_wanted(r);
 }
-
-bool stand_in_wanted(const struct region *r) { return is_simple(r); }
 
 struct populate {
   u64 from, to; /* bases */

@@ -9,10 +9,9 @@
 #include "kernel/fs/vfs.h"
 #include "kernel/mm/space.h"
 #include "kernel/proc/proc.h"
-#include "kernel/test/fake/check_once.h"
 #include "plat/hosted/behind.h"
 #include "plat/hosted/hostxfer.h"
-#include <pthread.h>
+#include "plat/hosted/test/as_thread.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -355,18 +354,11 @@ static void *run(void *arg) {
   return NULL;
 }
 
-/* thread_current() finds the thread from its stack. */
 int main(void) {
-  pthread_attr_t attr;
-  pthread_t id;
-  char *span = aligned_alloc(KSTACK_SPAN, KSTACK_SPAN);
   int fd = mkstemp(path);
   vcpus[1].id = 1;
   CHECK(fd >= 0 && close(fd) == 0);
-  CHECK(span && pthread_attr_init(&attr) == 0);
-  CHECK(pthread_attr_setstack(&attr, span, KSTACK_SPAN - THREAD_ROOM) == 0);
-  CHECK(pthread_create(&id, &attr, run, NULL) == 0 && pthread_join(id, NULL) == 0);
+  run_as_thread(run);
   CHECK(unlink(path) == 0);
-  free(span);
   return 0;
 }

@@ -5,11 +5,9 @@
  */
 #include "kernel/errno.h"
 #include "kernel/mm/kmalloc.h"
-#include "kernel/test/fake/check_once.h"
-#include "kernel/thread.h"
+#include "plat/hosted/test/as_thread.h"
 #include "plat/hosted/test/tcp.h"
 #include "plat/hosted/together.h"
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -337,15 +335,8 @@ static void *run(void *arg) {
   return NULL;
 }
 
-/* thread_current() finds the thread from its stack. */
 int main(void) {
-  pthread_attr_t attr;
-  pthread_t id;
-  char *span = aligned_alloc(KSTACK_SPAN, KSTACK_SPAN);
   vcpus[1].id = 1;
-  CHECK(span && pthread_attr_init(&attr) == 0);
-  CHECK(pthread_attr_setstack(&attr, span, KSTACK_SPAN - THREAD_ROOM) == 0);
-  CHECK(pthread_create(&id, &attr, run, NULL) == 0 && pthread_join(id, NULL) == 0);
-  free(span);
+  run_as_thread(run);
   return 0;
 }
