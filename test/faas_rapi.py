@@ -157,18 +157,39 @@ def runtime_ends(rig):
 
 def runtime_concurrency(rig):
     """As many environments as needed, at most `concurrency`; idle ones end, but for one."""
-    with serving(rig, custom("custom", concurrency=3, timeout_ms=5000, idle_ms=300),
+    with serving(rig, custom("custom", concurrency=3, timeout_ms=5000),
+                 custom("restless", concurrency=3, timeout_ms=5000, idle_ms=300),
                  custom("slow", timeout_ms=300, environment={"INIT": "slow"}, concurrency=2)) as s:
-        sleep = lambda: s.invoke("sleep 300", "custom").text
-        assert parallel([sleep] * 7) == ["slept"] * 7
+        sleep = lambda name: [lambda: s.invoke("sleep 300", name).text] * 7
+        assert parallel(sleep("custom")) == ["slept"] * 7
         pids = set(parallel([lambda: s.invoke("pid", "custom").text] * 30))
         assert 1 <= len(pids) <= 3, pids
-        s.quiet("custom")
+        assert parallel(sleep("restless")) == ["slept"] * 7
+        s.quiet("restless")
         time.sleep(1)
-        pids = {s.invoke("pid", "custom").text for _ in range(5)}
+        pids = {s.invoke("pid", "restless").text for _ in range(5)}
         assert len(pids) <= 2, pids
         # The time that one takes to start is not the function's.
-        assert parallel([lambda: s.invoke("sleep 250", "slow").text] * 2) == ["slept"] * 2
+        assert parallel([lambda: s.invoke("sleep 20", "slow").text] * 2) == ["slept"] * 2
+
+
+def runtime_idle_end(rig):
+    """An environment that is being ended for its idleness gets no event; the last one stays."""
+    with serving(rig, custom("custom", concurrency=3, idle_ms=1)) as s:
+        def some(seed):
+            pause = random.Random(seed)
+            for _ in range(100):
+                time.sleep(pause.random() * 0.003)
+                reply = s.invoke("pid", "custom")
+                assert reply.text.isdigit(), reply
+        assert parallel([lambda seed=seed: some(seed) for seed in range(3)]) == [None] * 3
+        s.quiet("custom")
+        time.sleep(0.2)
+        pids = set()
+        for _ in range(5):
+            time.sleep(0.05)
+            pids.add(s.invoke("pid", "custom").text)
+        assert len(pids) == 1, pids
 
 
 def runtime_starts(rig):
@@ -326,4 +347,5 @@ def runtime_sanitized(rig):
     b.end()
 
 
-ALONE = [runtime_sanitized, runtime_calls, runtime_logs, runtime_ends, runtime_concurrency, runtime_starts, runtime_isolation]
+ALONE = [runtime_sanitized, runtime_calls, runtime_logs, runtime_ends, runtime_concurrency, runtime_idle_end,
+         runtime_starts, runtime_isolation]

@@ -131,7 +131,7 @@ static void become_idle(struct environment *e) {
 }
 
 void environment_settle(struct environment *e) {
-  if (!e->waiting || e->state == ENV_IDLE || e->state == ENV_BUSY)
+  if (!e->waiting || e->killed || e->state == ENV_IDLE || e->state == ENV_BUSY)
     return;
   if (!environment_pump(e))
     return;
@@ -144,7 +144,7 @@ void environment_settle(struct environment *e) {
 
 void environment_leaves(struct environment *e) {
   e->waiting = NULL;
-  if (e->state != ENV_IDLE)
+  if (e->killed || e->state != ENV_IDLE)
     return;
   e->state = ENV_STARTING;
   timer_set(&e->timer, loop_now() + rapi_settings.init_ms * MS);
@@ -153,14 +153,22 @@ void environment_leaves(struct environment *e) {
 /* ---- its life ----------------------------------------------------------------------------- */
 
 void environment_kill(struct environment *e) {
+  e->killed = true;
   kill(-e->pid, SIGKILL);
   kill(e->pid, SIGKILL);
+}
+
+static bool is_last(const struct environment *e) {
+  for (const struct environment *other = environments; other; other = other->next)
+    if (other != e && !other->killed)
+      return false;
+  return true;
 }
 
 static void time_is_up(struct timer *timer) {
   struct environment *e = container_of(timer, struct environment, timer);
   if (e->state == ENV_IDLE) {
-    if (environments == e && !e->next) /* the last one stays */
+    if (is_last(e)) /* it stays */
       timer_set(timer, loop_now() + rapi_settings.idle_ms * MS);
     else
       environment_kill(e);

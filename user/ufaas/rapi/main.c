@@ -90,7 +90,7 @@ static void start_missing(void) {
 
 void rapi_wait(struct call *c) {
   for (struct environment *e = environments; e; e = e->next)
-    if (e->state == ENV_IDLE) {
+    if (e->state == ENV_IDLE && !e->killed) {
       environment_give(e, c);
       return;
     }

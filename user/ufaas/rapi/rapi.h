@@ -98,6 +98,7 @@ struct environment {
   struct source output; /* what it prints */
   struct buffer held;   /* of that, what the log has no room for */
   bool paused;          /* its output is not looked at */
+  bool killed;          /* it gets no event any more, whatever its state */
   struct timer timer;   /* starting: has to be ready; idle: is to be ended */
   struct buffer error;  /* why it does not start: an error object */
   char *tmp;
@@ -107,9 +108,9 @@ extern struct environment *environments; /* the one that was used last comes fir
 
 /* 0 or -errno; rapi_ready or rapi_not_started follows. */
 int environment_start(void);
-/* Gives it a call; it must be idle. */
+/* Gives it a call; it must be idle, and not killed. */
 void environment_give(struct environment *e, struct call *c);
-/* Ends it: environments_reap finds it then. */
+/* Ends it: environments_reap finds it then. What it has sent before may still arrive. */
 void environment_kill(struct environment *e);
 /* Passes on what it has printed. true: all that there is; false: the log has no room. */
 bool environment_pump(struct environment *e);
