@@ -395,10 +395,18 @@ static void take_turns(struct thread *t) {
   end();
 }
 
-/* With the clock stopped two threads take turns with this one. */
+/* Until then they may take what is queued here without being woken. */
+static void wait_for_others_to_sleep(void) {
+  for (unsigned i = 0; i < fake_ncpus; i++)
+    while (i != home && !fake_asleep(i))
+      plat_relax();
+}
+
+/* With the clock stopped two threads take turns with this one, all others asleep. */
 static void begin_turns(void) {
   stop_clock();
   home = thread_current()->cpu;
+  wait_for_others_to_sleep();
   left_home = 0;
   taking_turns = 1;
   for (int i = 0; i < 2; i++)
@@ -441,22 +449,22 @@ static void a_long_wait_wakes_a_cpu(void) {
   CHECK(!spread(before));
   pass(210000); /* but such turns are not usual */
   sched_yield_cpu();
-  while (!spread(before)) /* the others may not be asleep yet */
+  while (!spread(before))
     sched_yield_cpu();
   end_turns();
 }
 
-/* Turns have been long: who queues now is not kept waiting. */
+/* Turns have been long: who queues then is not kept waiting. */
 static void long_waits_are_foreseen(void) {
   if (fake_ncpus == 1)
     return;
   begin_turns();
+  unsigned before = kicks();
   for (int i = 0; i < 100; i++) {
     pass(150000); /* by itself not too long */
     sched_yield_cpu();
   }
-  unsigned before = kicks();
-  while (kicks() == before) /* who is awake may take it without */
+  while (!spread(before))
     start(nothing, WAKE_SYNC);
   end_turns();
 }

@@ -30,6 +30,8 @@ struct thread *fake_thread(void (*entry)(struct thread *t));
 void fake_freeze(bool frozen);
 /* Has a CPU been kicked since the last call, or since it was idle? */
 bool fake_interrupted(unsigned cpu);
+/* Is it idle, and nobody has kicked it? */
+bool fake_asleep(unsigned cpu);
 
 /* What plat_timer_changed was told last. */
 extern u64 fake_timer_deadline;

@@ -110,7 +110,7 @@ void plat_relax(void) { sched_yield(); }
 static struct cpu_state {
   pthread_mutex_t lock;
   pthread_cond_t wake;
-  bool kicked;
+  bool kicked, asleep;
 } cpu_states[MAX_CPUS];
 
 static void (*first_entry)(struct thread *t);
@@ -144,14 +144,23 @@ void plat_cpu_idle(unsigned cpu, u64 deadline) {
   u64 host = deadline - __atomic_load_n(&clock_ahead, __ATOMIC_RELAXED);
   struct timespec until = {(time_t)(host / 1000000000), (long)(host % 1000000000)};
   pthread_mutex_lock(&c->lock);
+  c->asleep = true;
   while (!c->kicked) {
     if (deadline == UINT64_MAX)
       pthread_cond_wait(&c->wake, &c->lock);
     else if (pthread_cond_timedwait(&c->wake, &c->lock, &until) != 0)
       break;
   }
-  c->kicked = false;
+  c->kicked = c->asleep = false;
   pthread_mutex_unlock(&c->lock);
+}
+
+bool fake_asleep(unsigned cpu) {
+  struct cpu_state *c = &cpu_states[cpu];
+  pthread_mutex_lock(&c->lock);
+  bool is = c->asleep && !c->kicked;
+  pthread_mutex_unlock(&c->lock);
+  return is;
 }
 
 void plat_cpu_nap(unsigned cpu, u64 deadline) { plat_cpu_idle(cpu, deadline); }
