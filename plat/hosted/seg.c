@@ -136,6 +136,12 @@ bool seg_is_shared_object(const struct seg *s) {
   return __atomic_load_n(&s->obj->refs, __ATOMIC_SEQ_CST) > 1;
 }
 
+static void note_cover(struct seg *s, u32 from, u32 to) {
+  seg_spare_cover(s, from, to, true);
+  if (to > s->cover_hi)
+    s->cover_hi = to;
+}
+
 /* Makes [from, to) of the span inaccessible without giving up its contents. */
 static int cover(struct region *r, struct seg *s, u32 from, u32 to) {
   if (from >= to)
@@ -143,12 +149,9 @@ static int cover(struct region *r, struct seg *s, u32 from, u32 to) {
   i64 err = have_guards
                 ? LX_RETRY(lx3(madvise, region_ptr(r, from), to - from, LX_MADV_GUARD_INSTALL))
                 : lx3(mprotect, region_ptr(r, from), to - from, LX_PROT_NONE);
-  if (err)
-    return -ENOMEM;
-  seg_spare_cover(s, from, to, true);
-  if (to > s->cover_hi)
-    s->cover_hi = to;
-  return 0;
+  if (!err)
+    note_cover(s, from, to);
+  return err ? -ENOMEM : 0;
 }
 
 static int uncover(struct region *r, struct seg *s, u32 from, u32 to) {
@@ -227,15 +230,26 @@ struct holes {
   struct seg *s;
 };
 
+/* At no time can it be accessed. */
 static int fill_hole(void *arg, u64 at, u64 end) {
   const struct holes *h = arg;
-  int err = seg_map_span(h->r, h->s, at, end);
-  return err ? err : cover(h->r, h->s, (u32)at, (u32)end);
+  int err = seg_map_prot(h->r, h->s, (u32)at, (u32)end, 0);
+  if (!err)
+    note_cover(h->s, (u32)at, (u32)end);
+  return err;
+}
+
+static int empty_hole(void *arg, u64 at, u64 end) {
+  const struct holes *h = arg;
+  return host_unmap(h->r, (u32)at, (u32)end);
 }
 
 int seg_fill_holes(struct region *r, struct seg *s, u32 from, u32 to) {
   struct holes h = {r, s};
-  return seg_each_gap(r, from, to, fill_hole, &h);
+  int err = seg_each_gap(r, from, to, fill_hole, &h);
+  if (err)
+    seg_each_gap(r, from, to, empty_hole, &h);
+  return err;
 }
 
 /* ---- extents --------------------------------------------------------------------------------- */
@@ -294,6 +308,10 @@ int seg_map(struct region *r, struct seg *s, u32 off, u32 end, int prot) {
     err = seg_protect(r, s, off, end, RW, prot);
   if (err && off < s->top)
     cover(r, s, off, end < s->top ? end : s->top);
+  if (!err && !s->announced && seg_is_large(r, s) && !r->is_child) {
+    s->announced = true;
+    seg_announce(s);
+  }
   return err;
 }
 

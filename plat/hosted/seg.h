@@ -55,6 +55,8 @@ struct seg {
   u64 end;             /* of the host mapping; may be 4 GiB */
   u32 cover_hi;        /* covers exist below this only */
   bool absorbed;       /* seg_absorb has been here */
+  bool announced;      /* the thaw thread knows that it is large, */
+  u32 seen_top;        /* and has seen it end here */
   struct spare *spare; /* seg_spare.c; or NULL */
 
   const struct region *tracked; /* in this region written.h knows what has been written; or NULL. */
@@ -224,12 +226,19 @@ bool seg_unshare_quietly(struct seg *s, struct region *r);
 void seg_set_writer(struct seg *s, struct region *r);
 /* From now on the thaw thread looks what the writer of frozen s does. */
 void seg_watch(struct seg *s);
+/* Live s, of a region that has not come about by fork, has become large: the thaw thread will
+   prepare the first fork when it does not grow any more. */
+void seg_announce(struct seg *s);
 /* Returns when the thaw thread will not touch r again. Nobody else uses r. */
 void thaw_keep_off(struct region *r);
 /* Looks at the segments that are to be thawed, and works on one. Did it? The thaw thread only. */
 bool thaw_round(void);
 /* Body of the thaw thread's host thread, on a stack with a struct thread. */
 _Noreturn void thaw_run(void);
+
+/* Makes what a fork of r wants, all of whose segments may be live, after s has been thawed or has
+   become large. Threads of r's µprocess may run. */
+void seg_prepare_fork(struct region *r, struct seg *s);
 
 /* Table and structure alone. */
 int seg_enter(struct region *r, struct seg *s); /* -ENOMEM: the table is full */
@@ -242,6 +251,8 @@ int seg_absorb(struct region *r, struct seg *s, bool running);
 /* Takes in all anonymous memory that is readable and writable, new segments where need be. Threads
    of r's µprocess may run. -ENOMEM: some is left, which does no harm. */
 int seg_absorb_all(struct region *r);
+/* Is s worth that? */
+bool seg_is_large(const struct region *r, const struct seg *s);
 /* The segment that the next seg_absorb would make take in an anonymous mapping at [off, end), which
    is free; or NULL. */
 struct seg *seg_absorbing(struct region *r, u32 off, u32 end);
@@ -326,7 +337,8 @@ bool seg_is_shared_object(const struct seg *s);
 /* Calls f for each range of [from, to) that no extent occupies, until it returns an error. */
 int seg_each_gap(const struct region *r, u32 from, u32 to, int (*f)(void *arg, u64 at, u64 end),
                  void *arg);
-/* Maps and covers what no mapping occupies in [from, to) of the span. */
+/* Maps and covers what no mapping occupies in [from, to) of the span, which nobody can access
+   meanwhile. -ENOMEM: nothing of it is mapped. */
 int seg_fill_holes(struct region *r, struct seg *s, u32 from, u32 to);
 /* Maps [from, to) of a live span, accessible. */
 int seg_map_span(struct region *r, struct seg *s, u64 from, u64 to);

@@ -77,7 +77,7 @@ static int absorb_inside(struct region *r, struct seg *s, bool running) {
   return err;
 }
 
-static bool is_large(const struct region *r, const struct seg *s) {
+bool seg_is_large(const struct region *r, const struct seg *s) {
   return !s->frozen && s->top - s->lo >= (region_is_zygote(r) ? ZYGOTE_ABSORB_FROM : ABSORB_FROM) &&
          !seg_is_shared_object(s);
 }
@@ -85,7 +85,7 @@ static bool is_large(const struct region *r, const struct seg *s) {
 struct seg *seg_absorbing(struct region *r, u32 off, u32 end) {
   for (u32 i = 0; i < r->n_segs; i++) {
     struct seg *s = r->segs[i];
-    if (s->absorbed && off >= s->lo && end <= s->top && is_large(r, s))
+    if (s->absorbed && off >= s->lo && end <= s->top && seg_is_large(r, s))
       return s;
   }
   return NULL;
@@ -157,7 +157,7 @@ int seg_absorb_all(struct region *r) {
 /* ---- a large segment ------------------------------------------------------------------------- */
 
 int seg_absorb(struct region *r, struct seg *s, bool running) {
-  if (!is_large(r, s) || (running && !s->absorbed))
+  if (!seg_is_large(r, s))
     return 0;
   int err = s->absorbed ? 0 : extend_down(r, s);
   return err == -EBUSY ? 0 : err ? err : absorb_inside(r, s, running);

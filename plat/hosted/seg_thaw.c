@@ -405,8 +405,8 @@ static void pad(struct region *r, struct seg *s) {
     s->end = end;
 }
 
-/* s has been thawed; with the last one, what the next fork wants is made. */
-static void prepare_fork(struct region *r, struct seg *s) {
+/* With the last one that is live, what moves r is made; else what helps to freeze s. */
+void seg_prepare_fork(struct region *r, struct seg *s) {
   seg_absorb(r, s, true);
   bool moves = stand_in_wanted(r);
   if (moves && largest_alone(r))
@@ -438,7 +438,7 @@ static int step(struct region *r, struct seg *s, u64 part, bool running) {
   if (seg_is_used(r, s)) {
     pad(r, s);
     if (running) /* else fork follows */
-      prepare_fork(r, s);
+      seg_prepare_fork(r, s);
   }
   return 0;
 }

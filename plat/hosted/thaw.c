@@ -23,6 +23,7 @@
 #define CLAIM_FAULT_NS 125000 /* one page fault in that time is often */
 #define CLAIM_WORK_NS 1000000 /* copying at a time, before */
 #define CLAIM_PAUSE_NS 300000 /* a break */
+#define GROWTH_LOOK_NS 16000000 /* between looks at a large segment until it does not grow */
 #define LINGER 25             /* rounds without work before the thread sleeps until woken */
 
 /* For sharers and owners of all segments, dying of all regions, and what follows. */
@@ -68,6 +69,16 @@ void seg_watch(struct seg *s) {
   spin_unlock(&lock);
   if (fresh)
     wake();
+}
+
+void seg_announce(struct seg *s) {
+  spin_lock(&lock);
+  if (!s->queued) {
+    enqueue(s);
+    s->look_at = plat_now() + GROWTH_LOOK_NS;
+  }
+  spin_unlock(&lock);
+  wake();
 }
 
 bool seg_unshare_quietly(struct seg *s, struct region *r) {
@@ -121,6 +132,25 @@ static bool is_quiet(const struct region *r, struct seg *s) {
 
 enum outcome { DONE, LATER, WORKED };
 
+static u64 longer_pause(struct seg *s, u64 first) {
+  s->pause = s->pause ? min_u64(2 * s->pause, PAUSE_MAX_NS) : first;
+  return s->pause;
+}
+
+/* Live s, which has been announced. */
+static enum outcome prepare_first(struct region *r, struct seg *s, u64 *pause) {
+  if (s->absorbed) /* there has been a fork */
+    return DONE;
+  if (s->seen_top != s->top) {
+    s->seen_top = s->top;
+    *pause = longer_pause(s, GROWTH_LOOK_NS);
+    return LATER;
+  }
+  if (extents_reserve(&r->map, 4) == 0)
+    seg_prepare_fork(r, s);
+  return DONE;
+}
+
 /* One part of r, which s told about. Its lock is held. LATER: *pause is how much. */
 static enum outcome thaw_part(struct region *r, struct seg *s, u64 *pause) {
   bool member = false;
@@ -132,10 +162,12 @@ static enum outcome thaw_part(struct region *r, struct seg *s, u64 *pause) {
     return WORKED;
   for (u32 i = 0; i < r->n_segs; i++)
     member |= r->segs[i] == s;
-  if (left < 0 || !member || !s->frozen) /* out of memory: the next fork will try */
+  if (left < 0 || !member) /* out of memory: the next fork will try */
     return DONE;
+  if (!s->frozen)
+    return prepare_first(r, s, pause);
   /* Little of it is private now, but its µprocess may write more. */
-  *pause = s->pause = s->pause ? min_u64(2 * s->pause, PAUSE_MAX_NS) : PAUSE_MIN_NS;
+  *pause = longer_pause(s, PAUSE_MIN_NS);
   return LATER;
 }
 

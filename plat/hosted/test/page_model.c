@@ -145,6 +145,8 @@ void model_fill_holes(struct region *r, u32 percent) {
 
 void model_begin(struct region *r, const struct model_range *all, u32 n) {
   ranges = all;
+  pages = 0;
+  memset(&model, 0, sizeof(model));
   for (u32 i = 0; i < n; i++) {
     pages += all[i].pages;
     if (pages > MODEL_PAGES_MAX)

@@ -25,7 +25,7 @@ extern struct page_model model; /* of the region that is changed */
 extern u64 model_turn;          /* told when a test fails */
 extern u64 model_holes, model_compared;
 
-/* Maps all of the ranges, which stay the caller's. */
+/* The model is of r from now on: maps all of the ranges, which stay the caller's. */
 void model_begin(struct region *r, const struct model_range *ranges, u32 n);
 _Noreturn void model_fail(const char *what, u32 page);
 u32 model_offset(u32 page);

@@ -21,7 +21,8 @@
 #define HEAP_PAGES 1500
 #define EXTRA 0x50000000u
 #define THREADS 3
-#define ROUNDS 150
+#define LIVES 2
+#define ROUNDS 80
 
 static int stop, thawed; /* atomic */
 static __thread struct region *mine[2];
@@ -79,16 +80,35 @@ static void child(struct region *parent, u64 seed, u64 round) {
   region_destroy(r);
 }
 
-static void *live(void *arg) {
-  u64 seed = ((u64)arg + 1) << 32;
+static void write_all(struct region *r, u64 value) {
+  for (u32 i = 0; i < PAGES; i++)
+    *page(r, i) = value;
+}
+
+static bool is_prepared(struct region *r) {
+  hostmutex_lock(&r->lock);
+  bool is = r->stand_in != NULL;
+  hostmutex_unlock(&r->lock);
+  return is;
+}
+
+/* While its first fork is prepared. */
+static void grow_old(struct region *r, u64 seed) {
+  for (u64 k = 0; k < 100 && !is_prepared(r); k++) {
+    write_all(r, k);
+    usleep(200);
+  }
+  write_all(r, seed);
+}
+
+static void live_once(u64 id, u64 seed) {
   struct region *r;
-  if (region_create((u64)arg % 2 + 1, &r) ||
+  if (region_create(id % 2 + 1, &r) ||
       region_map(r, DATA, DATA_PAGES * 4096, REGION_READ | REGION_WRITE, REGION_HOT) ||
       region_map(r, HEAP, HEAP_PAGES * 4096, REGION_READ | REGION_WRITE, REGION_COLD))
     fail("map", 0);
   mine[0] = r;
-  for (u32 i = 0; i < PAGES; i++)
-    *page(r, i) = seed;
+  grow_old(r, seed);
   for (u64 round = 1; round <= ROUNDS; round++) {
     for (u32 i = 0; i < PAGES; i++)
       if ((round + i) % 7 == 0)
@@ -114,6 +134,12 @@ static void *live(void *arg) {
   }
   mine[0] = NULL;
   region_destroy(r);
+}
+
+static void *live(void *arg) {
+  u64 id = (u64)arg;
+  for (u64 n = 0; n < LIVES; n++)
+    live_once(id, (id + 1 + n * THREADS) << 32);
   return NULL;
 }
 

@@ -19,6 +19,7 @@
 #define EARLY (40u + model_turn / 8 % 16 * EARLY_PAGES) /* from here on, written after forks */
 #define EARLY_PAGES 10u
 #define ROUNDS 400
+#define FIRST_FORKS 60
 
 static const struct model_range ranges[] = {
     {0x40000000, LARGE, REGION_COLD},
@@ -26,7 +27,7 @@ static const struct model_range ranges[] = {
     {0x28000000, SMALL, REGION_COLD},
 };
 
-static u64 moved, refused, shared_value;
+static u64 moved, moved_first, refused, shared_value;
 static bool failing;
 
 static void change(struct region *r) {
@@ -148,13 +149,49 @@ static struct region *fork_once(struct region *r) {
   return r;
 }
 
-int main(void) {
+static struct region *begin(void) {
   struct region *r;
-  support_init();
   if (region_create(1, &r))
     model_fail("create", 0);
   model_begin(r, ranges, sizeof(ranges) / sizeof(*ranges));
   map_object(r);
+  return r;
+}
+
+static void end(struct region *r) {
+  end_older();
+  model_check(r, &model, "the contents in the end");
+  check_object(r);
+  region_destroy(r);
+}
+
+/* A region that has become large and has not forked yet is made ready for it. */
+static void fork_first(void) {
+  struct region *r = begin();
+  bool whole = chance(70);
+  for (u32 n = below(6); n > 0; n--)
+    change(r);
+  if (whole)
+    model_fill_holes(r, 100);
+  for (u32 n = 0; n < 1000 && !r->stand_in; n++)
+    thaw_round();
+  if (whole && !r->stand_in)
+    model_fail("no stand-in", 0);
+  model_check(r, &model, "what has been made ready");
+  for (u32 n = below(6); n > 0; n--)
+    change(r);
+  u64 before = moved;
+  r = fork_once(r);
+  moved_first += moved - before;
+  end(r);
+}
+
+int main(void) {
+  support_init();
+  for (model_turn = 1; model_turn <= FIRST_FORKS; model_turn++)
+    fork_first();
+  moved = 0;
+  struct region *r = begin();
   for (model_turn = 1; model_turn <= ROUNDS; model_turn++) {
     for (u32 n = below(4); n > 0; n--)
       change(r);
@@ -173,17 +210,16 @@ int main(void) {
     r->row = 0; /* no zygote */
     r = fork_once(r);
   }
-  end_older();
-  model_check(r, &model, "the contents in the end");
-  check_object(r);
-  region_destroy(r);
+  end(r);
   thaw_round();
   pool_drain();
   bool clean = regions_bytes_used() == 0 && memobj_bytes_used() == 0 && slots_in_use() == 0 &&
                stand_ins() == 0 && support_host_mappings() == 0;
-  bool enough = moved > ROUNDS / 8;
-  printf("%s, %lu pages compared, %lu holes, %lu of %d forks moved the parent, %lu failed\n",
+  bool enough = moved > ROUNDS / 8 && moved_first > FIRST_FORKS / 2;
+  printf("%s, %lu pages compared, %lu holes, %lu of %d forks moved the parent, %lu failed, %lu of %d "
+         "first ones moved it\n",
          clean && enough ? "ok" : "FAIL", (unsigned long)model_compared, (unsigned long)model_holes,
-         (unsigned long)moved, ROUNDS, (unsigned long)refused);
+         (unsigned long)moved, ROUNDS, (unsigned long)refused, (unsigned long)moved_first,
+         FIRST_FORKS);
   return !(clean && enough);
 }
