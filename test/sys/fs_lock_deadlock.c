@@ -45,11 +45,11 @@ static void queue(int fd) {
     OK(lock(fd, F_SETLK, F_WRLCK, 1));
     _exit(lock(fd, F_SETLKW, F_WRLCK, 0));
   }
-  sleep_ms(30);
+  until_asleep(a);
   pid_t b = OK(fork());
   if (b == 0)
     _exit(lock(fd, F_SETLKW, F_WRLCK, 1));
-  sleep_ms(30);
+  until_asleep(b);
   OK(lock(fd, F_SETLK, F_UNLCK, 0));
   EXPECT_EXIT(a, 0);
   EXPECT_EXIT(b, 0);

@@ -70,7 +70,7 @@ static void waiting(void) {
     EXPECT(msgrcv(id, &m, 100, 7, 0), 5);
     _exit(m.type != 7);
   }
-  sleep_ms(20);
+  until_asleep(pid);
   OK(send(id, 6, "not you", 0));
   OK(send(id, 7, "hello", 0));
   EXPECT_EXIT(pid, 0);
@@ -84,7 +84,7 @@ static void waiting(void) {
   pid = OK(fork());
   if (pid == 0)
     _exit(send(id, 2, "late", 0));
-  sleep_ms(20);
+  until_asleep(pid);
   EXPECT(stat_of(id).msg_qnum, 2);
   EXPECT(msgrcv(id, &m, 8192, 0, 0), 8192);
   EXPECT_EXIT(pid, 0);
@@ -99,7 +99,7 @@ static void waiting(void) {
     FAILS(msgrcv(id, &m, 1, 0, 0), EIDRM);
     _exit(0);
   }
-  sleep_ms(20);
+  until_asleep(pid);
   OK(msgctl(id, IPC_RMID, NULL));
   EXPECT_EXIT(pid, 0);
 }
