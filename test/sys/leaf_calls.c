@@ -109,11 +109,9 @@ int main(void) {
   handle(SIGALRM, tick, SA_RESTART);
   struct itimerval fast = {{0, 300}, {0, 300}}, off = {{0, 0}, {0, 0}};
   OK(setitimer(ITIMER_REAL, &fast, NULL));
-  long until = now_ms() + 10000;
-  while (ticks < 100 && now_ms() < until)
+  while (ticks < 100) /* a test that hangs fails */
     call_all(200);
   OK(setitimer(ITIMER_REAL, &off, NULL));
-  CHECK(ticks >= 100);
   test_interrupted();
   IN_CHILD { /* ids are those of the child, not what its parent had */
     expect_answers();
