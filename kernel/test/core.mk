@@ -63,10 +63,10 @@ unit-tests: core-unit-tests
 core-unit-tests: $(addprefix $(O)/test/kernel/,$(CORE_TESTS) test_string)
 	$(S)/kernel/syscall/gendoc.py $(S)/kernel/syscall/table.def $(O)/test/kernel/syscalls.md
 	diff $(S)/doc/syscalls.md $(O)/test/kernel/syscalls.md || { echo 'run make syscalls-doc'; false; }
-	timeout 300 $(O)/test/kernel/test_string
-	timeout 300 $(O)/test/kernel/test_timer
-	timeout 300 $(O)/test/kernel/test_pid
-	timeout 300 $(O)/test/kernel/test_sigqueue
-	timeout 300 $(O)/test/kernel/test_fork_time
-	timeout 300 $(O)/test/kernel/test_sched 1
-	timeout 300 $(O)/test/kernel/test_sched 4
+	timeout 600 $(O)/test/kernel/test_string
+	timeout 600 $(O)/test/kernel/test_timer
+	timeout 600 $(O)/test/kernel/test_pid
+	timeout 600 $(O)/test/kernel/test_sigqueue
+	timeout 600 $(O)/test/kernel/test_fork_time
+	timeout 600 $(O)/test/kernel/test_sched 1
+	timeout 600 $(O)/test/kernel/test_sched 4
