@@ -44,7 +44,7 @@ RACE_TESTS := race_sched race_core
 unit-tests: test-tsan
 test-tsan: $(RACE_TESTS:%=$(O)/test/kernel/%)
 	set -e; for t in $(RACE_TESTS); do \
-	  TSAN_OPTIONS=halt_on_error=1 timeout 120 $(O)/test/kernel/$$t 4; done
+	  TSAN_OPTIONS=halt_on_error=1 timeout 600 $(O)/test/kernel/$$t 4; done
 
 # The library under other names, beside the C library's.
 $(O)/test/kernel/string.o: $(S)/lib/string.c $(O)/flags/kern-hosted
@@ -63,10 +63,10 @@ unit-tests: core-unit-tests
 core-unit-tests: $(addprefix $(O)/test/kernel/,$(CORE_TESTS) test_string)
 	$(S)/kernel/syscall/gendoc.py $(S)/kernel/syscall/table.def $(O)/test/kernel/syscalls.md
 	diff $(S)/doc/syscalls.md $(O)/test/kernel/syscalls.md || { echo 'run make syscalls-doc'; false; }
-	timeout 60 $(O)/test/kernel/test_string
-	timeout 60 $(O)/test/kernel/test_timer
-	timeout 60 $(O)/test/kernel/test_pid
-	timeout 60 $(O)/test/kernel/test_sigqueue
-	timeout 60 $(O)/test/kernel/test_fork_time
-	timeout 60 $(O)/test/kernel/test_sched 1
-	timeout 60 $(O)/test/kernel/test_sched 4
+	timeout 600 $(O)/test/kernel/test_string
+	timeout 600 $(O)/test/kernel/test_timer
+	timeout 600 $(O)/test/kernel/test_pid
+	timeout 600 $(O)/test/kernel/test_sigqueue
+	timeout 600 $(O)/test/kernel/test_fork_time
+	timeout 600 $(O)/test/kernel/test_sched 1
+	timeout 600 $(O)/test/kernel/test_sched 4

@@ -17,13 +17,13 @@ $(foreach t,$(FS_TESTS),$(eval $(call core_test,$(t))))
 .PHONY: fs-unit-tests
 unit-tests: fs-unit-tests
 fs-unit-tests: $(FS_TESTS:%=$(O)/test/kernel/%)
-	timeout 100 $(O)/test/kernel/fs_model 1
-	timeout 100 $(O)/test/kernel/fs_model 2
-	timeout 100 $(O)/test/kernel/fs_pipe
-	timeout 100 $(O)/test/kernel/fs_fdtable
-	timeout 100 $(O)/test/kernel/fs_epoll
-	timeout 100 $(O)/test/kernel/fs_cpio
-	timeout 100 $(O)/test/kernel/fs_line
+	timeout 600 $(O)/test/kernel/fs_model 1
+	timeout 600 $(O)/test/kernel/fs_model 2
+	timeout 600 $(O)/test/kernel/fs_pipe
+	timeout 600 $(O)/test/kernel/fs_fdtable
+	timeout 600 $(O)/test/kernel/fs_epoll
+	timeout 600 $(O)/test/kernel/fs_cpio
+	timeout 600 $(O)/test/kernel/fs_line
 
 # Under the thread sanitizer, with the scheduler (core.mk).
 $(eval $(call race_test,race_fs,kernel/test/race_fs.c kernel/sched/sched.c kernel/sched/thread.c \

@@ -16,4 +16,4 @@ $(foreach t,$(MM_TESTS),$(eval $(call core_test,$(t))))
 .PHONY: mm-unit-tests
 unit-tests: mm-unit-tests
 mm-unit-tests: $(MM_TESTS:%=$(O)/test/kernel/%)
-	set -e; for t in $^; do timeout 100 $$t; done
+	set -e; for t in $^; do timeout 600 $$t; done

@@ -470,13 +470,23 @@ static void long_waits_are_foreseen(void) {
 }
 
 static u32 elsewhere;
-static bool watching;
+static pthread_mutex_t watch_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool watching; /* under watch_lock */
+
+/* When it returns the ticker is not at work, if it is not to be. */
+static void set_watching(bool on) {
+  pthread_mutex_lock(&watch_lock);
+  watching = on;
+  pthread_mutex_unlock(&watch_lock);
+}
 
 /* A platform's ticker. */
 static void *watch(void *unused) {
   for (;;) {
-    if (__atomic_load_n(&watching, __ATOMIC_SEQ_CST))
+    pthread_mutex_lock(&watch_lock);
+    if (watching)
       sched_watch();
+    pthread_mutex_unlock(&watch_lock);
     usleep(100);
   }
   return unused;
@@ -500,11 +510,11 @@ static void compute_beside(u32 threads, bool ticks) {
     start(run_elsewhere, WAKE_SYNC);
   if (!ticks)
     sched_tick(); /* ends the hand-over */
-  __atomic_store_n(&watching, true, __ATOMIC_SEQ_CST);
+  set_watching(true);
   while (__atomic_load_n(&elsewhere, __ATOMIC_SEQ_CST) < threads)
     if (fake_interrupted(thread_current()->cpu) && ticks)
       sched_tick();
-  __atomic_store_n(&watching, false, __ATOMIC_SEQ_CST);
+  set_watching(false);
   join_all();
 }
 

@@ -55,7 +55,7 @@ $(O)/test/hosted/race_region: plat/hosted/test/race_region.c $(hosted-region-src
 .PHONY: test-tsan-region
 test-tsan: test-tsan-region
 test-tsan-region: $(O)/test/hosted/race_region
-	TSAN_OPTIONS=halt_on_error=1 timeout 120 $(O)/test/hosted/race_region
+	TSAN_OPTIONS=halt_on_error=1 timeout 600 $(O)/test/hosted/race_region
 
 $(O)/test/hosted/clock_test: plat/hosted/test/clock_test.c plat/hosted/clock.c $(wildcard plat/hosted/*.h)
 	@mkdir -p $(@D)
@@ -89,18 +89,18 @@ $(hosted-region-tests) $(O)/test/hosted/race_region $(hosted-other-tests): $(O)/
 .PHONY: hosted-unit-tests
 unit-tests: hosted-unit-tests
 hosted-unit-tests: $(hosted-region-tests) $(hosted-other-tests)
-	timeout 60 $(O)/test/hosted/pairing_test
-	timeout 60 $(O)/test/hosted/together_test
-	timeout 60 $(O)/test/hosted/behind_test
-	timeout 120 $(O)/test/hosted/clock_test
-	timeout 60 $(O)/test/hosted/pages_test
-	timeout 300 $< auto 1 12000
-	timeout 300 $< lazy 2 12000
-	timeout 300 $< eager 3 6000
-	timeout 300 $< copy 4 6000
-	timeout 60 $(O)/test/hosted/warm_test
-	timeout 120 $(O)/test/hosted/ahead_test
-	timeout 120 $(O)/test/hosted/spare_test
-	timeout 120 $(O)/test/hosted/stand_in_test
-	timeout 120 $(O)/test/hosted/claim_test
-	timeout 120 $(O)/test/hosted/claim_test old
+	timeout 600 $(O)/test/hosted/pairing_test
+	timeout 600 $(O)/test/hosted/together_test
+	timeout 600 $(O)/test/hosted/behind_test
+	timeout 600 $(O)/test/hosted/clock_test
+	timeout 600 $(O)/test/hosted/pages_test
+	timeout 600 $< auto 1 12000
+	timeout 600 $< lazy 2 12000
+	timeout 600 $< eager 3 6000
+	timeout 600 $< copy 4 6000
+	timeout 600 $(O)/test/hosted/warm_test
+	timeout 600 $(O)/test/hosted/ahead_test
+	timeout 600 $(O)/test/hosted/spare_test
+	timeout 600 $(O)/test/hosted/stand_in_test
+	timeout 600 $(O)/test/hosted/claim_test
+	timeout 600 $(O)/test/hosted/claim_test old

@@ -28,10 +28,10 @@ $(O)/test/pc/cpulist_test: $(addprefix $(S)/plat/pc/,test/cpulist_test.c cpulist
 unit-tests: pc-unit-tests
 pc-unit-tests: $(addprefix $(O)/test/pc/,p9_test p9_model virtio_test mmio_test random_test \
 		cpulist_test)
-	timeout 100 $(O)/test/pc/cpulist_test
-	timeout 100 $(O)/test/pc/random_test
-	timeout 100 $(O)/test/pc/mmio_test
-	timeout 100 $(O)/test/pc/virtio_test
-	timeout 100 $(O)/test/pc/p9_test
-	timeout 200 $(O)/test/pc/p9_model 1 12000 /h 0
-	timeout 200 $(O)/test/pc/p9_model 2 12000 /h 0
+	timeout 600 $(O)/test/pc/cpulist_test
+	timeout 600 $(O)/test/pc/random_test
+	timeout 600 $(O)/test/pc/mmio_test
+	timeout 600 $(O)/test/pc/virtio_test
+	timeout 600 $(O)/test/pc/p9_test
+	timeout 600 $(O)/test/pc/p9_model 1 12000 /h 0
+	timeout 600 $(O)/test/pc/p9_model 2 12000 /h 0

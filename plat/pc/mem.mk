@@ -37,9 +37,9 @@ unit-tests: pc-mem-unit-tests
 # Seeds: odd ones with few mappings; 3 CPUs, or 1 where bit 1 is set.
 pc-mem-unit-tests: $(pc-mem-tests)
 	$(O)/test/pc/page_test
-	timeout 60 $(O)/test/pc/kstack_test
-	timeout 120 $< 1 8000
-	timeout 120 $< 2 8000
-	timeout 120 $< 3 8000
-	timeout 120 $< 4 8000
-	TSAN_OPTIONS=halt_on_error=1 timeout 120 $(O)/test/pc/race_test 1 3000
+	timeout 600 $(O)/test/pc/kstack_test
+	timeout 600 $< 1 8000
+	timeout 600 $< 2 8000
+	timeout 600 $< 3 8000
+	timeout 600 $< 4 8000
+	TSAN_OPTIONS=halt_on_error=1 timeout 600 $(O)/test/pc/race_test 1 3000

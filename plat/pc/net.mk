@@ -55,8 +55,8 @@ $(NET_TESTS:%=$(O)/test/pc/%): $(O)/test/pc/%: $(O)/test/pc/net/plat/pc/net/test
 .PHONY: net-unit-tests
 unit-tests: net-unit-tests
 net-unit-tests: $(NET_TESTS:%=$(O)/test/pc/%)
-	timeout 100 $(O)/test/pc/net_linux
-	timeout 100 $(O)/test/pc/net_sock
+	timeout 600 $(O)/test/pc/net_linux
+	timeout 600 $(O)/test/pc/net_sock
 	@: fragments that wait for others are found by pointers that are not aligned
-	LSAN_OPTIONS=use_unaligned=1 timeout 100 $(O)/test/pc/net_wire
-	timeout 100 $(O)/test/pc/net_wire dhcp
+	LSAN_OPTIONS=use_unaligned=1 timeout 600 $(O)/test/pc/net_wire
+	timeout 600 $(O)/test/pc/net_wire dhcp

@@ -12,9 +12,9 @@
 static void full(int family) {
   struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   struct sockaddr_un un = {.sun_family = AF_UNIX};
-  socklen_t size = family == AF_INET ? sizeof in : sizeof(sa_family_t) + 8;
+  int length = snprintf(un.sun_path + 1, 40, "at-full-%d", (int)getpid());
+  socklen_t size = family == AF_INET ? sizeof in : sizeof(sa_family_t) + 1 + (socklen_t)length;
   struct sockaddr *address = family == AF_INET ? (struct sockaddr *)&in : (struct sockaddr *)&un;
-  memcpy(un.sun_path, "\0at-full", 8);
   int listener = socket(family, SOCK_STREAM, 0), client = socket(family, SOCK_STREAM, 0);
   CHECK(bind(listener, address, size) == 0);
   CHECK(getsockname(listener, address, &size) == 0);

@@ -22,11 +22,11 @@ static void *serve(void *unused) {
 static void wait_for_connection(int family) {
   struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   struct sockaddr_un un = {.sun_family = AF_UNIX};
-  socklen_t size = family == AF_INET ? sizeof in : sizeof(sa_family_t) + 12;
+  int length = snprintf(un.sun_path + 1, 40, "at-reserved-%d", (int)getpid());
+  socklen_t size = family == AF_INET ? sizeof in : sizeof(sa_family_t) + 1 + (socklen_t)length;
   struct sockaddr *address = family == AF_INET ? (struct sockaddr *)&in : (struct sockaddr *)&un;
   struct rlimit old, small;
   pthread_t thread;
-  memcpy(un.sun_path, "\0at-reserved", 12);
   listener = OK(socket(family, SOCK_STREAM, 0));
   int client = OK(socket(family, SOCK_STREAM, 0));
   OK(bind(listener, address, size));

@@ -113,10 +113,10 @@ static inline long now_ms(void) {
   return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Until process pid sleeps. */
-static inline void until_asleep(pid_t pid) {
-  char path[40], line[256], state = 0;
-  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+/* Until the thread sleeps; it is one of process pid's. */
+static inline void until_thread_asleep(pid_t pid, pid_t tid) {
+  char path[60], line[256], state = 0;
+  snprintf(path, sizeof path, "/proc/%d/task/%d/stat", (int)pid, (int)tid);
   for (; state != 'S'; sleep_ms(1)) {
     int fd = OK(open(path, O_RDONLY));
     line[OK(read(fd, line, sizeof line - 1))] = 0;
@@ -124,6 +124,9 @@ static inline void until_asleep(pid_t pid) {
     CHECK(sscanf(line, "%*d (%*[^)]) %c", &state) == 1);
   }
 }
+
+/* Until process pid sleeps, which has one thread. */
+static inline void until_asleep(pid_t pid) { until_thread_asleep(pid, pid); }
 
 /* A handler for a signal, with flags and an empty mask. */
 static inline void handle(int sig, void (*handler)(int), int flags) {

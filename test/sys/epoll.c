@@ -47,7 +47,7 @@ int main(void) {
     _exit(0);
   }
   ctl(EPOLL_CTL_DEL, q[1], 0, 0);
-  EXPECT(epoll_wait(ep, got, 8, 5000), 1);
+  EXPECT(epoll_wait(ep, got, 8, 100000), 1);
   EXPECT(got[0].data.u64, 5);
   EXPECT_EXIT(pid, 0);
   await(p[0]);

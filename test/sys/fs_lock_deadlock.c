@@ -45,11 +45,11 @@ static void queue(int fd) {
     OK(lock(fd, F_SETLK, F_WRLCK, 1));
     _exit(lock(fd, F_SETLKW, F_WRLCK, 0));
   }
-  sleep_ms(30);
+  until_asleep(a);
   pid_t b = OK(fork());
   if (b == 0)
     _exit(lock(fd, F_SETLKW, F_WRLCK, 1));
-  sleep_ms(30);
+  until_asleep(b);
   OK(lock(fd, F_SETLK, F_UNLCK, 0));
   EXPECT_EXIT(a, 0);
   EXPECT_EXIT(b, 0);
@@ -63,8 +63,9 @@ static void open_files(void) {
   OK(lock(a, F_OFD_SETLK, F_WRLCK, 5));
   FAILS(lock(b, F_OFD_SETLK, F_WRLCK, 5), EAGAIN);
   handle(SIGALRM, nothing, 0);
-  ualarm(50000, 0);
+  ualarm(50000, 50000); /* the first may come before the call */
   FAILS(lock(b, F_OFD_SETLKW, F_WRLCK, 5), EINTR);
+  ualarm(0, 0);
   OK(close(a)); /* gives up its locks */
   OK(lock(b, F_OFD_SETLKW, F_WRLCK, 5));
   OK(close(b));

@@ -23,7 +23,9 @@ int main(void) {
   pthread_t threads[6];
   for (int i = 0; i < 6; i++)
     EXPECT(pthread_create(&threads[i], NULL, waiter, &word), 0);
-  sleep_ms(100);
+  for (long asleep = 0; asleep < 6; sleep_ms(1)) /* those that sleep already are moved away, */
+    asleep += OK(futex(&word, FUTEX_REQUEUE_PRIVATE, 0, (void *)100L, &other));
+  EXPECT(futex(&other, FUTEX_REQUEUE_PRIVATE, 0, (void *)100L, &word), 6); /* all of them back */
   EXPECT(futex(&word, FUTEX_WAKE_PRIVATE, 2, NULL, NULL), 2);
   EXPECT(futex(&word, FUTEX_REQUEUE_PRIVATE, 1, (void *)100L, &other), 4);
   EXPECT(futex(&word, FUTEX_WAKE_PRIVATE, 100, NULL, NULL), 0);

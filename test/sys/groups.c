@@ -17,13 +17,13 @@ int main(void) {
   }
   await(up[0]);
   FAILS(setpgid(pid, -1), EINVAL);
-  FAILS(setpgid(pid, 999999), EPERM);
+  FAILS(setpgid(pid, 5000000), EPERM);
   OK(setpgid(pid, pid));
   EXPECT(getpgid(pid), pid);
   tell(p[1]);
   EXPECT_EXIT(pid, 0);
   FAILS(getpgid(pid), ESRCH);
-  FAILS(setpgid(999999, 0), ESRCH);
+  FAILS(setpgid(5000000, 0), ESRCH);
   IN_CHILD {
     EXPECT(setsid(), getpid());
     CHECK(getsid(0) == getpid() && getpgrp() == getpid());

@@ -3,7 +3,7 @@
  * Random system calls with random arguments, by unprivileged children: whatever they do, the
  * instance lives, and memory and files of the parent are what they were.
  */
-/* test: only=ufork timeout=100 */
+/* test: only=ufork timeout=300 */
 #include "check.h"
 #include <sys/resource.h>
 #include <sys/syscall.h>

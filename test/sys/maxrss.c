@@ -12,7 +12,7 @@
 /* A figure that was dear to find out is told again for a while. */
 #define UNTIL(cond)                                                                                \
   for (int n = 0; !(cond); n++) {                                                                  \
-    CHECK(n < 500);                                                                                \
+    CHECK(n < 10000);                                                                              \
     usleep(10000);                                                                                 \
   }
 

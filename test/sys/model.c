@@ -5,7 +5,7 @@
  * checks all contents. A child starts with the model of its parent. Seeded; tens of thousands of
  * operations. On a failure the seed and the step are in the message.
  */
-/* test: timeout=100 */
+/* test: timeout=300 */
 #include "check.h"
 #include <sys/mman.h>
 

@@ -32,7 +32,7 @@ static void arguments(void) {
   FAILS(pidfd_open_(0, 0), EINVAL);
   FAILS(pidfd_open_(-5, 0), EINVAL);
   FAILS(pidfd_open_(getpid(), 1), EINVAL);
-  FAILS(pidfd_open_(32767, 0), ESRCH);
+  FAILS(pidfd_open_(5000000, 0), ESRCH);
   FAILS(send_signal(-1, 0, NULL, 0), EBADF);
   FAILS(send_signal(0, 0, NULL, 1u << 30), EINVAL);
   int null = OK(open("/dev/null", O_RDONLY));
@@ -74,9 +74,9 @@ static void life_of_a_child(void) {
   EXPECT(i.si_pid, pid);
   OK(send_signal(fd, SIGCONT, NULL, 0));
   OK(send_signal(fd, SIGTERM, NULL, 0));
-  EXPECT(poll(&p, 1, 5000), 1);
+  EXPECT(poll(&p, 1, 100000), 1);
   EXPECT(p.revents, POLLIN);
-  EXPECT(epoll_wait(ep, &e, 1, 5000), 1);
+  EXPECT(epoll_wait(ep, &e, 1, 100000), 1);
   OK(send_signal(fd, 0, NULL, 0)); /* a zombie is still there */
   OK(waitid(P_PIDFD_, fd, &i, WEXITED | WNOWAIT));
   OK(waitid(P_PIDFD_, again, &i, WEXITED));

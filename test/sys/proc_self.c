@@ -52,13 +52,10 @@ int main(int argc, char **argv) {
     for (;;)
       pause();
   sprintf(path, "/proc/%d/stat", child);
-  for (int i = 0; i < 1000; i++, sleep_ms(1)) {
+  for (state = 0; state != 'S'; sleep_ms(1)) {
     EXPECT(sscanf(slurp(path), "%d (%49[^)]) %c %d", &pid, name, &state, &ppid), 4);
     CHECK(pid == child && ppid == getpid());
-    if (state == 'S')
-      break;
   }
-  EXPECT(state, 'S');
   OK(kill(child, SIGKILL));
   EXPECT_SIGNAL(child, SIGKILL);
   FAILS(open(path, O_RDONLY), ENOENT);

@@ -24,9 +24,8 @@ int main(void) {
   handle(SIGALRM, tick, SA_RESTART);
   struct itimerval fast = {{0, 500}, {0, 500}}, off = {{0, 0}, {0, 0}};
   OK(setitimer(ITIMER_REAL, &fast, NULL));
-  for (int i = 0; i < 10; i++)
+  for (int i = 0; i < 10 || ticks <= 20; i++)
     CHECK(mix(1, 3000000) == expected);
   OK(setitimer(ITIMER_REAL, &off, NULL));
-  CHECK(ticks > 20);
   return done();
 }

@@ -21,10 +21,8 @@ static void *sleeper(void *arg) {
 }
 
 static void expect_count(int n) {
-  for (int i = 0; count < n; i++) {
-    CHECK(i < 2000);
+  while (count < n) /* a test that hangs fails */
     sleep_ms(1);
-  }
   EXPECT(count, n);
 }
 

@@ -67,7 +67,7 @@ int main(void) {
   OK(fcntl(p[0], F_SETFL, O_ASYNC | O_NONBLOCK));
   OK(write(p[1], "x", 1));
   wait_io(&none);
-  FAILS(fcntl(p[0], F_SETOWN, 4000000), ESRCH);
+  FAILS(fcntl(p[0], F_SETOWN, 5000000), ESRCH);
   FAILS(ioctl(p[0], FIOASYNC, (void *)8), EFAULT);
   OK(close(p[0]));
   OK(close(p[1]));

@@ -64,7 +64,7 @@ static void details(int fd) {
   if (pid == 0)
     _exit(5);
   struct pollfd p = {fd, POLLIN, 0};
-  EXPECT(poll(&p, 1, 5000), 1);
+  EXPECT(poll(&p, 1, 50000), 1);
   EXPECT(p.revents, POLLIN);
   EXPECT(read(fd, i, sizeof i), sizeof *i);
   EXPECT(i[0].ssi_signo, SIGCHLD);
@@ -126,7 +126,7 @@ static void with_epoll(int fd) {
   OK(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e));
   EXPECT(epoll_wait(ep, &e, 1, 0), 0);
   OK(kill(getpid(), SIGUSR1));
-  EXPECT(epoll_wait(ep, &e, 1, 1000), 1);
+  EXPECT(epoll_wait(ep, &e, 1, 50000), 1);
   EXPECT(e.data.u32, 3);
   EXPECT(read(fd, &i, sizeof i), sizeof i);
   EXPECT(epoll_wait(ep, &e, 1, 0), 0);

@@ -48,19 +48,22 @@ static void *blocked_in_sleep(void *arg) {
 
 static void *busy(void *arg) {
   (void)arg;
-  pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
   pthread_cleanup_push(clean, (void *)1);
+  pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL); /* it may act at once */
   for (volatile long k = 0;; k++)
     ;
   pthread_cleanup_pop(0);
   return NULL;
 }
 
+static volatile int cancelled; /* whoever runs now */
+
 static void *unwilling(void *arg) {
   int old;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
   sem_post(arg);
-  sleep_ms(50);
+  while (!cancelled)
+    sleep_ms(1);
   pthread_setcancelstate(old, NULL);
   pthread_cleanup_push(clean, (void *)1);
   pthread_testcancel();
@@ -72,12 +75,14 @@ static void cancel(void *(*f)(void *), void *arg, long delay) {
   pthread_t t;
   void *result;
   int before = cleaned;
+  cancelled = 0;
   EXPECT(pthread_create(&t, NULL, f, arg), 0);
   if (delay)
     sleep_ms(delay);
   else
     OK(sem_wait(arg));
   EXPECT(pthread_cancel(t), 0);
+  cancelled = 1;
   EXPECT(pthread_join(t, &result), 0);
   CHECK(result == PTHREAD_CANCELED);
   EXPECT(cleaned, before + 1);
@@ -86,9 +91,12 @@ static void cancel(void *(*f)(void *), void *arg, long delay) {
 /* ---- directed signals ------------------------------------------------------------------------ */
 
 static __thread int here;
+static int marks; /* of all threads; atomic */
+
 static void mark(int sig) {
   (void)sig;
   here++;
+  __atomic_add_fetch(&marks, 1, __ATOMIC_SEQ_CST);
 }
 
 static sem_t go, seen;
@@ -104,7 +112,7 @@ static void *listener(void *arg) {
 static void directed(void) {
   enum { N = 4 };
   pthread_t t[N];
-  int want[N];
+  int want[N], sent = 0;
   handle(SIGUSR1, mark, 0);
   OK(sem_init(&go, 0, 0));
   OK(sem_init(&seen, 0, 0));
@@ -116,7 +124,8 @@ static void directed(void) {
   for (int round = 1; round < N; round++) /* thread k gets k of them, one at a time */
     for (int k = round; k < N; k++) {
       EXPECT(pthread_kill(t[k], SIGUSR1), 0);
-      sleep_ms(10);
+      for (sent++; __atomic_load_n(&marks, __ATOMIC_SEQ_CST) < sent;)
+        sleep_ms(1);
     }
   for (int k = 0; k < N; k++)
     OK(sem_post(&go));

@@ -68,7 +68,7 @@ static void note(void *arg) {
   size_t n = strlen(log_of);
   log_of[n] = (char)(intptr_t)arg;
 }
-static volatile int ready;
+static volatile int ready, cancelled;
 
 static void *at_point(void *arg) {
   pthread_setspecific(key, (void *)'k');
@@ -90,13 +90,14 @@ static void run(void *(*f)(void *), intptr_t arg, bool late, void *expected) {
   pthread_t t;
   void *result;
   memset(log_of, 0, sizeof log_of);
-  ready = 0;
+  ready = cancelled = 0;
   EXPECT(pthread_create(&t, NULL, f, (void *)arg), 0);
   while (!ready)
     sched_yield();
   if (late)
-    sleep_ms(5); /* it sleeps there by now */
+    sleep_ms(5); /* it sleeps there by now, as a rule */
   EXPECT(pthread_cancel(t), 0);
+  cancelled = 1;
   EXPECT(pthread_join(t, &result), 0);
   CHECK(result == expected);
 }
@@ -112,7 +113,9 @@ static void *disabled(void *arg) {
   EXPECT(old, PTHREAD_CANCEL_ENABLE);
   pthread_cleanup_push(note, (void *)'d');
   ready = 1;
-  sleep_ms(20);
+  do
+    sleep_ms(5);
+  while (!cancelled);
   pthread_testcancel();
   EXPECT(read(pipes[0], &c, 0), 0);
   note((void *)'-');
@@ -184,7 +187,8 @@ static void *leaves(void *arg) {
   pthread_cleanup_push(note, (void *)'l');
   ready = 1;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-  sleep_ms(10);
+  while (!cancelled)
+    sleep_ms(1);
   pthread_exit(arg);
   pthread_cleanup_pop(0);
 }

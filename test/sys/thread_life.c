@@ -29,10 +29,8 @@ static int threads(void) {
 }
 
 static void expect_threads(int n) {
-  for (int i = 0; threads() != n; i++) {
-    CHECK(i < 5000);
+  while (threads() != n) /* a test that hangs fails */
     sleep_ms(1);
-  }
 }
 
 static void *join_me(void *arg) { return (void *)(intptr_t)pthread_join(*(pthread_t *)arg, NULL); }

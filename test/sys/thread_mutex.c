@@ -40,16 +40,18 @@ struct question {
   pthread_mutex_t *m;
   int (*ask)(pthread_mutex_t *m);
   int answer;
+  volatile pid_t tid; /* who asks */
 };
 
 static void *answer(void *arg) {
   struct question *q = arg;
+  q->tid = gettid();
   q->answer = q->ask(q->m);
   return NULL;
 }
 
 static int elsewhere(pthread_mutex_t *m, int (*ask)(pthread_mutex_t *m)) {
-  struct question q = {m, ask, -1};
+  struct question q = {m, ask, -1, 0};
   pthread_t t;
   EXPECT(pthread_create(&t, NULL, answer, &q), 0);
   EXPECT(pthread_join(t, NULL), 0);
@@ -161,11 +163,12 @@ static void owner_ends(pthread_mutex_t *m, int type) {
   EXPECT(elsewhere(m, try), ENOTRECOVERABLE);
 }
 
-static volatile int taken;
+static volatile int taken, all_wait;
 static void *take_and_end_late(void *arg) {
   EXPECT(pthread_mutex_lock(arg), 0);
   taken = 1;
-  sleep_ms(20);
+  while (!all_wait)
+    sleep_ms(1);
   return NULL;
 }
 
@@ -182,14 +185,20 @@ static void owner_ends_while_others_wait(pthread_mutex_t *m) {
   struct question q[3];
   pthread_t owner, t[3];
   int told = 0;
-  taken = 0;
+  taken = all_wait = 0;
   EXPECT(pthread_create(&owner, NULL, take_and_end_late, m), 0);
   while (!taken)
     sched_yield();
   for (int i = 0; i < 3; i++) {
-    q[i] = (struct question){m, lock_and_mend, -1};
+    q[i] = (struct question){m, lock_and_mend, -1, 0};
     EXPECT(pthread_create(&t[i], NULL, answer, &q[i]), 0);
   }
+  for (int i = 0; i < 3; i++) {
+    while (!q[i].tid)
+      sched_yield();
+    until_thread_asleep(getpid(), q[i].tid);
+  }
+  all_wait = 1;
   EXPECT(pthread_join(owner, NULL), 0);
   for (int i = 0; i < 3; i++) {
     EXPECT(pthread_join(t[i], NULL), 0);

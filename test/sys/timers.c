@@ -11,7 +11,7 @@ static void on_timer(int sig, siginfo_t *info, void *context) {
 }
 
 int main(void) {
-  handle(SIGALRM, on_alarm, 0);
+  handle(SIGALRM, on_alarm, SA_RESTART); /* pause alone ends by it */
   struct itimerval t = {{0, 10000}, {0, 10000}}, old, off = {0};
   OK(setitimer(ITIMER_REAL, &t, NULL));
   while (alarms < 5)
@@ -25,7 +25,7 @@ int main(void) {
   CHECK(old.it_interval.tv_usec == 10000);
   EXPECT(alarm(100), 0);
   int left = (int)alarm(0);
-  CHECK(left == 100 || left == 99);
+  CHECK(left > 0 && left <= 100);
   pid_t pid = OK(fork());
   if (pid == 0) {
     signal(SIGALRM, SIG_DFL);

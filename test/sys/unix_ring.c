@@ -52,7 +52,7 @@ static void nudge(void) {
 static void expect_end(int r, int line) {
   struct pollfd p = {.fd = r, .events = POLLIN};
   char c;
-  for (int i = 0; i < 500; i++) {
+  for (int i = 0; i < 5000; i++) {
     nudge();
     if (poll(&p, 1, 10) == 1) {
       EXPECT(p.revents, POLLHUP);
@@ -131,9 +131,10 @@ static void not_accepted(void) {
   struct sockaddr_un {
     sa_family_t family;
     char path[32];
-  } a = {AF_UNIX, "\0ufork-unix-ring"};
+  } a = {AF_UNIX, ""};
   int l = OK(socket(AF_UNIX, SOCK_STREAM, 0)), c = OK(socket(AF_UNIX, SOCK_STREAM, 0));
   int fds[2], r = pipe_to_carry(&fds[1]);
+  snprintf(a.path + 1, sizeof a.path - 1, "ufork-ring-%d", (int)getpid());
   OK(bind(l, (void *)&a, sizeof a)), OK(listen(l, 5));
   OK(connect(c, (void *)&a, sizeof a));
   fds[0] = l;

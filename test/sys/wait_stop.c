@@ -27,10 +27,8 @@ int main(void) {
     OK(kill(pid, SIGCONT));
     EXPECT(waitpid(pid, &status, WCONTINUED), pid);
     CHECK(WIFCONTINUED(status));
-    for (int tries = 0; *beats == n; tries++) {
-      CHECK(tries < 2000);
+    while (*beats == n) /* a test that hangs fails */
       sleep_ms(1);
-    }
   }
   OK(kill(pid, SIGSTOP));
   EXPECT(waitpid(pid, &status, WUNTRACED), pid);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -238,16 +239,20 @@ static void room_again(void) {
   int end[2], e = (int)CALL(epoll_create1, 0);
   struct user *u = user();
   struct epoll_event *ev = (void *)u->buf;
+  i64 n, under_way = 0;
   ends(end);
   *ev = (struct epoll_event){.events = EPOLLOUT | EPOLLET};
   CHECK(CALL(epoll_ctl, e, EPOLL_CTL_ADD, end[0], ev) == 0);
   CHECK(CALL(epoll_wait, e, ev, 4, 0) == 1);
-  while (CALL6(sendto, end[0], u->buf, CHUNK, MSG_DONTWAIT, 0, 0) > 0)
-    ;
+  while ((n = CALL6(sendto, end[0], u->buf, CHUNK, MSG_DONTWAIT, 0, 0)) > 0)
+    under_way += n;
   CHECK(CALL(epoll_wait, e, ev, 4, 0) == 0);
-  while (CALL6(recvfrom, end[1], u->buf, CHUNK, MSG_DONTWAIT, 0, 0) > 0)
-    ;
-  net_env_sleep_ms(150);
+  for (n = 1; under_way > 0 && n > 0; under_way -= n)
+    n = CALL6(recvfrom, end[1], u->buf, CHUNK, 0, 0, 0);
+  CHECK(under_way == 0);
+  do /* until the sender has heard of it */
+    net_env_sleep_ms(1);
+  while (CALL(ioctl, end[0], TIOCOUTQ, u->value) == 0 && *(u32 *)u->value != 0);
   CHECK(CALL(epoll_wait, e, ev, 4, 0) == 1);
   CHECK(ev->events == EPOLLOUT);
   CHECK(CALL(epoll_wait, e, ev, 4, 0) == 0);
@@ -270,7 +275,7 @@ static void bad_buffers(void) {
 }
 
 static void nothing_left(void) {
-  for (int k = 0; k < 100 && net_mem_used() > 4096; k++)
+  for (int k = 0; k < 3000 && net_mem_used() > 4096; k++)
     net_env_sleep_ms(100); /* TIME_WAIT */
   if (net_mem_used() > 4096)
     printf("  %lu bytes in use\n", (unsigned long)net_mem_used());

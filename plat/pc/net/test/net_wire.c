@@ -17,7 +17,7 @@
 #define FUZZ_FRAMES 60000
 #define ETH 14
 #define IP (ETH + 20)
-#define WAIT_MS 1000
+#define WAIT_MS 60000
 
 struct frame {
   u8 b[FRAME_MAX];
