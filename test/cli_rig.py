@@ -2,16 +2,15 @@
 """What the tests of the command line share: the tools, a run and how it ended, waiting, how a test is run."""
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
 import traceback
 from pathlib import Path
 
+from checks import limited
+
 HERE = Path(__file__).resolve().parent
-# Seconds for a whole test. Only what hangs takes so long, so that nothing below has a limit of its own.
-LIMIT = 900
 
 
 def test(function):
@@ -103,21 +102,15 @@ def compile_probes(build):
                     str(HERE / "sys/inotify.c")], check=True)
 
 
-def out_of_time(*_):
-    raise TimeoutError(f"not done after {LIMIT} s")
-
-
 def run_test(function, build):
     """What is wrong, or nothing."""
     cli = Cli(build, Path(tempfile.mkdtemp(prefix="ufork-cli-")))
-    signal.signal(signal.SIGALRM, out_of_time)
-    signal.alarm(LIMIT)
     try:
-        function(cli)
+        with limited():
+            function(cli)
         return ""
     except Exception as problem:
         return "".join(traceback.format_exception(problem)[-2:])
     finally:
-        signal.alarm(0)
         cli.end()
         shutil.rmtree(cli.work, ignore_errors=True)
