@@ -133,18 +133,23 @@ def check_x2apic(build, machine, work):
     assert "local APICs: x2APIC" in log, log
 
 
+def number_saved(line, before):
+    """What this line of output says; the last one may be cut off anywhere."""
+    assert line, f"the machine ended after {before}"
+    said = re.search(rb"saved (\d+)\r?\n", line)
+    return int(said[1]) if said else before
+
+
 def check_killed_machine(build, machine, work):
     """What has been acknowledged is there after the machine was killed at any time."""
     guest = Guest(build, machine, work, "records")
     try:
-        for line in guest.process.stdout:
-            saved = int(line.split(b"saved ")[1])
-            if saved >= SAVES:
-                break
+        saved = 0
+        while saved < SAVES:
+            saved = number_saved(guest.process.stdout.readline(), saved)
         guest.process.kill()
-        for line in guest.process.stdout.read().split(b"\n"):  # said before the end
-            if line.startswith(b"saved "):
-                saved = int(line.split()[1])
+        for line in guest.process.stdout:  # said before the end
+            saved = number_saved(line, saved)
     finally:
         guest.end()
     record = (work / "host/record").read_text()
