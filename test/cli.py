@@ -8,6 +8,7 @@ The tests are those of cli_*.py, by topic; cli_rig.py is what they share.
 import argparse
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import cli_directories
@@ -19,9 +20,26 @@ import cli_refusals
 import cli_streams
 import cli_terminal
 from background import hear_signals
-from cli_rig import compile_probes, run_test, tests_of
+from cli_rig import compile_programs, run_test, tests_of
 
 TOPICS = (cli_options, cli_streams, cli_terminal, cli_ends, cli_refusals, cli_limits, cli_directories, cli_machines)
+
+
+def run_all(build, chosen, programs):
+    """How many fail."""
+    try:
+        compile_programs(build, programs)
+    except (OSError, subprocess.CalledProcessError) as problem:
+        print(f"command line: {problem}")
+        return len(chosen)
+    failed = 0
+    for function in chosen:
+        wrong = run_test(function, build, programs)
+        print(f"{'FAIL' if wrong else 'ok'} cli/{function.__name__}", flush=True)
+        if wrong:
+            failed += 1
+            print("    " + wrong.rstrip("\n").replace("\n", "\n    "), flush=True)
+    return failed
 
 
 def main():
@@ -31,21 +49,9 @@ def main():
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
-    build = args.build.resolve()
-    tests = tests_of(TOPICS)
-    chosen = [t for name, t in tests.items() if not args.names or name in args.names]
-    try:
-        compile_probes(build)
-    except (OSError, subprocess.CalledProcessError) as problem:
-        print(f"command line: {problem}\ncommand line: 0 passed, {len(chosen)} failed")
-        return 1
-    failed = 0
-    for function in chosen:
-        wrong = run_test(function, build)
-        print(f"{'FAIL' if wrong else 'ok'} cli/{function.__name__}", flush=True)
-        if wrong:
-            failed += 1
-            print("    " + wrong.rstrip("\n").replace("\n", "\n    "), flush=True)
+    chosen = [t for name, t in tests_of(TOPICS).items() if not args.names or name in args.names]
+    with tempfile.TemporaryDirectory(prefix="ufork-cli-programs-") as programs:
+        failed = run_all(args.build.resolve(), chosen, Path(programs))
     print(f"command line: {len(chosen) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

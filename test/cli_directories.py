@@ -48,7 +48,7 @@ def written_in_pieces(cli):
 
 @test
 def watched_host_directory(cli):
-    expect(cli.raw("run", f"--dir=/host:{cli.work}", str(cli.build / "test/cli/inotify"), "/host"),
+    expect(cli.raw("run", f"--dir=/host:{cli.work}", cli.inotify, "/host"),
            out="ok\n")
 
 
@@ -271,7 +271,7 @@ def unreadable_root_directory(cli):
     for name in (cli.probe, cli.ufork, cli.ufork + "-pc.elf"):
         shutil.copy(name, cli.work)  # the build directory may not be for everybody
     cli.work.chmod(0o755)
-    other = Cli(cli.build, cli.work)
+    other = Cli(cli.build, Path(cli.probe).parent, cli.work)
     other.ufork = str(cli.work / "ufork")
     for options in ((), ("--vm",)):
         done = other.raw("run", *options, f"--root={root}", str(cli.work / "probe"), "get", "/etc/open", user=65534)

@@ -31,13 +31,14 @@ def tests_of(modules):
 
 
 class Cli:
-    """The tools under test and a scratch directory of the host."""
+    """The tools under test, programs that compile_programs made, and a scratch directory of the host."""
 
-    def __init__(self, build, work):
+    def __init__(self, build, programs, work):
         self.build, self.work = build, work
         self.ufork = str(build / "bin/ufork")
-        self.probe = str(build / "test/cli/probe")
-        self.native = str(build / "test/cli/native-probe")
+        self.probe = str(programs / "probe")
+        self.native = str(programs / "native-probe")
+        self.inotify = str(programs / "inotify")
         self.started = []
 
     def raw(self, *arguments, **options):
@@ -91,10 +92,8 @@ def eventually(what, condition):
         raise AssertionError(f"{what}: still not so") from None
 
 
-def compile_probes(build):
+def compile_programs(build, directory):
     """Builds the probe for both systems, and a system test that runs on a host directory as well."""
-    directory = build / "test/cli"
-    directory.mkdir(parents=True, exist_ok=True)
     for compiler, output in (([str(build / "bin/ufork-cc")], "probe"), (["gcc"], "native-probe")):
         subprocess.run([*compiler, "-O2", "-Wall", "-Wextra", "-o", str(directory / output),
                         str(HERE / "cli/probe.c")], check=True)
@@ -102,9 +101,9 @@ def compile_probes(build):
                     str(HERE / "sys/inotify.c")], check=True)
 
 
-def run_test(function, build):
+def run_test(function, build, programs):
     """What is wrong, or nothing."""
-    cli = Cli(build, Path(tempfile.mkdtemp(prefix="ufork-cli-")))
+    cli = Cli(build, programs, Path(tempfile.mkdtemp(prefix="ufork-cli-")))
     try:
         with limited():
             function(cli)
