@@ -81,7 +81,7 @@ class Server:
     def url(self, function):
         return f"http://127.0.0.1:{self.port}/function/{function}"
 
-    def call(self, function, event, timeout=30):
+    def call(self, function, event, timeout=300):
         """(status, answer) of one request."""
         request = urllib.request.Request(self.url(function), data=json.dumps(event).encode(),
                                          headers={"Content-Type": "application/json"})
@@ -93,10 +93,10 @@ class Server:
 
     def wait_for_answers(self):
         """Until the port is open; a request waits until its zygote is warm."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=10) as answer:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=300) as answer:
                     answer.read()
                 return
             except (OSError, urllib.error.URLError):

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: MIT
 """What all servers under our control need."""
 import contextlib
+import random
 import socket
 import subprocess
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that nobody listens on, and none that an outgoing connection gets."""
+    while True:
+        try:
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", random.randrange(10000, 32768)))
+                return s.getsockname()[1]
+        except OSError:
+            pass
 
 
 def end_server(process):

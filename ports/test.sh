@@ -11,8 +11,8 @@
 #   native PROGRAM ARGS...    runs the native variant of a program
 #   same WHAT GOT WANTED      fails unless the two are equal
 #   fail WHAT                 fails
-#   eventually WHAT CMD...    waits up to 60 s until CMD succeeds
-#   free_port                 prints a TCP port that nothing listens on
+#   eventually WHAT CMD...    waits until CMD succeeds: up to 5 minutes, which only a hang takes
+#   free_port                 prints a TCP port that nothing listens on, and none that an outgoing connection gets
 #   certificate_config NAMES  writes req.cnf for openssl: sections `ca` and `server`, the latter for these NAMES
 #   certificate NAME SECTION OPTIONS...   makes NAME.key and NAME.pem by the port openssl, as that file says
 # Files beside smoke.sh are in $PORT.
@@ -43,12 +43,21 @@ eventually() {
   tries=0
   until "$@"; do
     tries=$((tries + 1))
-    [ $tries -lt 600 ] || fail "$what: still not so after 60 s"
+    [ $tries -lt 3000 ] || fail "$what: still not so after 5 minutes"
     sleep 0.1
   done
 }
 free_port() {
-  python3 -c "import socket; s = socket.socket(); s.bind((\"127.0.0.1\", 0)); print(s.getsockname()[1])"
+  python3 -c "
+import random, socket
+while True:
+    try:
+        with socket.socket() as s:
+            s.bind((\"127.0.0.1\", random.randrange(10000, 32768)))
+            print(s.getsockname()[1])
+            break
+    except OSError:
+        pass"
 }
 certificate_config() {
   cat >req.cnf <<CONF
@@ -85,7 +94,7 @@ one() {
   log=$O/ports/$1-$variant.smoke.log
   mkdir -p "$O/ports"
   (cd "$T" && O=$O T=$T VARIANT=$variant PORT=$here/$1 \
-    timeout -k 5 240 sh -euc "$prelude . \"\$PORT/smoke.sh\"") </dev/null >"$log" 2>&1
+    timeout -k 5 900 sh -euc "$prelude . \"\$PORT/smoke.sh\"") </dev/null >"$log" 2>&1
   status=$?
   rm -rf "$T"
   return $status

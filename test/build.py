@@ -28,7 +28,7 @@ def report(name, good):
 
 def make(build, *words):
     return subprocess.run(["make", "--no-print-directory", f"O={build}", *words], cwd=HERE, stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=300,
+                          capture_output=True, text=True, timeout=1800,
                           env={k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "O", "S")})
 
 

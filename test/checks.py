@@ -1,7 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""Runs named checks one after the other, each even if one before it failed."""
+"""Runs named checks one after the other, each even if one before it failed, and none for ever."""
+import contextlib
+import signal
 import tempfile
 from pathlib import Path
+
+# Seconds for a check as a whole. Only what hangs takes so long, on whatever host: nothing in it has a limit of its own.
+LIMIT = 900
+
+
+def out_of_time(*_):
+    raise TimeoutError(f"not done after {LIMIT} s")
+
+
+@contextlib.contextmanager
+def limited():
+    """TimeoutError in what takes longer than LIMIT."""
+    signal.signal(signal.SIGALRM, out_of_time)
+    signal.alarm(LIMIT)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
 
 
 def in_directory(check, *arguments):
@@ -16,11 +36,12 @@ def run_all(title, checks):
     passed = failed = 0
     for name, check in checks:
         try:
-            check()
-            print(f"ok {name}")
+            with limited():
+                check()
+            print(f"ok {name}", flush=True)
             passed += 1
         except Exception as error:
-            print(f"FAIL {name}: {error!r}")
+            print(f"FAIL {name}: {error!r}", flush=True)
             failed += 1
     print(f"{title}: {passed} passed, {failed} failed")
     return failed != 0

@@ -21,8 +21,10 @@ SOURCES = sorted((HERE / "soak").glob("*.c"))
 CFLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"]
 # Enough for some jobs at once, not for all of them.
 LEAN = ["--memory=8M"]
+# Seconds that a job of the soak may take: only what hangs takes so long on a busy host.
+LIMIT = 600
 # Starting, settling and judging take time as well.
-PATIENCE = 330
+PATIENCE = 2 * LIMIT
 
 
 def compile_for(build, kind):
@@ -74,7 +76,7 @@ def main():
         else:
             options = ("--dir=/host:/proc/self:ro", *options)
         command = [str(ufork), "run", f"--cpus={cpus}", *options, str(program)]
-        return command + [f"--seconds={seconds}", *arguments] + seed
+        return command + [f"--seconds={seconds}", f"--limit={LIMIT}", *arguments] + seed
 
     passed = failed = 0
     runs = []
@@ -82,7 +84,7 @@ def main():
         for cpus in (args.cpus or "2").split(","):
             runs.append((f"{cpus} CPUs", on_ufork(cpus, args.seconds), args.seconds))
     else:
-        runs.append(("natively", [str(native), "--seconds=5"] + seed, 5))
+        runs.append(("natively", [str(native), "--seconds=5", f"--limit={LIMIT}"] + seed, 5))
         for cpus, seconds in ((1, 20), (2, 45), (8, 25)):
             runs.append((f"{cpus} CPUs", on_ufork(cpus, seconds), seconds))
         runs.append(("2 CPUs, little memory", on_ufork(2, 20, LEAN, ["--lean"]), 20))

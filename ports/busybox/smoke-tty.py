@@ -14,6 +14,8 @@ import sys
 import time
 
 PROMPT = "<\\d+>"
+# Seconds in which something comes from anything but a shell that hangs.
+PATIENCE = 300
 
 
 class Shell:
@@ -24,23 +26,31 @@ class Shell:
             os.execvp(argv[0], argv)
         self.seen = ""
 
-    def expect(self, pattern, seconds=20):
-        """Reads until the pattern matches what came since the last match; returns what led to it."""
-        end = time.monotonic() + seconds
-        while not (match := re.search(pattern, self.seen)):
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([self.fd], [], [], left)[0]:
-                raise SystemExit(f"no {pattern!r} within {seconds} s in {self.seen!r}")
+    def read(self, missing):
+        """Adds what comes to what was seen; it is said what is missing if nothing does."""
+        data = b""
+        if select.select([self.fd], [], [], PATIENCE)[0]:
             try:
                 data = os.read(self.fd, 4096)
             except OSError:
-                data = b""
-            if not data:
-                raise SystemExit(f"the shell ended before {pattern!r} in {self.seen!r}")
-            # Cursor position queries and attributes of the line editor.
-            self.seen += re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", data.decode(errors="replace"))
+                pass
+        if not data:
+            raise SystemExit(f"no {missing!r} in {self.seen!r}: the shell has ended, or does nothing for {PATIENCE} s")
+        # Cursor position queries and attributes of the line editor.
+        self.seen += re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", data.decode(errors="replace"))
+
+    def expect(self, pattern):
+        """Reads until the pattern matches what came since the last match; returns what led to it."""
+        while not (match := re.search(pattern, self.seen)):
+            self.read(pattern)
         before, self.seen = self.seen[: match.end()], self.seen[match.end() :]
         return before
+
+    def expect_all(self, *patterns):
+        """The same for several, in any order."""
+        while not all(found := [re.search(p, self.seen) for p in patterns]):
+            self.read(patterns)
+        self.seen = self.seen[max(match.end() for match in found) :]
 
     def type(self, text):
         os.write(self.fd, text.encode())
@@ -54,42 +64,49 @@ class Shell:
 
 def main():
     shell = Shell(sys.argv[1:])
-    time.sleep(0.2)
+    shell.expect("[#$>] ?$")
     shell.type("PS1='<$?>'\r")
     shell.expect("PS1=[^\n]*\n")
     shell.expect(PROMPT)
     shell.line("test -t 0 && echo is a terminal", "\r\nis a terminal\r\n")
 
-    # A foreground job is interrupted by the terminal, the shell is not.
-    shell.type("sleep 100\r")
-    time.sleep(0.5)
+    # A foreground job is interrupted by the terminal, the shell is not. What a job prints says that it is there.
+    shell.type("(echo up; sleep 1000)\r")
+    shell.expect("\r\nup\r\n")
     shell.type("\x03")
     shell.expect("<130>")
 
-    # Stop, list, continue in the background, bring back, interrupt.
-    shell.type("sleep 100\r")
-    time.sleep(0.5)
+    # Stop, list, continue in the background, bring back, interrupt. The job says that it has been continued,
+    # which in the foreground is after the terminal has become its own.
+    shell.line("echo 'trap \"echo on\" CONT; echo up' >job")
+    shell.line("echo 'while :; do sleep 0.1; done' >>job")
+    shell.type("sh job\r")
+    shell.expect("\r\nup\r\n")
     shell.type("\x1a")
     shell.expect(r"Stopped")
     shell.expect(PROMPT)
-    shell.line("jobs", r"\[1\]\+? +Stopped +sleep 100")
-    shell.line("bg", r"\[1\] sleep 100")
-    shell.line("jobs", r"\[1\]\+? +Running +sleep 100")
+    shell.line("jobs", r"\[1\]\+? +Stopped +sh job")
+    shell.type("bg\r")
+    shell.expect_all(r"\[1\] sh job\r\n", r"on\r\n", PROMPT)
+    shell.line("jobs", r"\[1\]\+? +Running +sh job")
     shell.type("fg\r")
-    shell.expect("fg\r\nsleep 100\r\n")
-    time.sleep(0.3)
+    shell.expect("fg\r\nsh job\r\n")
+    shell.expect("on\r\n")
     shell.type("\x03")
     shell.expect("<130>")
 
     # A pipeline is one job with its own process group; a background job reading the terminal stops.
-    shell.type("yes | cat | sleep 100\r")
-    time.sleep(0.3)
+    shell.type("yes | cat | (echo up; sleep 1000)\r")
+    shell.expect("\r\nup\r\n")
     shell.type("\x03")
     shell.expect("<130>")
     shell.line("cat &")
-    time.sleep(0.5)
-    shell.line("jobs", r"Stopped \(tty input\) +cat")
-    shell.line("kill -9 %1; wait; echo reaped", "reaped\r\n")
+    end = time.monotonic() + PATIENCE
+    while not re.search(r"Stopped \(tty input\) +cat", shell.line("jobs")):
+        if time.monotonic() > end:
+            raise SystemExit("a background job that reads the terminal is not stopped")
+        time.sleep(0.05)
+    shell.line("kill -9 %1; wait; echo reaped; rm job", "reaped\r\n")
 
     # Line editing: delete, go to the start and insert, take back a line of the history.
     shell.type("cho wrongx\x7f\x01e\r")
@@ -114,7 +131,7 @@ def main():
     # End of file leaves with the status of the last command.
     shell.line("(exit 6)")
     shell.type("\x04")
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         pid, status = os.waitpid(shell.pid, os.WNOHANG)
         if pid:

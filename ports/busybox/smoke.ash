@@ -51,7 +51,7 @@ echo $((1 << 40)) $((-7 / 2)) $((0x1f & 017)) $((3 > 2 ? 10 : 20))
 t traps and signals
 trap 'echo got usr1' USR1; kill -USR1 $$
 trap 'echo exit trap' EXIT
-sleep 100 & pid=$!
+sleep 1000 & pid=$!
 kill -0 $pid && echo alive
 kill $pid; wait $pid 2>/dev/null; echo "waited $?"
 : >ready
@@ -59,7 +59,7 @@ sh -c 'trap "echo child term; exit 4" TERM; echo ready; while :; do sleep 0.05; 
 pid=$!
 until grep -q ready ready; do sleep 0.02; done
 kill $pid; wait $pid; echo "child $?"; cat ready
-timeout 0.2 sleep 10 2>/dev/null; echo "timeout $?"
+timeout 0.2 sleep 1000 2>/dev/null; echo "timeout $?"
 for i in 1 2 3 4 5 6 7 8; do (sleep 0.0$i; echo $i >>done) & done; wait; sort done | tr -d '\n'; echo
 (for i in 1 2 3; do sh -c "exit $i" & done; wait); echo "all $?"
 trap - USR1
@@ -101,13 +101,13 @@ seq 20000 >big; for z in gzip bzip2; do $z -c big >big.$z; $z -dc big.$z | cmp -
 tar cf a.tar d; tar tf a.tar | sort | tail -n 1; find d | cpio -o -H newc 2>/dev/null | cpio -t 2>/dev/null | wc -l
 
 t processes
-sleep 30 & pid=$!
-until pidof sleep >/dev/null; do sleep 0.02; done
+sleep 1000 & pid=$!
+until pidof sleep | grep -qw $pid; do sleep 0.02; done
 ps -o pid,comm | awk -v p=$pid '$1 == p { print "ps shows", $2 }'
 pidof sleep | grep -qw $pid && echo pidof; kill $pid; wait $pid 2>/dev/null
 ps -o pid,comm | awk -v p=$pid '$1 == p { print "zombie" }'
 [ -r /proc/self/status ] && echo proc; readlink /proc/self/exe | sed 's,.*/,,'
-nice -n 5 nice; nproc | grep -c '^[1-9]'; (ulimit -n 50; ulimit -n); umask 027; umask; nohup true 2>/dev/null
+echo $(($(nice -n 5 nice) - $(nice))); nproc | grep -c '^[1-9]'; (ulimit -n 50; ulimit -n); umask 027; umask; nohup true 2>/dev/null
 uname -m; time -f %x true 2>&1; setsid sh -c 'echo in a new session'
 
 t bulk

@@ -51,7 +51,7 @@ http {
   }
 }
 CONF
-get() { curl -sS --max-time 20 "http://127.0.0.1:$1"; }
+get() { curl -sS --max-time 300 "http://127.0.0.1:$1"; }
 answers() { get "$front/" >/dev/null 2>&1; }
 logged() { grep -c "$1" logs/access.log || :; }
 count() { sed -n "s/.*\b$2 \([0-9]*\).*/\1/p" "$1" | awk '{ n += $1 } END { print n + 0 }'; }
@@ -72,7 +72,7 @@ get "$front/large" | cmp - html/large || fail 'a large file through the proxy'
 get "$back/huge" | cmp - html/huge || fail 'a file larger than a socket takes'
 same 'a missing file' "$(curl -s -o out -w '%{http_code}' "http://127.0.0.1:$back/none")" 404
 
-get_secure() { curl -sS --max-time 20 --cacert ca.pem "$@"; }
+get_secure() { curl -sS --max-time 300 --cacert ca.pem "$@"; }
 https=https://localhost:$secure
 same 'a file by TLS' "$(get_secure $https/)" hello
 same 'a regular expression' "$(get_secure $https/number/42 --tls-max 1.2; get_secure $https/number/43)" \
@@ -120,15 +120,15 @@ load() {
 }
 
 reload() {
-  for _ in 1 2 3; do
+  for number in 1 2 3; do # each when the one before has been taken: signals do not queue
     sleep 0.5
     kill -HUP "$started"
+    eventually "reload $number" reloaded "$number"
   done
 }
+reloaded() { [ "$(grep -c ': reconfiguring' logs/error.log)" = "$1" ]; }
 load reload 0.5 reload
 same 'requests that failed during reloads' "$(grep -vh 'failed 0 ' reload.*)" ''
-reloaded() { [ "$(grep -c ': reconfiguring' logs/error.log)" = 3 ]; }
-eventually 'three reloads' reloaded
 # What went through the proxy was asked twice. A line is written when its request has ended.
 done_n() { [ "$(logged "?reload HTTP/1..\" 200")" = $(($(cat reload.[1256] >n; count n ok) + 2 * $(cat reload.[34] >n; count n ok))) ]; }
 eventually 'a line in the access log for each request' done_n
@@ -150,9 +150,9 @@ cat killed.* >n
 [ "$(count n ok)" -gt 0 ] || fail "no request succeeded beside the end of a worker: $(cat n)"
 
 # An orderly end: what is being sent is sent.
-curl -sS --max-time 30 --limit-rate 10M "http://127.0.0.1:$back/huge" >huge.got &
+curl -sS --max-time 300 --limit-rate 10M "http://127.0.0.1:$back/huge" >huge.got &
 slow=$!
-sleep 0.5
+eventually 'the transfer has begun' [ -s huge.got ]
 kill -QUIT "$started"
 wait "$slow" || fail 'a transfer was cut off by the orderly end'
 cmp huge.got html/huge || fail 'a transfer was damaged by the orderly end'

@@ -36,7 +36,7 @@ class Load(threading.Thread):
     def exchange(self):
         """One request. Returns what is wrong, or None; raises ConnectionResetError before an answer."""
         if not self.sock:
-            self.sock = socket.create_connection(("127.0.0.1", self.port), 30)
+            self.sock = socket.create_connection(("127.0.0.1", self.port), 300)
             if self.context:
                 self.sock = self.context.wrap_socket(self.sock, server_hostname="localhost")
             self.file = self.sock.makefile("rb")

@@ -18,7 +18,7 @@ def main():
         os.execvp(sys.argv[1], sys.argv[1:])
     seen = ""
 
-    def expect(text, seconds=20):
+    def expect(text, seconds=300):
         nonlocal seen
         end = time.monotonic() + seconds
         while text not in seen:
@@ -48,7 +48,7 @@ def main():
     line("1 / 0", "ZeroDivisionError: division by zero", ">>> ")
     line("import os; os.isatty(0), os.get_terminal_size(0).columns > 0 or 'none'", "(True, ", ">>> ")
     # Short sleeps: Python notices a signal that comes just before one only at its end, on any system.
-    line("import time; print('sleeping'); any(time.sleep(1) for _ in range(100))", "\r\nsleeping\r\n")
+    line("import time; print('sleeping'); any(time.sleep(1) for _ in range(1000))", "\r\nsleeping\r\n")
     os.write(fd, b"\x03")
     expect("KeyboardInterrupt")
     expect(">>> ")

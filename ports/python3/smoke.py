@@ -72,7 +72,7 @@ def workers(method):
     senders = [context.Process(target=fill, args=(queue, n)) for n in range(3)]
     for sender in senders:
         sender.start()
-    got = [queue.get(timeout=60) for _ in range(150)]
+    got = [queue.get(timeout=300) for _ in range(150)]
     for sender in senders:
         sender.join()
     results.append(all([i for n, i in got if n == name] == list(range(50)) for name in range(3)))
@@ -204,7 +204,7 @@ def web():
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         for _ in range(20):
-            connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=60)
+            connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=300)
             # The server's child has the client's socket too: the server ends the connection.
             connection.request("GET", "/hello", headers={"Connection": "close"})
             answers.add(connection.getresponse().read())

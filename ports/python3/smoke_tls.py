@@ -85,7 +85,7 @@ class Echo(threading.Thread):
 
 
 def ask(port, context, host, line):
-    with socket.create_connection(("127.0.0.1", port), 60) as plain:
+    with socket.create_connection(("127.0.0.1", port), 300) as plain:
         with context.wrap_socket(plain, server_hostname=host) as secure:
             secure.sendall(line)
             return secure.makefile("rb").readline(), secure.version(), secure.selected_alpn_protocol()
@@ -140,7 +140,7 @@ async def tasks():
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server_context(), limit=1 << 20)
     port = server.sockets[0].getsockname()[1]
-    answers = await asyncio.gather(*(asyncio.wait_for(client(port, n), 60) for n in range(10, 20)))
+    answers = await asyncio.gather(*(asyncio.wait_for(client(port, n), 300) for n in range(10, 20)))
     try:
         await asyncio.open_connection("127.0.0.1", port, ssl=client_context(), server_hostname="elsewhere.example")
         refused = "nothing"
@@ -167,16 +167,16 @@ def web():
         context = ssl.create_default_context(cafile=path("ca.pem"))
         answers = set()
         for _ in range(5):
-            connection = http.client.HTTPSConnection("localhost", port, timeout=60, context=context)
+            connection = http.client.HTTPSConnection("localhost", port, timeout=300, context=context)
             # The server's child has the client's socket too: the server ends the connection.
             for name, last in (("/a", "keep-alive"), ("/b", "close")):
                 connection.request("GET", name, headers={"Connection": last})
                 answers.add(connection.getresponse().read())
             connection.close()
-        with urllib.request.urlopen(f"https://127.0.0.1:{port}/c", context=context, timeout=60) as answer:
+        with urllib.request.urlopen(f"https://127.0.0.1:{port}/c", context=context, timeout=300) as answer:
             answers.add(answer.read())
         try:
-            urllib.request.urlopen(f"https://localhost:{port}/d", timeout=60)
+            urllib.request.urlopen(f"https://localhost:{port}/d", timeout=300)
         except OSError as error:
             answers.add(error.reason.reason.encode())
         server.shutdown()

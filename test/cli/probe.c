@@ -86,6 +86,15 @@ static int type(void) {
   return 0;
 }
 
+/* Whether every process of the bomb has seen fork fail. n[0] is even when no process is between a
+ * fork and its count, or two are, which have not ended then. */
+static bool all_ended(unsigned *n) {
+  unsigned counted = __atomic_load_n(&n[0], __ATOMIC_SEQ_CST);
+  unsigned ended = __atomic_load_n(&n[1], __ATOMIC_SEQ_CST);
+  return counted % 2 == 0 && ended == counted / 2 + 1 &&
+         counted == __atomic_load_n(&n[0], __ATOMIC_SEQ_CST);
+}
+
 /* Processes that fork as long as they can, each from its first moment on: all live to see fork
  * fail. */
 static int bomb(void) {
@@ -96,14 +105,15 @@ static int bomb(void) {
   if (top == 0) {
     setpgid(0, 0);
     while (fork() >= 0)
-      __atomic_add_fetch(&n[0], 1, __ATOMIC_RELAXED); /* once in each of both */
-    __atomic_add_fetch(&n[1], 1, __ATOMIC_RELAXED);
+      __atomic_add_fetch(&n[0], 1, __ATOMIC_SEQ_CST); /* once in each of both */
+    __atomic_add_fetch(&n[1], 1, __ATOMIC_SEQ_CST);
     for (;;)
       pause();
   }
-  for (unsigned i = 0; i < 600 && (n[1] == 0 || n[1] < n[0] / 2 + 1); i++)
+  bool all = false;
+  for (unsigned i = 0; i < 3000 && !(all = all_ended(n)); i++)
     usleep(100000);
-  printf("%s: %u forks, %u ends\n", n[1] == n[0] / 2 + 1 ? "all" : "not all", n[0] / 2, n[1]);
+  printf("%s: %u forks, %u ends\n", all ? "all" : "not all", n[0] / 2, n[1]);
   return kill(-top, SIGKILL) || n[0] < 200;
 }
 
