@@ -259,7 +259,9 @@ class Bridge:
         assert self.note()[0] == self.READY
 
     def note(self):
-        return self.NOTE.unpack(self.control.recv(64))
+        data = self.control.recv(64)
+        assert data, self.process.stderr.read()
+        return self.NOTE.unpack(data)
 
     def order(self, kind, number, fds=()):
         socket.send_fds(self.control, [self.ORDER.pack(kind, 0, number)], fds)
@@ -281,11 +283,18 @@ class Bridge:
 
     def call(self, body):
         """(kind, answer, wait status); kind 0: none."""
-        ours, log = self.invoke(body)
+        return self.result(*self.invoke(body))
+
+    def result(self, ours, log, others=False):
+        """The same of the last event; `others`: the notes may also be about earlier ones."""
         answer = b"".join(iter(lambda: ours.recv(1 << 20), b""))
         os.close(log)
-        kinds = [self.note() for _ in range(2)]
-        assert [k[0] for k in kinds] == [self.STARTED, self.ENDED] and kinds[1][2] == self.last, kinds
+        kinds = []
+        while len(kinds) < 2:
+            note = self.note()
+            assert others or note[2] == self.last, note
+            kinds += [note] if note[2] == self.last else []
+        assert [k[0] for k in kinds] == [self.STARTED, self.ENDED], kinds
         if not answer:
             return 0, b"", kinds[1][1]
         kind, header, size = self.PART.unpack(answer[:16])
@@ -297,6 +306,52 @@ class Bridge:
         said = self.process.stderr.read()
         assert self.process.wait(20) == 0 and "Sanitizer" not in said and "runtime error" not in said, said
         shutil.rmtree(self.tmp)
+
+
+def state(pid):
+    """A process's letter in /proc."""
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rsplit(")", 1)[1].split()[0]
+
+
+def runtime_deaths(rig):
+    """An environment that ends while it has no event is nobody's failure; one that has loses nothing that it printed."""
+    if rig.system == "ufork":
+        return  # the bridge is run alone, on the host
+    b = Bridge(rig.sanitized_rapi or rig.build / "native/lib/ufaas/rapi", rig.bootstrap, "--init-ms=500")
+    # It dies while rapi looks away, and an event comes in the same moment.
+    for _ in range(5):
+        pid = int(b.call(b"pid")[1])
+        time.sleep(0.05)  # until it has asked again; if not, the same holds
+        b.process.send_signal(signal.SIGSTOP)
+        ours, log = b.invoke(b"pid")
+        os.kill(pid, signal.SIGKILL)
+        eventually("it is dead", lambda: state(pid) == "Z")
+        b.process.send_signal(signal.SIGCONT)
+        kind, answer, status = b.result(ours, log)
+        assert (kind, status) == (2, 0) and int(answer) != pid, (kind, answer, status)
+    # It has asked once, goes away and does not come back in time; an event comes meanwhile.
+    kind, before, _ = b.call(b"pid")
+    ours, log = b.invoke(b"impatient 30000")
+    while b"gone" not in (said := ours.recv(100)):
+        assert said
+    time.sleep(0.2)
+    kind, answer, status = b.result(*b.invoke(b"pid"), others=True)
+    assert (kind, status) == (2, 0) and answer != before, (kind, answer, status)
+    ours.close()
+    os.close(log)
+    # It fills the log, which nobody reads, and ends.
+    pid = int(b.call(b"pid")[1])
+    ours, log = b.invoke(b"print-exit 9000")
+    assert [n[0] for n in (b.note(),)] == [b.STARTED]
+    eventually("it has ended", lambda: not os.path.exists(f"/proc/{pid}"))
+    said = b"".join(iter(lambda: os.read(log, 1 << 16), b"")).decode().splitlines()
+    assert said == [*(f"line {i}" for i in range(9000)), "no end of line"], (len(said), said[-3:])
+    assert b.note()[:2] == (b.ENDED, 5 << 8)
+    ours.close()
+    os.close(log)
+    assert b.call(b"echo x") == (2, b"x", 0)
+    b.end()
 
 
 def runtime_sanitized(rig):
@@ -347,5 +402,5 @@ def runtime_sanitized(rig):
     b.end()
 
 
-ALONE = [runtime_sanitized, runtime_calls, runtime_logs, runtime_ends, runtime_concurrency, runtime_idle_end,
+ALONE = [runtime_sanitized, runtime_deaths, runtime_calls, runtime_logs, runtime_ends, runtime_concurrency, runtime_idle_end,
          runtime_starts, runtime_isolation]
