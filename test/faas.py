@@ -21,6 +21,7 @@ import time
 import traceback
 from pathlib import Path
 
+import faas_deploy
 import faas_rapi
 from faas_rig import INVOKE, Reply, Rig, eventually, parallel
 
@@ -420,132 +421,6 @@ def two_thousand(s):
 # ---- servers of their own ----------------------------------------------------------------------
 
 
-class Load:
-    """Clients that ask without a pause; none of their requests may fail."""
-
-    def __init__(self, server, body, function="probe", clients=4):
-        self.done, self.failed, self.over = 0, [], False
-        self.server, self.body, self.function = server, body, function
-        self.threads = [threading.Thread(target=self.ask) for _ in range(clients)]
-        for t in self.threads:
-            t.start()
-
-    def ask(self):
-        c = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
-        while not self.over:
-            try:
-                c.request("POST", INVOKE % self.function, self.body)
-                reply = Reply(c.getresponse())
-                if reply.status != 200 or "X-Amz-Function-Error" in reply.headers:
-                    self.failed.append(repr(reply))
-                self.done += 1
-            except Exception as problem:
-                self.failed.append(repr(problem))
-                c.close()
-        c.close()
-
-    def finish(self):
-        self.over = True
-        for t in self.threads:
-            t.join()
-        assert not self.failed, f"{len(self.failed)} of {self.done} failed: {self.failed[:3]}"
-        return self.done
-
-
-def deploy_under_load(rig):
-    s = rig.serve()
-    try:
-        load = Load(s, "sleep 5")
-        eventually("the load runs", lambda: load.done > 20)
-        for _ in range(8):
-            reply = s.request("POST", "/admin/functions/probe", admin=True)
-            assert reply.status == 200, reply
-        for _ in range(3):
-            before = s.metric("ufaas_deploys_total", "probe")
-            s.process.send_signal(signal.SIGHUP)
-            eventually("deployed", lambda: s.metric("ufaas_deploys_total", "probe") > before)
-            eventually("ready", lambda: s.request("GET", "/admin/functions", admin=True).json()[0]
-                       ["state"] == "ready")
-        done = load.done
-        eventually("the load goes on", lambda: load.done > done + 20)
-        assert load.finish() > 40
-        # Old zygotes have ended: server, six zygotes, the worker that counts.
-        if s.system == "ufork":
-            eventually("old zygotes are gone", lambda: s.count()[0] == 8)
-        s.stop()
-    finally:
-        s.end()
-
-
-def reconfigure(rig):
-    """Functions come, change and go with SIGHUP; a bad configuration changes nothing."""
-    s = rig.serve()
-    try:
-        s.configure('[function.late]\ncommand = ["probe"]\nenvironment = {GREETING = "1"}\n'
-                    .replace('"probe"', f'"{s.probe}"'))
-        s.process.send_signal(signal.SIGHUP)
-        eventually("the new one serves", lambda: s.plain("env GREETING", "late").text == "1")
-        s.config.write_text(s.config.read_text().replace('GREETING = "1"', 'GREETING = "2"'))
-        assert s.request("POST", "/admin/functions/late", admin=True).status == 200
-        assert s.plain("env GREETING", "late").text == "2"
-        good = s.config.read_text()
-        s.config.write_text(good + "nonsense = 1\n")
-        s.process.send_signal(signal.SIGHUP)
-        eventually("the complaint is logged", lambda: s.logged(r"functions.toml:\d+: unknown key"))
-        reply = s.request("POST", "/admin/functions/late", admin=True)
-        assert reply.status == 400 and "unknown key" in reply.json()["Message"], reply
-        assert s.plain("env GREETING", "late").text == "2"
-        # One that goes away finishes what it has begun and what waits for it.
-        slow = []
-        thread = threading.Thread(target=lambda: slow.append(s.plain("sleep 500", "late")))
-        thread.start()
-        eventually("it runs", lambda: s.metric("ufaas_workers", "late") == 1)
-        s.configure()
-        s.process.send_signal(signal.SIGHUP)
-        eventually("it is gone", lambda: s.plain("hello", "late").status == 404)
-        thread.join()
-        assert slow[0].text == "slept 500", slow
-        # A deployment that fails leaves the old one in service.
-        s.config.write_text(s.config.read_text().replace('GREETING = "hello"', 'WARM = "fail"'))
-        reply = s.request("POST", "/admin/functions/probe", admin=True)
-        assert reply.status == 502, reply
-        assert reply.json()["Message"] == 'ended with status 3: cannot find my "module"', reply
-        assert s.plain("env GREETING").text == "hello"
-        s.stop()
-    finally:
-        s.end()
-
-
-def cannot_start(rig):
-    """Functions that do not get warm: the cause is told, and others do not mind."""
-    s = rig.serve()
-    try:
-        flag = s.work / "flag"
-        program = f'command = ["{s.probe}"]\n'
-        s.configure(f'[function.broken]\n{program}environment = {{WARM = "fail"}}\n'
-                    f'[function.hangs]\n{program}environment = {{WARM = "hang"}}\nwarmup_ms = 300\n'
-                    f'[function.waits]\n{program}environment = {{WARM = "{flag}"}}\n'
-                    '[function.nothing]\ncommand = ["/no/such/program"]\n'
-                    f'[function.nowhere]\n{program}path = "/no/such/directory"\n')
-        s.process.send_signal(signal.SIGHUP)
-        for name, cause in (("broken", 'ended with status 3: cannot find my "module"'),
-                            ("hangs", "was not warm after 300 ms"),
-                            ("nothing", "cannot execute /no/such/program: No such file"),
-                            ("nowhere", "cannot enter /no/such/directory"),
-                            ("waits", "is not there")):
-            eventually(f"{name} is there", lambda n=name: s.plain("hello", n).status == 502)
-            reply = s.plain("hello", name)
-            assert reply.status == 502 and cause in reply.json()["errorMessage"], reply
-        assert s.plain("hello").text == "hello"
-        flag.touch()
-        eventually("it is tried again", lambda: s.plain("hello", "waits").status == 200)
-        assert s.metric("ufaas_zygote_failures_total", "broken") > 1
-        assert s.metric("ufaas_zygote_ready", "broken") == 0
-        s.stop()
-    finally:
-        s.end()
-
-
 def orderly_end(rig):
     """SIGTERM: what was asked is answered, nobody new comes in, nothing is left."""
     s = rig.serve()
@@ -677,7 +552,7 @@ def command_line(rig):
         shutil.rmtree(work, ignore_errors=True)
 
 
-ALONE = [command_line, deploy_under_load, reconfigure, cannot_start, orderly_end, end_in_time,
+ALONE = [command_line, *faas_deploy.ALONE, orderly_end, end_in_time,
          few_descriptors, zygote_without_descriptors, slow_log, *faas_rapi.ALONE]
 
 

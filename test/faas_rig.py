@@ -141,9 +141,9 @@ class Server:
     def plain(self, body, function="probe"):
         return self.request("POST", f"/function/{function}", body)
 
-    def raw(self, data, shut=False):
+    def raw(self, data, shut=False, port=None):
         """What the server says to these bytes until it closes, or until it has been silent."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as s:
+        with socket.create_connection(("127.0.0.1", port or self.port), timeout=30) as s:
             s.sendall(data)
             if shut:
                 s.shutdown(socket.SHUT_WR)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * A function that does what its request says ("COMMAND [ARGUMENT]"), good or bad; run by faas.py.
- * The variable WARM decides what it does before it is warm.
+ * The variables WARM and SLOW decide what it does before it is warm.
  */
 #include "../../user/ufaas/protocol.h"
 #include "../../user/ufaas/worker.h"
@@ -203,6 +203,8 @@ int main(void) {
     fprintf(stderr, "cannot find my \"module\"\n");
     return 3;
   }
+  if (getenv("SLOW"))
+    pause_ms(atol(getenv("SLOW")));
   if (warm && !strcmp(warm, "hang"))
     pause_ms(60000);
   if (warm && !strcmp(warm, "descriptors"))
