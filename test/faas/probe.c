@@ -40,6 +40,12 @@ static void pause_ms(long ms) {
     ;
 }
 
+/* Until this file is there; so a test says when a request goes on. */
+static void wait_for(const char *path) {
+  while (access(path, F_OK))
+    pause_ms(10);
+}
+
 /* Takes memory until there is no more; at most 4 GiB. */
 static void hog(void) {
   size_t got = 0;
@@ -144,6 +150,8 @@ static void obey(const struct ufaas_request *r) {
     answer("hello");
   else if (!strcmp(command, "sleep"))
     pause_ms(number), answer("slept %ld", number);
+  else if (!strcmp(command, "wait"))
+    wait_for(argument), answer("waited");
   else if (!strcmp(command, "spin"))
     for (;;)
       ;
