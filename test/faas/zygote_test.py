@@ -39,7 +39,7 @@ def test_of_root(function):
 class Request:
     """A request under way: its conversation and its log."""
 
-    def __init__(self, zygote, event=None, body=None, extra=""):
+    def __init__(self, zygote, event=None, body=None, extra="", cut=None):
         zygote.last += 1
         self.zygote, self.id = zygote, zygote.last
         ours, theirs = socket.socketpair()
@@ -48,7 +48,7 @@ class Request:
                   f"Lambda-Runtime-Deadline-Ms: {int(time.time() * 1000) + 1000 * LIMIT}\n"
                   f"Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:here:0:function:f\n{extra}").encode()
         body = json.dumps(event).encode() if body is None else body
-        data = PART.pack(REQUEST, len(header), len(body)) + header + body
+        data = (PART.pack(REQUEST, len(header), len(body)) + header + body)[:cut]
         ours.setblocking(False)
         sent = ours.send(data)
         ours.settimeout(LIMIT)
@@ -267,6 +267,16 @@ def ends():
             assert request.answer() is None
             assert request.said() == "crashing\n"
             assert os.WTERMSIG(request.ended()[0]) == signal.SIGABRT
+
+
+@test
+def cut_short():
+    """Who asked has gone before all was said: the worker ends."""
+    with Zygote("handlers.echo") as zygote:
+        for cut in (0, PART.size // 2, PART.size, 40, -1):
+            request = Request(zygote, {}, cut=cut)
+            assert request.answer() is None
+            assert os.waitstatus_to_exitcode(request.ended()[0]) == 1
 
 
 @test
