@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 
-from faas_rig import FUNCTIONS, INVOKE, LIMIT, Reply, eventually
+from faas_rig import FUNCTIONS, INVOKE, LIMIT, Reply, eventually, stop
 
 
 class Load:
@@ -186,7 +186,7 @@ def come_back(rig):
         if s.system == "native":
             s.quiet("late")
             zygote, flag = listed(s)["zygote"], s.work / "flag"
-            os.kill(zygote, signal.SIGSTOP)
+            stop(zygote)
             reload(s)
             reload(s, late(WARM=flag))
             eventually("it has failed", lambda: "is not there" in listed(s)["cause"])

@@ -15,7 +15,7 @@ import threading
 import time
 from contextlib import contextmanager
 
-from faas_rig import LIMIT, eventually, parallel
+from faas_rig import LIMIT, eventually, parallel, process_state, stop
 
 
 def custom(name, **settings):
@@ -222,10 +222,10 @@ def runtime_starts(rig):
         assert reply.status == 502, reply
         eventually("that is logged", lambda: s.logged("cannot execute .*/no-such-file: No such file"))
         s.config.write_text(good)
-        replies, stop = [], threading.Event()
+        replies, over = [], threading.Event()
 
         def load():
-            while not stop.is_set():
+            while not over.is_set():
                 replies.append(s.invoke("sleep 5", "custom").text)
         threads = [threading.Thread(target=load) for _ in range(4)]
         for t in threads:
@@ -235,7 +235,7 @@ def runtime_starts(rig):
             assert s.request("POST", "/admin/functions/custom", admin=True).status == 200
             pids.add(s.invoke("pid", "custom").text)
         eventually("the load goes on", lambda: len(replies) > 20)
-        stop.set()
+        over.set()
         for t in threads:
             t.join()
         assert len(pids) == 5 and set(replies) == {"slept"}, (pids, replies)
@@ -322,12 +322,6 @@ class Bridge:
         shutil.rmtree(self.tmp)
 
 
-def state(pid):
-    """A process's letter in /proc."""
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rsplit(")", 1)[1].split()[0]
-
-
 def runtime_deaths(rig):
     """An environment that ends while it has no event is nobody's failure; one that has loses nothing that it printed."""
     if rig.system == "ufork":
@@ -336,10 +330,10 @@ def runtime_deaths(rig):
     # It dies while rapi looks away, and an event comes in the same moment.
     for _ in range(5):
         pid = int(b.call(b"pid")[1])
-        b.process.send_signal(signal.SIGSTOP)
+        stop(b.process.pid)
         ours, log = b.invoke(b"pid")
         os.kill(pid, signal.SIGKILL)
-        eventually("it is dead", lambda: state(pid) == "Z")
+        eventually("it is dead", lambda: process_state(pid) == "Z")
         b.process.send_signal(signal.SIGCONT)
         kind, answer, status = b.result(ours, log)
         assert (kind, status) == (2, 0) and int(answer) != pid, (kind, answer, status)

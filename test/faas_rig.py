@@ -5,6 +5,7 @@ Tests run on hosts that may be busy, or stand still for seconds. So they wait fo
 are not to be met are LIMIT, and what has to take a while takes it until the test has seen it (the probe's `wait`)."""
 import http.client
 import json
+import os
 import random
 import re
 import shutil
@@ -93,6 +94,17 @@ def descendants(pid):
     except OSError:
         return 0
     return 1 + sum(descendants(child) for child in children)
+
+
+def process_state(pid):
+    """Its letter in /proc."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+def stop(pid):
+    """Until SIGCONT."""
+    os.kill(pid, signal.SIGSTOP)
+    eventually("it has stopped", lambda: process_state(pid) == "T")
 
 
 class Reply:
