@@ -503,16 +503,20 @@ def few_descriptors(rig):
     """When there are none left, somebody waits or is refused, and afterwards all is as before."""
     s = rig.serve(descriptors=64)
     try:
-        conns = []
-        for _ in range(100):
+        conns, gate = [], s.work / "gate"
+        body = b"wait %s" % bytes(gate)
+        for number in range(100):
             c = socket.create_connection(("127.0.0.1", s.port), timeout=LIMIT)
-            c.sendall(b"POST /function/probe HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\nsleep 50")
+            c.sendall(b"POST /function/probe HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
             conns.append(c)
+            if number == 7:
+                eventually("eight run", lambda: s.metric("ufaas_workers", "probe") == 8)
+        gate.touch()
         answers = []
         for c in conns:  # closing one lets another one in
             answers.append(c.recv(1000).split(b" ")[1].decode())
             c.close()
-        assert set(answers) <= {"200", "502"} and answers.count("200") >= 10, answers
+        assert answers[:8] == ["200"] * 8 and set(answers) <= {"200", "502"}, answers
         eventually("all is well again", lambda: s.plain("hello").text == "hello")
         s.stop()
     finally:
