@@ -22,7 +22,7 @@ READY, STARTED, ENDED, FAILED = 1, 2, 3, 4
 REQUEST, RESPONSE, ERROR = 1, 2, 3
 HERE = os.path.dirname(os.path.abspath(__file__))
 UID = 30000000 + os.getpid() % 100000 * 8  # and some above, for zygotes with a user of their own
-LIMIT = 60  # seconds for anything
+LIMIT = 120  # seconds for anything
 TESTS = []
 
 
@@ -435,7 +435,7 @@ def bad_functions():
 def main():
     global RUNTIME
     RUNTIME, *names = sys.argv[1:]
-    signal.alarm(LIMIT * 10)
+    signal.alarm(LIMIT * 12)
     failed = 0
     for function in TESTS:
         if names and function.__name__ not in names:
