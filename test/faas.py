@@ -21,8 +21,9 @@ import time
 import traceback
 from pathlib import Path
 
+import faas_deploy
 import faas_rapi
-from faas_rig import INVOKE, Reply, Rig, eventually, parallel
+from faas_rig import FUNCTIONS, INVOKE, LIMIT, Reply, Rig, eventually, parallel
 
 TESTS = []
 
@@ -123,8 +124,8 @@ def what_functions_see(s):
     assert reply.text == reply.headers["X-Amzn-RequestId"], reply
     assert s.invoke("header Lambda-Runtime-Trace-Id", X_Amzn_Trace_Id="Root=1").text == "Root=1"
     assert s.invoke("header Content-Type", Content_Type="a/b").text == "a/b"
-    left = int(s.invoke("deadline").text) / 1000 - time.time()
-    assert 3 < left < 5.1, left
+    before, deadline = time.time(), int(s.invoke("deadline").text) / 1000
+    assert before + 59.9 < deadline < time.time() + 60.1, (before, deadline)
     seen = dict(w.split("=", 1) for w in s.plain("describe").text.split(" "))
     assert seen["cwd"] == str(s.work) and seen["group"] == "1", seen
     # 0, 1, 2 and the conversation, which a program that it executes does not get.
@@ -145,6 +146,7 @@ def nothing_stays(s):
         assert mode == "600" and seen == "0", (mode, seen)
         paths.add(path)
     assert len(paths) == 3, paths
+    s.quiet("probe")
     eventually("all processes are gone", lambda: s.count()[0] == processes)
     if s.system == "native":
         left = [p for p in paths if os.path.lexists(p)]
@@ -153,7 +155,7 @@ def nothing_stays(s):
 
 @test
 def keepalive(s):
-    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=60)
+    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=LIMIT)
     before = s.metric("ufaas_connections_total")
     for i in range(20):
         c.request("POST", INVOKE % "probe", f"header X-Nothing-{i}")
@@ -178,7 +180,7 @@ def pipelining(s):
 
 @test
 def chunked_bodies(s):
-    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=60)
+    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=LIMIT)
     for parts in ([b"he", b"l", b"lo"], [b"fail " + b"x" * 100000, b"y" * 100000]):
         c.request("POST", INVOKE % "probe", iter(parts), encode_chunked=True,
                   headers={"Transfer-Encoding": "chunked"})
@@ -190,7 +192,7 @@ def chunked_bodies(s):
 
 @test
 def expect_continue(s):
-    with socket.create_connection(("127.0.0.1", s.port), timeout=30) as c:
+    with socket.create_connection(("127.0.0.1", s.port), timeout=LIMIT) as c:
         c.sendall(b"POST /function/probe HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
                   b"Expect: 100-continue\r\n\r\n")
         assert c.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -229,16 +231,19 @@ def bad_http(s):
         (417, b"POST /function/probe HTTP/1.1\r\n" + host + b"Expect: money\r\n\r\n"),
         (414, b"GET /" + b"a" * 20000), (431, b"GET / HTTP/1.1\r\na: " + b"a" * 20000),
         (431, b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n"),
-        (408, b"GET / HTTP/1.1\r\nHost:"),
-        (408, b"POST /function/probe HTTP/1.1\r\n" + host + b"Content-Length: 5\r\n\r\nhel"),
     ]
+    refused(s, cases)
+    assert s.plain("hello").status == 200
+    assert s.metric("ufaas_http_refused_total") >= len(cases)
+
+
+def refused(s, cases):
+    """Whether these bytes get the status beside them, and the connection is closed."""
     answers = parallel([lambda data=data: s.raw(data) for _, data in cases])
     for (status, data), answer in zip(cases, answers):
         assert isinstance(answer, bytes), (data[:80], answer)
         assert answer.startswith(b"HTTP/1.1 %d " % status), (status, data[:80], answer)
         assert b"Connection: close\r\n" in answer and answer.endswith(b"}"), answer
-    assert s.plain("hello").status == 200
-    assert s.metric("ufaas_http_refused_total") >= len(cases)
 
 
 @test
@@ -257,10 +262,8 @@ def large_bodies(s):
 
 @test
 def time_out(s):
-    began = time.monotonic()
-    replies = parallel([lambda: s.invoke("spin", "short"), lambda: s.invoke("sleep 9999", "short"),
-                        lambda: s.plain("sleep 9999", "short"), lambda: s.plain("hello", "probe")])
-    assert time.monotonic() - began < 8
+    replies = parallel([lambda: s.invoke("spin", "short"), lambda: s.invoke("sleep 99999", "short"),
+                        lambda: s.plain("sleep 99999", "short"), lambda: s.plain("hello", "probe")])
     for reply in replies[:2]:
         error = reply.json()
         assert reply.status == 200 and reply.headers["X-Amz-Function-Error"] == "Unhandled", reply
@@ -272,11 +275,14 @@ def time_out(s):
 
 @test
 def lingering_worker(s):
-    """One that goes on after its answer: the client has it at once, and it ends by its time."""
-    began = time.monotonic()
-    assert s.plain("linger 60000", "short").text == "answered"
-    assert time.monotonic() - began < 5
-    eventually("it is ended", lambda: s.metric("ufaas_workers", "short") == 0)
+    """One that goes on after its answer: the client has it while it does, and it ends by its time."""
+    for _ in range(10):  # its time may end before it answers, or before we look
+        answered = s.plain("linger 60000", "lingers").text == "answered"
+        lingers = s.metric("ufaas_workers", "lingers") == 1
+        s.quiet("lingers")
+        if answered and lingers:
+            return
+    raise AssertionError("the answer comes with the end")
 
 
 @test
@@ -303,8 +309,8 @@ def memory_limit(s):
 @test
 def concurrency_and_queue(s):
     s.quiet("narrow")
-    replies = []
-    threads = [threading.Thread(target=lambda: replies.append(s.invoke("sleep 900", "narrow")))
+    replies, gate = [], s.work / "gate1"
+    threads = [threading.Thread(target=lambda: replies.append(s.invoke(f"wait {gate}", "narrow")))
                for _ in range(4)]
     for t in threads:
         t.start()
@@ -314,9 +320,10 @@ def concurrency_and_queue(s):
     assert full.status == 429, full
     assert full.headers["X-Amzn-ErrorType"] == "TooManyRequestsException", full
     assert s.invoke("hello", "narrow", X_Amz_Invocation_Type="Event").status == 429
+    gate.touch()
     for t in threads:
         t.join()
-    assert [r.text for r in replies] == ["slept 900"] * 4, replies
+    assert [r.text for r in replies] == ["waited"] * 4, replies
     assert s.metric("ufaas_queue_length", "narrow") == 0
 
 
@@ -325,10 +332,11 @@ def client_goes_away(s):
     """What it had queued is not done, what ran is ended in order."""
     s.quiet("narrow")
     before = s.metric("ufaas_requests_total", "narrow", outcome="cancelled")
-    conns = []
+    conns, gate = [], s.work / "gate2"
+    body = b"wait %s" % bytes(gate)
     for _ in range(4):
         c = socket.create_connection(("127.0.0.1", s.port))
-        c.sendall(b"POST /function/narrow HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nsleep 300")
+        c.sendall(b"POST /function/narrow HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
         conns.append(c)
     eventually("two are queued", lambda: s.metric("ufaas_queue_length", "narrow") == 2)
     for c in conns:  # by a reset
@@ -336,7 +344,9 @@ def client_goes_away(s):
         c.close()
     eventually("two are cancelled", lambda: s.metric("ufaas_requests_total", "narrow",
                                                      outcome="cancelled") == before + 2)
-    eventually("nothing runs", lambda: s.metric("ufaas_workers", "narrow") == 0)
+    assert s.metric("ufaas_workers", "narrow") == 2
+    gate.touch()
+    s.quiet("narrow")
 
 
 @test
@@ -349,7 +359,7 @@ def logs(s):
         'line 0 of "2"', 'line 1 of "2"', "no end of line"], lines
     report = lines[-1]
     assert report["outcome"] == "ok" and report["function"] == "probe", report
-    assert 0 <= report["durationMs"] < 5000 and report["worker"] > 0, report
+    assert 0 <= report["durationMs"] < 60000 and report["worker"] > 0, report
     # A line without an end is cut into pieces.
     rid = s.invoke("write 10").headers["X-Amzn-RequestId"]
     eventually("what came late is logged", lambda: [
@@ -378,7 +388,7 @@ def metrics(s):
 @test
 def administration(s):
     listed = {f["name"]: f for f in s.request("GET", "/admin/functions", admin=True).json()}
-    assert set(listed) == {"probe", "short", "narrow", "small", "shell", "root"}, listed
+    assert set(listed) == set(FUNCTIONS), listed
     assert listed["probe"]["state"] == "ready" and listed["probe"]["zygote"] > 1
     assert s.request("POST", "/admin/functions/nobody", admin=True).status == 404
     reply = s.request("POST", "/admin/functions/short", admin=True)
@@ -389,158 +399,43 @@ def administration(s):
 
 @test
 def zygote_dies(s):
-    before = s.metric("ufaas_zygote_failures_total", "short")
-    reply = s.invoke("murder", "short")
+    before = s.metric("ufaas_zygote_failures_total", "narrow")
+    reply = s.invoke("murder", "narrow")
     if os.getuid() == 0 or s.system == "native":
         assert reply.status == 502 and "signal 9" in reply.json()["errorMessage"], reply
-    assert s.metric("ufaas_zygote_failures_total", "short") == before + 1
-    eventually("another one serves", lambda: s.plain("hello", "short").status == 200)
+    assert s.metric("ufaas_zygote_failures_total", "narrow") == before + 1
+    eventually("another one serves", lambda: s.plain("hello", "narrow").status == 200)
 
 
 @test
 def two_thousand(s):
     """Nothing is used up by requests."""
-    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=60)
+    c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=LIMIT)
 
     def ask(n):
         for _ in range(n):
             c.request("POST", INVOKE % "probe", "hello")
             assert c.getresponse().read() == b"hello"
     ask(100)
-    eventually("quiet", lambda: s.metric("ufaas_workers", "probe") == 0)
-    before = s.settled()
+    before = s.settled(held=1)
     ask(2000)
-    after = s.settled()
+    eventually("all is as before", lambda: s.count(held=1)[:2] == before[:2])
+    after = s.count(held=1)
     # 64 requests are kept for reuse, with buffers of about 5 KiB, if so many have run at once. The
     # address sanitizer keeps what was freed.
-    assert after[:2] == before[:2] and (s.sanitized or after[2] <= before[2] + 96), (before, after)
+    assert s.sanitized or after[2] <= before[2] + 96, (before, after)
     c.close()
 
 
 # ---- servers of their own ----------------------------------------------------------------------
 
 
-class Load:
-    """Clients that ask without a pause; none of their requests may fail."""
-
-    def __init__(self, server, body, function="probe", clients=4):
-        self.done, self.failed, self.over = 0, [], False
-        self.server, self.body, self.function = server, body, function
-        self.threads = [threading.Thread(target=self.ask) for _ in range(clients)]
-        for t in self.threads:
-            t.start()
-
-    def ask(self):
-        c = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
-        while not self.over:
-            try:
-                c.request("POST", INVOKE % self.function, self.body)
-                reply = Reply(c.getresponse())
-                if reply.status != 200 or "X-Amz-Function-Error" in reply.headers:
-                    self.failed.append(repr(reply))
-                self.done += 1
-            except Exception as problem:
-                self.failed.append(repr(problem))
-                c.close()
-        c.close()
-
-    def finish(self):
-        self.over = True
-        for t in self.threads:
-            t.join()
-        assert not self.failed, f"{len(self.failed)} of {self.done} failed: {self.failed[:3]}"
-        return self.done
-
-
-def deploy_under_load(rig):
-    s = rig.serve()
+def slow_clients(rig):
+    """Who does not say all that belongs to a request in time."""
+    s = rig.serve(header_ms=300)
     try:
-        load = Load(s, "sleep 5")
-        eventually("the load runs", lambda: load.done > 20)
-        for _ in range(8):
-            reply = s.request("POST", "/admin/functions/probe", admin=True)
-            assert reply.status == 200, reply
-        for _ in range(3):
-            before = s.metric("ufaas_deploys_total", "probe")
-            s.process.send_signal(signal.SIGHUP)
-            eventually("deployed", lambda: s.metric("ufaas_deploys_total", "probe") > before)
-            eventually("ready", lambda: s.request("GET", "/admin/functions", admin=True).json()[0]
-                       ["state"] == "ready")
-        done = load.done
-        eventually("the load goes on", lambda: load.done > done + 20)
-        assert load.finish() > 40
-        # Old zygotes have ended: server, six zygotes, the worker that counts.
-        if s.system == "ufork":
-            eventually("old zygotes are gone", lambda: s.count()[0] == 8)
-        s.stop()
-    finally:
-        s.end()
-
-
-def reconfigure(rig):
-    """Functions come, change and go with SIGHUP; a bad configuration changes nothing."""
-    s = rig.serve()
-    try:
-        s.configure('[function.late]\ncommand = ["probe"]\nenvironment = {GREETING = "1"}\n'
-                    .replace('"probe"', f'"{s.probe}"'))
-        s.process.send_signal(signal.SIGHUP)
-        eventually("the new one serves", lambda: s.plain("env GREETING", "late").text == "1")
-        s.config.write_text(s.config.read_text().replace('GREETING = "1"', 'GREETING = "2"'))
-        assert s.request("POST", "/admin/functions/late", admin=True).status == 200
-        assert s.plain("env GREETING", "late").text == "2"
-        good = s.config.read_text()
-        s.config.write_text(good + "nonsense = 1\n")
-        s.process.send_signal(signal.SIGHUP)
-        eventually("the complaint is logged", lambda: s.logged(r"functions.toml:\d+: unknown key"))
-        reply = s.request("POST", "/admin/functions/late", admin=True)
-        assert reply.status == 400 and "unknown key" in reply.json()["Message"], reply
-        assert s.plain("env GREETING", "late").text == "2"
-        # One that goes away finishes what it has begun and what waits for it.
-        slow = []
-        thread = threading.Thread(target=lambda: slow.append(s.plain("sleep 500", "late")))
-        thread.start()
-        eventually("it runs", lambda: s.metric("ufaas_workers", "late") == 1)
-        s.configure()
-        s.process.send_signal(signal.SIGHUP)
-        eventually("it is gone", lambda: s.plain("hello", "late").status == 404)
-        thread.join()
-        assert slow[0].text == "slept 500", slow
-        # A deployment that fails leaves the old one in service.
-        s.config.write_text(s.config.read_text().replace('GREETING = "hello"', 'WARM = "fail"'))
-        reply = s.request("POST", "/admin/functions/probe", admin=True)
-        assert reply.status == 502, reply
-        assert reply.json()["Message"] == 'ended with status 3: cannot find my "module"', reply
-        assert s.plain("env GREETING").text == "hello"
-        s.stop()
-    finally:
-        s.end()
-
-
-def cannot_start(rig):
-    """Functions that do not get warm: the cause is told, and others do not mind."""
-    s = rig.serve()
-    try:
-        flag = s.work / "flag"
-        program = f'command = ["{s.probe}"]\n'
-        s.configure(f'[function.broken]\n{program}environment = {{WARM = "fail"}}\n'
-                    f'[function.hangs]\n{program}environment = {{WARM = "hang"}}\nwarmup_ms = 300\n'
-                    f'[function.waits]\n{program}environment = {{WARM = "{flag}"}}\n'
-                    '[function.nothing]\ncommand = ["/no/such/program"]\n'
-                    f'[function.nowhere]\n{program}path = "/no/such/directory"\n')
-        s.process.send_signal(signal.SIGHUP)
-        for name, cause in (("broken", 'ended with status 3: cannot find my "module"'),
-                            ("hangs", "was not warm after 300 ms"),
-                            ("nothing", "cannot execute /no/such/program: No such file"),
-                            ("nowhere", "cannot enter /no/such/directory"),
-                            ("waits", "is not there")):
-            eventually(f"{name} is there", lambda n=name: s.plain("hello", n).status == 502)
-            reply = s.plain("hello", name)
-            assert reply.status == 502 and cause in reply.json()["errorMessage"], reply
-        assert s.plain("hello").text == "hello"
-        flag.touch()
-        eventually("it is tried again", lambda: s.plain("hello", "waits").status == 200)
-        assert s.metric("ufaas_zygote_failures_total", "broken") > 1
-        assert s.metric("ufaas_zygote_ready", "broken") == 0
+        refused(s, [(408, b"GET / HTTP/1.1\r\nHost:"),
+                    (408, b"POST /function/probe HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel")])
         s.stop()
     finally:
         s.end()
@@ -550,8 +445,8 @@ def orderly_end(rig):
     """SIGTERM: what was asked is answered, nobody new comes in, nothing is left."""
     s = rig.serve()
     try:
-        slow = []
-        threads = [threading.Thread(target=lambda: slow.append(s.plain("sleep 600", "narrow")))
+        slow, gate = [], s.work / "gate"
+        threads = [threading.Thread(target=lambda: slow.append(s.plain(f"wait {gate}", "narrow")))
                    for _ in range(4)]  # two run, two wait
         for t in threads:
             t.start()
@@ -559,11 +454,12 @@ def orderly_end(rig):
         eventually("they are there", lambda: s.metric("ufaas_queue_length", "narrow") == 2)
         s.process.send_signal(signal.SIGTERM)
         eventually("it does not listen", lambda: not listens(s.port))
+        assert idle.recv(10) == b"" and not slow, slow
+        gate.touch()
         for t in threads:
             t.join()
-        assert [r.text for r in slow] == ["slept 600"] * 4, slow
-        assert idle.recv(10) == b""
-        assert s.process.wait(10) == 0
+        assert [r.text for r in slow] == ["waited"] * 4, slow
+        assert s.process.wait(LIMIT) == 0
         assert s.logged("^ended$") and not s.logged("in time")
         assert list((s.work / "tmp").iterdir()) == []
     finally:
@@ -572,35 +468,55 @@ def orderly_end(rig):
 
 def end_in_time(rig):
     """What does not end within drain_ms is ended, and so at the second SIGTERM."""
-    s = rig.serve()
-    try:
-        thread = threading.Thread(target=parallel, args=([lambda: s.plain("sleep 4500")],))
-        thread.start()
-        eventually("it runs", lambda: s.metric("ufaas_workers", "probe") == 1)
-        s.process.send_signal(signal.SIGTERM)
-        eventually("it does not listen", lambda: not listens(s.port))
-        began = time.monotonic()
-        s.process.send_signal(signal.SIGTERM)
-        assert s.process.wait(10) == 0 and time.monotonic() - began < 4
-        thread.join()
-    finally:
-        s.end()
+    for drain_ms, twice in ((200, False), (3600000, True)):
+        s = rig.serve('[function.forever]\ncommand = ["{work}/probe"]\ntimeout_ms = 3600000\n', drain_ms=drain_ms)
+        try:
+            thread = threading.Thread(target=parallel, args=([lambda: s.plain("spin", "forever")],))
+            thread.start()
+            eventually("it runs", lambda: s.metric("ufaas_workers", "forever") == 1)
+            s.process.send_signal(signal.SIGTERM)
+            eventually("it does not listen", lambda: not listens(s.port))
+            if twice:
+                s.process.send_signal(signal.SIGTERM)
+            assert s.process.wait(LIMIT) == 0
+            assert s.logged("not everything has ended in time")
+            thread.join()
+            if rig.system == "native":
+                eventually("its worker is gone", lambda: not running(s.probe))
+        finally:
+            s.end()
+
+
+def running(program):
+    """Processes that run it."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{pid}/exe") == str(program):
+                found.append(pid)
+        except OSError:
+            pass
+    return found
 
 
 def few_descriptors(rig):
     """When there are none left, somebody waits or is refused, and afterwards all is as before."""
     s = rig.serve(descriptors=64)
     try:
-        conns = []
-        for _ in range(100):
-            c = socket.create_connection(("127.0.0.1", s.port), timeout=60)
-            c.sendall(b"POST /function/probe HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\nsleep 50")
+        conns, gate = [], s.work / "gate"
+        body = b"wait %s" % bytes(gate)
+        for number in range(100):
+            c = socket.create_connection(("127.0.0.1", s.port), timeout=LIMIT)
+            c.sendall(b"POST /function/probe HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
             conns.append(c)
+            if number == 7:
+                eventually("eight run", lambda: s.metric("ufaas_workers", "probe") == 8)
+        gate.touch()
         answers = []
         for c in conns:  # closing one lets another one in
             answers.append(c.recv(1000).split(b" ")[1].decode())
             c.close()
-        assert set(answers) <= {"200", "502"} and answers.count("200") >= 10, answers
+        assert answers[:8] == ["200"] * 8 and set(answers) <= {"200", "502"}, answers
         eventually("all is well again", lambda: s.plain("hello").text == "hello")
         s.stop()
     finally:
@@ -610,7 +526,7 @@ def few_descriptors(rig):
 def zygote_without_descriptors(rig):
     """What cannot be passed to a zygote has no worker, with the cause, and the zygote lives on."""
     functions = "".join(f'[function.left{n}]\ncommand = ["{{work}}/probe"]\n'
-                        f'environment = {{ WARM = "descriptors", LEFT = "{n}" }}\n' for n in range(3))
+                        f'timeout_ms = 60000\nenvironment = {{ WARM = "descriptors", LEFT = "{n}" }}\n' for n in range(3))
     s = rig.serve(functions)
     try:
         for name in ("left0", "left1"):
@@ -635,7 +551,10 @@ def slow_log(rig):
         lines = []
         reader = threading.Thread(target=lambda: lines.extend(s.process.stderr))
         reader.start()
-        eventually("what was kept comes", lambda: len(lines) > 20000)
+        # What is printed now comes behind what was kept.
+        eventually("what was kept comes", lambda: s.plain("print 1").status == 200 and
+                   any(b'of \\"1\\"' in line for line in lines[-100:]))
+        assert len(lines) > 20000, len(lines)
         s.stop()
         reader.join()
         assert [json.loads(line) for line in lines][-1]["message"] == "ended"
@@ -645,7 +564,7 @@ def slow_log(rig):
 
 def listens(port):
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        socket.create_connection(("127.0.0.1", port), timeout=LIMIT).close()
         return True
     except OSError:
         return False
@@ -664,20 +583,20 @@ def command_line(rig):
         config = work / "functions.toml"
         config.write_text('[function.f]\ncommand = ["/x"]\ntimeout_ms = "long"\n')
         command = rig.command(work, ["--check", "--config", str(config)])
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
         assert done.returncode == 1, done
         assert f"{config}:3: timeout_ms must be an integer, not a string" in done.stderr, done
         config.write_text('[function.f]\ncommand = ["/x"]\n')
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
         assert done.returncode == 0 and "1 functions" in done.stdout, done
         done = subprocess.run([*command, "--listen=nonsense"], capture_output=True, text=True,
-                              timeout=60)
+                              timeout=LIMIT)
         assert done.returncode == 1 and "ADDRESS:PORT" in done.stderr, done
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-ALONE = [command_line, deploy_under_load, reconfigure, cannot_start, orderly_end, end_in_time,
+ALONE = [command_line, *faas_deploy.ALONE, slow_clients, orderly_end, end_in_time,
          few_descriptors, zygote_without_descriptors, slow_log, *faas_rapi.ALONE]
 
 

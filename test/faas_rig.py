@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""A ufaas under test: its configuration, its requests, what it leaves behind."""
+"""A ufaas under test: its configuration, its requests, what it leaves behind.
+
+Tests run on hosts that may be busy, or stand still for seconds. So they wait for what they need to see, the limits that
+are not to be met are LIMIT, and what has to take a while takes it until the test has seen it (the probe's `wait`)."""
 import http.client
 import json
+import os
+import random
 import re
 import shutil
 import signal
@@ -15,47 +20,67 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 INVOKE = "/2015-03-31/functions/%s/invocations"
 
+LIMIT = 120  # seconds for anything
+
 CONFIG = """
 [server]
 listen = "127.0.0.1:{port}"
 admin = "127.0.0.1:{admin}"
 tmp = "{tmp}"
-header_ms = 1000
-drain_ms = 5000
+first_uid = {first_uid}
+header_ms = {header_ms}
+drain_ms = {drain_ms}
 log = "{log}"
 [function.probe]
 command = ["{probe}"]
-timeout_ms = 5000
+timeout_ms = 60000
 memory_mb = 64
 environment = {{ GREETING = "hello" }}
 path = "{work}"
 [function.short]
 command = ["{probe}"]
 timeout_ms = 300
+[function.lingers]
+command = ["{probe}"]
+timeout_ms = 1000
 [function.narrow]
 command = ["{probe}"]
+timeout_ms = 60000
 concurrency = 2
 queue = 2
 [function.small]
 command = ["{probe}"]
+timeout_ms = 60000
 max_body = 1000
 max_response = 2000
 [function.shell]
 command = ["filter", "/bin/sh", "greet.sh"]
+timeout_ms = 60000
 path = "{work}"
 [function.root]
 command = ["{probe}"]
+timeout_ms = 60000
 uid = 0
 """
+FUNCTIONS = re.findall(r"^\[function\.(\w+)\]", CONFIG, re.M)
+ports = set()  # that were given out
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that no connection gets as its own, as these are numbers above."""
+    while True:
+        port = random.randrange(10000, 30000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.add(port)
+            return port
 
 
-def eventually(what, condition, seconds=20):
+def eventually(what, condition, seconds=LIMIT):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"{what}: still not so after {seconds} s"
@@ -69,6 +94,17 @@ def descendants(pid):
     except OSError:
         return 0
     return 1 + sum(descendants(child) for child in children)
+
+
+def process_state(pid):
+    """Its letter in /proc."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+def stop(pid):
+    """Until SIGCONT."""
+    os.kill(pid, signal.SIGSTOP)
+    eventually("it has stopped", lambda: process_state(pid) == "T")
 
 
 class Reply:
@@ -86,7 +122,7 @@ class Reply:
 class Server:
     """One run of ufaas with a configuration of its own."""
 
-    def __init__(self, rig, more="", log=None, descriptors=None):
+    def __init__(self, rig, more="", log=None, descriptors=None, header_ms=60000, drain_ms=60000):
         self.system, self.sanitized = rig.system, "sanitized" in str(rig.server)
         self.work = Path(tempfile.mkdtemp(prefix="ufaas-test-"))
         self.work.chmod(0o755)
@@ -99,6 +135,7 @@ class Server:
         shutil.copy(HERE.parent / "user/ufaas/examples/greet.sh", self.work)
         shutil.copy(rig.bootstrap, self.work / "bootstrap")
         self.config = self.work / "functions.toml"
+        self.settings = {"header_ms": header_ms, "drain_ms": drain_ms}
         # On uFork temporary files are made in the instance's own memory.
         self.tmp = "/tmp" if rig.system == "ufork" else str(self.work / "tmp")
         self.configure(more)
@@ -116,8 +153,10 @@ class Server:
             raise
 
     def configure(self, more=""):
-        self.config.write_text(CONFIG.format(port=self.port, admin=self.admin, probe=self.probe, work=self.work, tmp=self.tmp, log=self.log) +
-                               more.replace("{work}", str(self.work)))
+        # Users of its own, as Linux has one set of them.
+        text = CONFIG.format(port=self.port, admin=self.admin, probe=self.probe, work=self.work, tmp=self.tmp, log=self.log,
+                             first_uid=1000000 + self.port % 25000 * 40000, **self.settings)
+        self.config.write_text(text + more.replace("{work}", str(self.work)))
 
     def answers(self):
         assert self.process.poll() is None, "ended: " + (self.work / "stderr").read_text()
@@ -127,7 +166,7 @@ class Server:
             return False
 
     def request(self, method, path, body=None, headers=None, admin=False):
-        c = http.client.HTTPConnection("127.0.0.1", self.admin if admin else self.port, timeout=60)
+        c = http.client.HTTPConnection("127.0.0.1", self.admin if admin else self.port, timeout=LIMIT)
         try:
             c.request(method, path, body, headers or {})
             return Reply(c.getresponse())
@@ -141,9 +180,9 @@ class Server:
     def plain(self, body, function="probe"):
         return self.request("POST", f"/function/{function}", body)
 
-    def raw(self, data, shut=False):
+    def raw(self, data, shut=False, port=None):
         """What the server says to these bytes until it closes, or until it has been silent."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as s:
+        with socket.create_connection(("127.0.0.1", port or self.port), timeout=LIMIT) as s:
             s.sendall(data)
             if shut:
                 s.shutdown(socket.SHUT_WR)
@@ -171,25 +210,39 @@ class Server:
     def logged(self, pattern):
         return [l for l in self.lines() if re.search(pattern, l.get("message", ""))]
 
-    def count(self):
-        """Processes of the server, it and the asking worker included; its descriptors and resident pages."""
-        if self.system == "ufork":
-            return [int(n) for n in self.plain("count 1", "root").text.split()]
-        proc = Path(f"/proc/{self.process.pid}")
-        # statm would be off by what each CPU has not added up yet.
-        rollup = (proc / "smaps_rollup").read_text()
-        resident = int(re.search(r"^Rss:\s+(\d+) kB", rollup, re.M)[1]) // 4
-        return [descendants(self.process.pid), len(list((proc / "fd").iterdir())),
-                resident]
+    def count(self, held=0):
+        """Processes of the server, it and on uFork the asking worker included; its descriptors and resident pages. When
+        nothing runs and no connection is left but this one and those that the test holds."""
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT)
+
+        def ask(method, path, body=None):
+            c.request(method, path, body)
+            return Reply(c.getresponse()).text
+
+        def nothing_runs():
+            text = ask("GET", "/metrics")
+            return f"\nufaas_connections {1 + held}\n" in text and not re.search(r"^ufaas_workers\{.*\} [1-9]", text, re.M)
+        try:
+            eventually("nothing runs", nothing_runs)
+            if self.system == "ufork":
+                return [int(n) for n in ask("POST", "/function/root", "count 1").split()]
+            proc = Path(f"/proc/{self.process.pid}")
+            # statm would be off by what each CPU has not added up yet.
+            rollup = (proc / "smaps_rollup").read_text()
+            resident = int(re.search(r"^Rss:\s+(\d+) kB", rollup, re.M)[1]) // 4
+            return [descendants(self.process.pid), len(list((proc / "fd").iterdir())), resident]
+        finally:
+            c.close()
 
     def quiet(self, function):
+        """Until nothing of it runs; what its workers have left behind is gone then, too."""
         eventually("nothing runs", lambda: self.metric("ufaas_workers", function) == 0)
 
-    def settled(self):
-        """The same when it has stopped to change."""
+    def settled(self, held=0):
+        """`count` when it has stopped to change: old zygotes end in their own time."""
         last = None
-        for _ in range(100):
-            now = self.count()
+        for _ in range(10 * LIMIT):
+            now = self.count(held)
             if now[:2] == last:
                 return now
             last = now[:2]
@@ -198,7 +251,7 @@ class Server:
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(20)
+        status = self.process.wait(LIMIT)
         assert status == 0, f"status {status}"
 
     def end(self):
@@ -244,7 +297,7 @@ class Rig:
         work = Path(tempfile.mkdtemp(prefix="ufaas-test-"))
         try:
             return subprocess.run(self.command(work, words), capture_output=True, text=True,
-                                  timeout=60)
+                                  timeout=LIMIT)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 

@@ -172,12 +172,21 @@ static void chunked(const char *text) {
   receive(fd);
 }
 
-static void impatient(int fd) { /* asks, and goes away */
+static void impatient(int fd, int ms) { /* asks, and goes away for so long */
   static const char request[] = "GET " ROOT "/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n";
   put(fd, request, sizeof request - 1);
   wait_ms(50);
   close(fd);
-  wait_ms(50);
+  puts("left");
+  fflush(stdout);
+  wait_ms(ms);
+}
+
+static void print_lines(long n) {
+  for (long i = 0; i < n; i++)
+    printf("line %ld\n", i);
+  fputs("no end of line", stdout);
+  fflush(stdout);
 }
 
 /* Whether somebody else's Runtime API lets us in. */
@@ -239,18 +248,18 @@ static void serve(const struct reply *event) {
   } else if (strcmp(word, "chunked") == 0) {
     chunked(rest);
   } else if (strcmp(word, "print") == 0) {
-    for (long i = 0; i < number; i++)
-      printf("line %ld\n", i);
-    fputs("no end of line", stdout);
-    fflush(stdout);
+    print_lines(number);
     respond("printed");
+  } else if (strcmp(word, "print-exit") == 0) {
+    print_lines(number);
+    exit(5);
   } else if (strcmp(word, "rules") == 0) {
     rules();
   } else if (strcmp(word, "describe") == 0) {
     describe();
   } else if (strcmp(word, "impatient") == 0) {
     respond("gone");
-    impatient(dial());
+    impatient(dial(), number ? (int)number : 50);
   } else if (strcmp(word, "leave") == 0) {
     respond("left");
     if (fork() == 0) /* stays in the group */
@@ -268,8 +277,8 @@ int main(void) {
   static const char object[] = "{\"errorType\":\"NoLibrary\",\"errorMessage\":\"it is missing\"}";
   setenv("OWN", getenv("AWS_LAMBDA_RUNTIME_API"), 1);
   bool first = strcmp(strrchr(tmp, '/'), "/1") == 0;
-  if (init && strcmp(init, "slow") == 0)
-    wait_ms(400);
+  if (init && strcmp(init, "slow") == 0 && !first)
+    wait_ms(4000);
   if (init && strcmp(init, "hang") == 0)
     pause();
   if (init && strcmp(init, "exit") == 0)

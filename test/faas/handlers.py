@@ -142,6 +142,13 @@ def sleep(event, context):
     return {"pid": os.getpid()}
 
 
+def wait(event, context):
+    """Until the file is there; so a test says when a request goes on."""
+    while not os.path.exists(event["file"]):
+        time.sleep(0.01)
+    return {"pid": os.getpid()}
+
+
 def hang(event, context):
     """For good, with a child, and deaf to all signals but one."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -205,12 +212,13 @@ def attack(event, context):
 
 
 def whereabouts(event, context):
-    """What an attacker would like to know, then sleeps."""
+    """What an attacker would like to know, then waits."""
     if event.get("file"):
         with open(os.environ["TMPDIR"] + "/file", "w") as file:
             file.write(secret())
     print(os.getpid(), os.getppid(), os.environ["TMPDIR"])
-    time.sleep(event.get("seconds", 0))
+    if event.get("until"):
+        wait({"file": event["until"]}, context)
     return {"pid": os.getpid(), "zygote": os.getppid(), "uid": os.getuid(), "directory": os.environ["TMPDIR"]}
 
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * A function that does what its request says ("COMMAND [ARGUMENT]"), good or bad; run by faas.py.
- * The variable WARM decides what it does before it is warm.
+ * The variables WARM and SLOW decide what it does before it is warm.
  */
 #include "../../user/ufaas/protocol.h"
 #include "../../user/ufaas/worker.h"
@@ -38,6 +38,12 @@ static void pause_ms(long ms) {
   struct timespec t = {ms / 1000, ms % 1000 * 1000000};
   while (nanosleep(&t, &t) && errno == EINTR)
     ;
+}
+
+/* Until this file is there; so a test says when a request goes on. */
+static void wait_for(const char *path) {
+  while (access(path, F_OK))
+    pause_ms(10);
 }
 
 /* Takes memory until there is no more; at most 4 GiB. */
@@ -144,6 +150,8 @@ static void obey(const struct ufaas_request *r) {
     answer("hello");
   else if (!strcmp(command, "sleep"))
     pause_ms(number), answer("slept %ld", number);
+  else if (!strcmp(command, "wait"))
+    wait_for(argument), answer("waited");
   else if (!strcmp(command, "spin"))
     for (;;)
       ;
@@ -203,6 +211,8 @@ int main(void) {
     fprintf(stderr, "cannot find my \"module\"\n");
     return 3;
   }
+  if (getenv("SLOW"))
+    pause_ms(atol(getenv("SLOW")));
   if (warm && !strcmp(warm, "hang"))
     pause_ms(60000);
   if (warm && !strcmp(warm, "descriptors"))

@@ -129,9 +129,14 @@ void waiter_leave(struct waiter *w) {
   w->link = NULL;
 }
 
+/* Those that wait now: whoever is told may ask for another deployment at once. */
 static void tell_waiters(struct function *f, const char *cause) {
-  while (f->waiters) {
-    struct waiter *w = f->waiters;
+  struct waiter *told = f->waiters;
+  f->waiters = NULL;
+  if (told)
+    told->link = &told;
+  while (told) {
+    struct waiter *w = told;
     waiter_leave(w);
     w->deployed(w, cause);
   }
@@ -151,8 +156,19 @@ static void warm(struct function *f) {
 
 static void retry(struct timer *timer) { warm(container_of(timer, struct function, retry)); }
 
+/* Also one that has been removed and finishes what it has: two of a name there are never. */
+static struct function *find_any(const char *name) {
+  for (struct function *f = functions; f; f = f->next)
+    if (strcmp(f->config->name, name) == 0)
+      return f;
+  return NULL;
+}
+
 struct function *function_make(struct function_config *config) {
-  struct function *f = calloc(1, sizeof *f);
+  struct function *f = find_any(config->name);
+  if (f)
+    return f;
+  f = calloc(1, sizeof *f);
   if (!f)
     return NULL;
   f->config = function_config_hold(config);
@@ -187,26 +203,25 @@ void function_deploy(struct function *f, struct function_config *config, struct 
   warm(f);
 }
 
+/* Whether there is a zygote for what waits, now or soon. One that was told to finish is none: its
+ * function had been removed and is there again. */
+static bool served(const struct function *f) {
+  return f->coming || (f->current && !f->current->drained);
+}
+
 static void remove_function(struct function *f) {
   log_server(LOG_INFO, f->config->name, "removed");
   f->removed = true;
   timer_clear(&f->retry);
   tell_waiters(f, "the function was removed");
-  if (f->coming && f->current) {
+  if (f->coming && f->current && !f->current->drained) {
     struct zygote *z = f->coming;
     f->coming = NULL;
     zygote_kill(z);
   }
-  if (!f->current && !f->coming)
+  if (!served(f))
     refuse_all(f, "the function was removed");
   settle(f);
-}
-
-static struct function *find_any(const char *name) {
-  for (struct function *f = functions; f; f = f->next)
-    if (strcmp(f->config->name, name) == 0)
-      return f;
-  return NULL;
 }
 
 void functions_configure(const struct config *config) {
@@ -219,9 +234,7 @@ void functions_configure(const struct config *config) {
       remove_function(f);
   }
   for (size_t i = 0; i < config->function_count; i++) {
-    struct function *f = find_any(config->functions[i]->name);
-    if (!f)
-      f = function_make(config->functions[i]);
+    struct function *f = function_make(config->functions[i]);
     if (f)
       function_deploy(f, config->functions[i], NULL);
     else
@@ -248,11 +261,11 @@ void function_zygote_ready(struct function *f, struct zygote *z) {
 static void back_off(struct function *f) {
   char text[320];
   snprintf(text, sizeof text, "function %s does not start: %s", f->config->name, f->cause);
-  refuse_all(f, text);
-  if (f->removed || server_ending())
-    return;
-  timer_set(&f->retry, loop_clock() + f->backoff);
-  f->backoff = 2 * f->backoff < BACKOFF_LAST ? 2 * f->backoff : BACKOFF_LAST;
+  if (!f->removed && !server_ending()) {
+    timer_set(&f->retry, loop_clock() + f->backoff);
+    f->backoff = 2 * f->backoff < BACKOFF_LAST ? 2 * f->backoff : BACKOFF_LAST;
+  }
+  refuse_all(f, text); /* behind that: who is told may ask again at once */
 }
 
 void function_zygote_ended(struct function *f, struct zygote *z, const char *cause) {
@@ -267,9 +280,9 @@ void function_zygote_ended(struct function *f, struct zygote *z, const char *cau
     log_server(LOG_ERROR, f->config->name, "zygote %s", cause);
     if (cause != f->cause)
       snprintf(f->cause, sizeof f->cause, "%s", cause);
-    tell_waiters(f, cause);
-    if (!f->current)
+    if (!served(f))
       back_off(f);
+    tell_waiters(f, cause);
   } else if (z && z == f->current) {
     /* The one that served has died of its own accord: a new one at once, if it lasts. */
     f->current = NULL;

@@ -51,7 +51,7 @@ void functions_configure(const struct config *config);
 /* Warms a zygote of `config` and lets it take over from the current one (if that works: the old one
  * goes on otherwise). `waiter` is told; may be NULL. Takes a reference. */
 void function_deploy(struct function *f, struct function_config *config, struct waiter *waiter);
-/* The function `config->name`, made if it is new. NULL: no memory. */
+/* The function `config->name`, made if it is new; to be deployed. NULL: no memory. */
 struct function *function_make(struct function_config *config);
 void waiter_leave(struct waiter *waiter);
 

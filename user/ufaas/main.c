@@ -134,9 +134,7 @@ int server_deploy(const char *name, struct waiter *waiter, char *cause, size_t c
   int result = -ENOENT;
   for (size_t i = 0; i < config->function_count; i++)
     if (strcmp(config->functions[i]->name, name) == 0) {
-      struct function *f = function_find(name, strlen(name));
-      if (!f)
-        f = function_make(config->functions[i]);
+      struct function *f = function_make(config->functions[i]);
       result = f ? 0 : -ENOMEM;
       if (f)
         function_deploy(f, config->functions[i], waiter);
@@ -236,10 +234,10 @@ static int serve(struct config *config) {
   functions_configure(config);
   config_free(config);
   loop_run(after_events);
+  zygotes_end(); /* none is left, unless they were slow to die */
   log_server(LOG_INFO, NULL, "ended");
   for (int i = 0; i < 200 && !log_flush(); i++)
     usleep(10000); /* its reader has two seconds */
-  zygotes_reap();
   tree_remove(tmp);
   free(tmp);
   return 0;

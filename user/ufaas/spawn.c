@@ -71,11 +71,24 @@ static int limit(int resource, rlim_t value) {
   return setrlimit(resource, &l);
 }
 
+/* Closes all descriptors above 3 but this one. */
+static void close_others(int fd) {
+  if (fd > UFAAS_CONTROL_FD + 1)
+    syscall(SYS_close_range, UFAAS_CONTROL_FD + 1, fd - 1, 0);
+  syscall(SYS_close_range, fd + 1, ~0U, 0);
+}
+
 /* The child's way to its program; returns if there is an obstacle, with errno. */
 static enum spawn_step become(const struct function_config *c, uid_t uid, gid_t gid,
-                              const char *tmp, char **environment, const int fds[3]) {
+                              const char *tmp, char **environment, const int fds[3], int tell) {
   bool own = c->own_uid && geteuid() == 0;
   sigset_t none;
+  /* The three are above 3, so none is overwritten. */
+  if (dup2(fds[0], 0) < 0 || dup2(fds[1], 1) < 0 || dup2(fds[1], 2) < 0 ||
+      dup2(fds[2], UFAAS_CONTROL_FD) < 0)
+    return SPAWN_LIMITS;
+  /* Before `tell` says anything: from then on our parent takes them for closed (loop_shared). */
+  close_others(tell);
   sigemptyset(&none);
   for (int i = 1; i < NSIG; i++)
     signal(i, SIG_DFL); /* also what our parent ignored */
@@ -96,12 +109,6 @@ static enum spawn_step become(const struct function_config *c, uid_t uid, gid_t 
     return SPAWN_LIMITS;
   if (chdir(c->path ? c->path : "/"))
     return SPAWN_PATH;
-  /* The three are above 3, so none is overwritten; what is not closed here is closed on exec. */
-  if (dup2(fds[0], 0) < 0 || dup2(fds[1], 1) < 0 || dup2(fds[1], 2) < 0 ||
-      dup2(fds[2], UFAAS_CONTROL_FD) < 0)
-    return SPAWN_LIMITS;
-  /* Descriptors that we have inherited ourselves may lack close-on-exec: CLOSE_RANGE_CLOEXEC. */
-  syscall(SYS_close_range, UFAAS_CONTROL_FD + 1, ~0U, 4);
   execve(c->command[0], c->command, environment);
   return SPAWN_COMMAND;
 }
@@ -153,7 +160,7 @@ int spawn(struct spawned *s, const struct function_config *config, uid_t uid, gi
   if (s->pid < 0)
     goto failed;
   if (s->pid == 0) {
-    enum spawn_step step = become(config, uid, gid, tmp, environment, fd);
+    enum spawn_step step = become(config, uid, gid, tmp, environment, fd, fd[TELL]);
     struct spawn_failure failure = {errno, step};
     _exit(write(fd[TELL], &failure, sizeof failure) == (ssize_t)sizeof failure ? 127 : 126);
   }

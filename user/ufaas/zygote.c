@@ -70,7 +70,7 @@ int zygote_order(struct zygote *z, uint32_t kind, uint64_t id, const int *fds) {
         .cmsg_len = CMSG_LEN(2 * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
     memcpy(CMSG_DATA(&control.header), fds, 2 * sizeof(int));
   }
-  if (z->control.fd < 0)
+  if (z->control.fd < 0 || z->state == ZYGOTE_DYING)
     return -EPIPE;
   if (sendmsg(z->control.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
     return 0;
@@ -140,7 +140,7 @@ static bool notes_read(struct zygote *z, int count) {
 
 static void control_ready(struct source *source, uint32_t events) {
   struct zygote *z = container_of(source, struct zygote, control);
-  if (events & EPOLLOUT)
+  if ((events & EPOLLOUT) && z->state != ZYGOTE_DYING)
     resume(z);
   if ((events & ~(uint32_t)EPOLLOUT) && !notes_read(z, 64))
     zygote_kill(z);
@@ -229,8 +229,9 @@ struct zygote *zygote_start(struct function *f, struct function_config *config) 
   zygotes = z;
   f->zygotes++;
   f->metrics.zygote_starts++;
-  /* An environment knows its own limit, and says more. */
-  timer_set(&z->deadline, loop_clock() + (config->warmup_ms + (config->bootstrap ? 1000 : 0)) * MS);
+  /* rapi has the same limit for an environment, and says more. */
+  int64_t patience = config->warmup_ms + (config->bootstrap ? 10000 : 0);
+  timer_set(&z->deadline, loop_clock() + patience * MS);
   if (loop_watch(&z->control, EPOLLIN) || loop_watch(&z->output, EPOLLIN) ||
       loop_watch(&z->executed, EPOLLIN))
     zygote_kill(z); /* its end is told in the usual way */
@@ -290,7 +291,9 @@ static void describe(const struct zygote *z, int status, char *text, size_t size
 /* The zygote has been waited for. */
 static void gone(struct zygote *z, int status) {
   z->state = ZYGOTE_DYING;
-  notes_read(z, 1 << 20);
+  /* That an order was left unread is told as an error in front of the notes. */
+  if (!notes_read(z, 1 << 20))
+    notes_read(z, 1 << 20);
   if (z->executed.fd >= 0)
     executed_ready(&z->executed, EPOLLIN);
   output_read(z);
@@ -319,13 +322,26 @@ bool zygote_exists(pid_t pid) {
   return false;
 }
 
-void zygotes_reap(void) {
+/* Waits for one child with these options; false: there is none. */
+static bool reap(int options) {
   int status;
-  pid_t pid;
-  while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+  pid_t pid = waitpid(-1, &status, options);
+  for (struct zygote *z = zygotes; pid > 0 && z; z = z->next)
+    if (z->pid == pid) {
+      gone(z, status);
+      break;
+    }
+  return pid > 0 || (pid < 0 && errno == EINTR);
+}
+
+void zygotes_reap(void) {
+  while (reap(WNOHANG))
+    ;
+}
+
+void zygotes_end(void) {
+  do
     for (struct zygote *z = zygotes; z; z = z->next)
-      if (z->pid == pid) {
-        gone(z, status);
-        break;
-      }
+      zygote_kill(z);
+  while (zygotes && reap(0));
 }

@@ -70,5 +70,7 @@ bool zygote_exists(pid_t pid);
 
 /* Waits for children without blocking: zygotes that have ended, and orphans. */
 void zygotes_reap(void);
+/* Ends all that there are, with their workers, and waits for them. */
+void zygotes_end(void);
 
 #endif

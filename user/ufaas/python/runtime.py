@@ -154,8 +154,11 @@ def error_object(problem, request):
 def receive(conversation):
     """Header and body of the request."""
     have = os.readv(conversation, [BUFFER])
-    while 0 < have < PART.size:
-        have += os.readv(conversation, [memoryview(BUFFER)[have:]])
+    while have < PART.size:
+        more = os.readv(conversation, [memoryview(BUFFER)[have:]]) if have else 0
+        if not more:
+            os._exit(1)  # ufaas has given up on this request
+        have += more
     _, header_size, body_size = PART.unpack_from(BUFFER)
     body = PART.size + header_size
     end = body + body_size

@@ -190,8 +190,8 @@ static void log_ready(struct source *source, uint32_t events) {
   struct call *c = container_of(source, struct call, log);
   if (events & EPOLLERR)
     loop_drop(source); /* nobody reads it: what is printed is thrown away */
-  if (c->env && environment_pump(c->env))
-    environment_settle(c->env);
+  if (c->env)
+    environment_go_on(c->env);
 }
 
 void call_new(uint64_t id, int conversation, int log) {

@@ -45,7 +45,7 @@ static void pause_output(struct environment *e, bool paused) {
   if (e->paused == paused || e->output.fd < 0)
     return;
   e->paused = paused;
-  loop_rewatch(&e->output, paused ? 0 : EPOLLIN);
+  loop_rewatch(&e->output, paused ? EPOLLET : EPOLLIN); /* its end is no news meanwhile */
 }
 
 bool environment_pump(struct environment *e) {
@@ -126,6 +126,7 @@ void environment_give(struct environment *e, struct call *c) {
 
 static void become_idle(struct environment *e) {
   e->state = ENV_IDLE;
+  e->proven = true;
   timer_set(&e->timer, loop_now() + rapi_settings.idle_ms * MS);
   rapi_ready(e);
 }
@@ -152,8 +153,17 @@ void environment_leaves(struct environment *e) {
 
 /* ---- its life ----------------------------------------------------------------------------- */
 
+bool environment_lives(struct environment *e) {
+  siginfo_t info = {0};
+  if (waitid(P_PID, (id_t)e->pid, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid)
+    e->killed = true; /* environments_reap will find it */
+  return !e->killed;
+}
+
 void environment_kill(struct environment *e) {
   e->killed = true;
+  if (e->dead) /* the id is somebody else's */
+    return;
   kill(-e->pid, SIGKILL);
   kill(e->pid, SIGKILL);
 }
@@ -270,21 +280,28 @@ static void describe(struct environment *e, int status) {
     buffer_text(&e->error, "exited without asking for an event\"}");
 }
 
-static void ended(struct environment *e, int status, uint64_t max_rss) {
-  kill(-e->pid, SIGKILL); /* what it has left behind in its group */
-  environment_pump(e);
+/* One that has been waited for goes, when all that it printed has been passed on. */
+static void bury(struct environment *e) {
+  if (!environment_pump(e))
+    return;
   list_take(environments, e, next);
   struct call *c = e->call;
-  enum environment_state state = e->state;
   e->call = NULL;
   if (c)
-    call_end(c, status, max_rss);
-  if (state == ENV_STARTING) {
-    describe(e, status);
+    call_end(c, e->status, e->max_rss);
+  if (e->state == ENV_STARTING && !e->proven) {
+    describe(e, e->status);
     rapi_not_started(&e->error);
   }
   environment_free(e);
   rapi_go_on();
+}
+
+void environment_go_on(struct environment *e) {
+  if (e->dead)
+    bury(e);
+  else if (environment_pump(e))
+    environment_settle(e);
 }
 
 void environments_reap(void) {
@@ -293,8 +310,12 @@ void environments_reap(void) {
   struct rusage usage;
   while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0)
     for (struct environment *e = environments; e; e = e->next)
-      if (e->pid == pid) {
-        ended(e, status, (uint64_t)usage.ru_maxrss * 1024);
+      if (e->pid == pid && !e->dead) {
+        kill(-pid, SIGKILL); /* what it has left behind in its group */
+        e->dead = e->killed = true;
+        e->status = status;
+        e->max_rss = (uint64_t)usage.ru_maxrss * 1024;
+        bury(e);
         break;
       }
 }
@@ -304,7 +325,7 @@ void environments_end(void) {
     environment_kill(e);
   while (environments) {
     struct environment *e = environments;
-    while (waitpid(e->pid, NULL, 0) < 0 && errno == EINTR)
+    while (!e->dead && waitpid(e->pid, NULL, 0) < 0 && errno == EINTR)
       ;
     environment_pump(e);
     environments = e->next;

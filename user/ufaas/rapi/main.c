@@ -58,7 +58,7 @@ void rapi_forget(struct call *c) {
 static unsigned count(enum environment_state state) {
   unsigned n = 0;
   for (const struct environment *e = environments; e; e = e->next)
-    n += e->state == state;
+    n += e->state == state && !e->killed;
   return n;
 }
 
@@ -90,7 +90,7 @@ static void start_missing(void) {
 
 void rapi_wait(struct call *c) {
   for (struct environment *e = environments; e; e = e->next)
-    if (e->state == ENV_IDLE && !e->killed) {
+    if (e->state == ENV_IDLE && !e->killed && environment_lives(e)) {
       environment_give(e, c);
       return;
     }
@@ -107,7 +107,7 @@ void rapi_ready(struct environment *e) {
     ready = true;
     control_note(UFAAS_READY, 0, 0, 0);
   }
-  if (waiting) {
+  if (waiting && environment_lives(e)) {
     struct call *c = waiting;
     rapi_forget(c);
     environment_give(e, c);

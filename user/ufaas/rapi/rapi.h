@@ -99,7 +99,11 @@ struct environment {
   struct buffer held;   /* of that, what the log has no room for */
   bool paused;          /* its output is not looked at */
   bool killed;          /* it gets no event any more, whatever its state */
+  bool dead;            /* has been waited for; the log of its call has no room for the rest */
+  bool proven;          /* has asked for an event: that it ends is nobody's failure to start */
   struct timer timer;   /* starting: has to be ready; idle: is to be ended */
+  int status;           /* dead: how it ended */
+  uint64_t max_rss;     /* bytes */
   struct buffer error;  /* why it does not start: an error object */
   char *tmp;
 };
@@ -110,12 +114,16 @@ extern struct environment *environments; /* the one that was used last comes fir
 int environment_start(void);
 /* Gives it a call; it must be idle, and not killed. */
 void environment_give(struct environment *e, struct call *c);
+/* Whether it can be given one, that is, has not ended unnoticed. */
+bool environment_lives(struct environment *e);
 /* Ends it: environments_reap finds it then. What it has sent before may still arrive. */
 void environment_kill(struct environment *e);
 /* Passes on what it has printed. true: all that there is; false: the log has no room. */
 bool environment_pump(struct environment *e);
 /* Answered and asking for the next event: it is idle when its output has been passed on. */
 void environment_settle(struct environment *e);
+/* The log of its call has room again: what comes next. It may be freed by this. */
+void environment_go_on(struct environment *e);
 /* It does not ask for an event any more: it has to come back as if it had just been started. */
 void environment_leaves(struct environment *e);
 /* Waits for all that have ended, without blocking. */
