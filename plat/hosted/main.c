@@ -223,11 +223,7 @@ int main(int argc, char **argv) {
   check("address space", slots_init());
   pagemap_init(); /* without it all memory is copied by fork */
   seg_init();
-  long online = sysconf(_SC_NPROCESSORS_ONLN);
-  unsigned cpus = options.cpus  ? options.cpus
-                  : online > 64 ? 64
-                  : online > 0  ? (unsigned)online
-                                : 1;
+  unsigned cpus = options_cpus(&options);
   check("epoll", hostio_init(cpus));
   stdio_init();
   clock_init(host_uses_tsc());

@@ -3,6 +3,7 @@
 #include "kernel/version.h"
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #define MEMORY_MIN (2 << 20)
+#define CPUS_MAX 64
 
 extern char **environ;
 
@@ -22,7 +24,7 @@ static const char usage[] =
     "root file system's PATH, one with a slash is a file of the host.\n"
     "\n"
     "  --isolation=full|fault|none  how far µprocesses are distrusted (full)\n"
-    "  --cpus=N                     virtual CPUs (all online ones)\n"
+    "  --cpus=N                     virtual CPUs (as many as it may use)\n"
     "  --memory=SIZE                limit of the instance, with K, M, G or T (the host's memory)\n"
     "  --root=DIR                   host directory shown as the root file system\n"
     "                               (rootfs beside this program's directory)\n"
@@ -80,8 +82,8 @@ static unsigned parse_cpus(const char *v) {
   char *end;
   errno = 0;
   unsigned long n = strtoul(v, &end, 10);
-  if (errno || *end || end == v || n < 1 || n > 64)
-    fail("--cpus=%s: expected a number from 1 to 64", v);
+  if (errno || *end || end == v || n < 1 || n > CPUS_MAX)
+    fail("--cpus=%s: expected a number from 1 to %d", v, CPUS_MAX);
   return (unsigned)n;
 }
 
@@ -399,4 +401,14 @@ void options_parse(struct options *o, int argc, char **argv) {
       o->boot.n_mounts == 0)
     refuse(NOT_FOUND, "%s: not found%s", o->boot.program,
            o->boot.root ? "" : " (there is no root file system: --root=DIR)");
+}
+
+unsigned options_cpus(const struct options *o) {
+  cpu_set_t set;
+  if (o->cpus)
+    return o->cpus;
+  if (sched_getaffinity(0, sizeof(set), &set)) /* more CPUs than a set has: EINVAL */
+    return CPUS_MAX;
+  int n = CPU_COUNT(&set);
+  return n < CPUS_MAX ? (unsigned)n : CPUS_MAX;
 }

@@ -16,7 +16,7 @@ struct options {
     unsigned host, guest;
   } ports[PORTS_MAX]; /* forwarded to the machine */
   unsigned n_ports;
-  unsigned cpus; /* 0: all */
+  unsigned cpus; /* 0: not said; see options_cpus */
   enum fork_mode fork;
 };
 
@@ -24,5 +24,7 @@ struct options {
    prints what is wrong, or what --help and
    --version ask for, and exits. Allocations live as long as the process. */
 void options_parse(struct options *o, int argc, char **argv);
+/* Virtual CPUs: what --cpus says, else as many as there are CPUs that we may use. */
+unsigned options_cpus(const struct options *o);
 
 #endif

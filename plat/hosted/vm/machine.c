@@ -104,12 +104,6 @@ static void accelerator(void) {
     arg("-accel"), arg("tcg,thread=multi"), arg("-cpu"), arg("max,erms=off");
 }
 
-/* As without a machine: what --cpus says, or as many as the host has. */
-static unsigned cpus(const struct options *o) {
-  long online = sysconf(_SC_NPROCESSORS_ONLN);
-  return o->cpus ? o->cpus : online > 64 ? 64 : online > 0 ? (unsigned)online : 1;
-}
-
 /* ---- devices
  * ---------------------------------------------------------------------------------------- */
 
@@ -156,7 +150,7 @@ _Noreturn void vm_run(const struct options *o) {
            (unsigned long long)((KERNEL_MEMORY + 2 * archive) >> 20) + 1);
   accelerator();
   arg("-m"), arg("%lluM", (unsigned long long)(memory >> 20));
-  arg("-smp"), arg("%u", cpus(o));
+  arg("-smp"), arg("%u", options_cpus(o));
   arg("-serial"), arg("stdio");
   arg("-initrd"), arg("%s", root);
   arg("-append"), arg("%s", vm_cmdline(o, console_words()));
