@@ -54,6 +54,10 @@ $(O)/obj/host/%.o: $(S)/%.c $(O)/flags/host
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_HOST) $(CFLAGS_$(subst /,_,$(dir $*))) -c $< -o $@
 
+# Targets have absolute names; this makes the short one of the same file a target as well.
+.PHONY: always
+$(O:$(S)/%=%)/%: always ; @test '$(O)' = '$(O:$(S)/%=%)' || $(MAKE) --no-print-directory $(O)/$*
+
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
 
 clean:
