@@ -4,7 +4,8 @@
  * second last sharer has gone, so that the next fork finds them live. It works in small parts and
  * sleeps as long as it works. A region that forks all the time is left alone, and so is a small
  * segment with few private pages: fork itself copies those (seg_share.c). Before that, while there
- * are others, it claims what the region that has forked writes all over (seg_claim.c).
+ * are others, it claims what the region that has forked writes all over (seg_claim.c). And for a
+ * region that has grown large and not forked yet, it makes ready what the first fork wants.
  *
  * A queued segment is not freed, as the queue has a reference. Its sharer is not freed while `busy`
  * points to it: before a region leaves its segments, thaw_keep_off sees to that.
