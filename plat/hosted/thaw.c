@@ -20,12 +20,12 @@
 #define POLL_NS 1000000      /* between looks at a region that still forks */
 #define PAUSE_MIN_NS 4000000 /* and at a segment that is not worth it yet: from this to that */
 #define PAUSE_MAX_NS 512000000
-#define CLAIM_LOOK_NS 3000000 /* between looks at page faults while others share a segment */
-#define CLAIM_FAULT_NS 125000 /* one page fault in that time is often */
-#define CLAIM_WORK_NS 1000000 /* copying at a time, before */
-#define CLAIM_PAUSE_NS 300000 /* a break */
+#define CLAIM_LOOK_NS 3000000   /* between looks at page faults while others share a segment */
+#define CLAIM_FAULT_NS 125000   /* one page fault in that time is often */
+#define CLAIM_WORK_NS 1000000   /* copying at a time, before */
+#define CLAIM_PAUSE_NS 300000   /* a break */
 #define GROWTH_LOOK_NS 16000000 /* between looks at a large segment until it does not grow */
-#define LINGER 25             /* rounds without work before the thread sleeps until woken */
+#define LINGER 25               /* rounds without work before the thread sleeps until woken */
 
 /* For sharers and owners of all segments, dying of all regions, and what follows. */
 static struct spin lock;

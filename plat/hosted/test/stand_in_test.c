@@ -216,10 +216,11 @@ int main(void) {
   bool clean = regions_bytes_used() == 0 && memobj_bytes_used() == 0 && slots_in_use() == 0 &&
                stand_ins() == 0 && support_host_mappings() == 0;
   bool enough = moved > ROUNDS / 8 && moved_first > FIRST_FORKS / 2;
-  printf("%s, %lu pages compared, %lu holes, %lu of %d forks moved the parent, %lu failed, %lu of %d "
-         "first ones moved it\n",
-         clean && enough ? "ok" : "FAIL", (unsigned long)model_compared, (unsigned long)model_holes,
-         (unsigned long)moved, ROUNDS, (unsigned long)refused, (unsigned long)moved_first,
-         FIRST_FORKS);
+  printf(
+      "%s, %lu pages compared, %lu holes, %lu of %d forks moved the parent, %lu failed, %lu of %d "
+      "first ones moved it\n",
+      clean && enough ? "ok" : "FAIL", (unsigned long)model_compared, (unsigned long)model_holes,
+      (unsigned long)moved, ROUNDS, (unsigned long)refused, (unsigned long)moved_first,
+      FIRST_FORKS);
   return !(clean && enough);
 }
