@@ -227,7 +227,7 @@ void seg_set_writer(struct seg *s, struct region *r);
 /* From now on the thaw thread looks what the writer of frozen s does. */
 void seg_watch(struct seg *s);
 /* Live s, of a region that has not come about by fork, has become large: the thaw thread will
-   prepare the first fork when it does not grow any more. */
+   prepare the first fork soon, and again when it has grown. */
 void seg_announce(struct seg *s);
 /* Returns when the thaw thread will not touch r again. Nobody else uses r. */
 void thaw_keep_off(struct region *r);

@@ -413,10 +413,12 @@ void seg_prepare_fork(struct region *r, struct seg *s) {
     return;
   if (moves)
     seg_absorb_all(r);
-  if (moves && stand_in_make(r))
+  if (moves && stand_in_make(r)) {
     region_prepare_child(r);
-  else
+  } else {
+    seg_spare_drop(s);
     seg_spare_make(r, s);
+  }
 }
 
 /* ---- interface ------------------------------------------------------------------------------- */

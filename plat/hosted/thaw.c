@@ -24,7 +24,7 @@
 #define CLAIM_FAULT_NS 125000   /* one page fault in that time is often */
 #define CLAIM_WORK_NS 1000000   /* copying at a time, before */
 #define CLAIM_PAUSE_NS 300000   /* a break */
-#define GROWTH_LOOK_NS 16000000 /* between looks at a large segment until it does not grow */
+#define GROWTH_LOOK_NS 16000000 /* between looks at a large segment that grows: from this on */
 #define LINGER 25               /* rounds without work before the thread sleeps until woken */
 
 /* For sharers and owners of all segments, dying of all regions, and what follows. */
@@ -138,18 +138,15 @@ static u64 longer_pause(struct seg *s, u64 first) {
   return s->pause;
 }
 
-/* Live s, which has been announced. */
+/* Live s, which has been announced: anew as long as it grows. */
 static enum outcome prepare_first(struct region *r, struct seg *s, u64 *pause) {
-  if (s->absorbed) /* there has been a fork */
+  if (r->forked_at || s->seen_top == s->top)
     return DONE;
-  if (s->seen_top != s->top) {
-    s->seen_top = s->top;
-    *pause = longer_pause(s, GROWTH_LOOK_NS);
-    return LATER;
-  }
   if (extents_reserve(&r->map, 4) == 0)
     seg_prepare_fork(r, s);
-  return DONE;
+  s->seen_top = s->top;
+  *pause = longer_pause(s, GROWTH_LOOK_NS);
+  return LATER;
 }
 
 /* One part of r, which s told about. Its lock is held. LATER: *pause is how much. */
